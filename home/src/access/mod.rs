@@ -1,0 +1,3 @@
+//! What a mail program reads from: IMAP today.
+
+pub mod imap;

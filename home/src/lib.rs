@@ -1,0 +1,22 @@
+//! `postern-home`: the program that holds the mail.
+
+pub mod cli;
+pub mod config;
+pub mod run;
+
+pub mod link;
+pub mod net;
+pub mod resolver;
+pub mod tls;
+pub mod zone;
+
+pub mod auth;
+pub mod dkim;
+pub mod inbound;
+pub mod outbound;
+pub mod submission;
+
+pub mod access;
+
+pub mod admin;
+pub mod status;

@@ -1,0 +1,10 @@
+//! What home keeps: mailboxes, the directory of users, and the outbound queue.
+
+pub mod db;
+
+pub mod directory;
+
+pub mod account;
+pub mod blob;
+
+pub mod queue;

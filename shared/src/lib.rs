@@ -1,0 +1,15 @@
+//! What both programs speak: configuration, keys, the control protocol, the tunnel and the zone.
+
+pub mod cli;
+pub mod config;
+pub mod observability;
+
+pub mod identity;
+pub mod join_code;
+
+pub mod netlink;
+pub mod tunnel;
+
+pub mod control;
+pub mod local;
+pub mod zone;
