@@ -1,1 +1,218 @@
-//! Being built.
+//! Questions to the DNS, for mail authentication and for delivery.
+//!
+//! In: domain and host names as A-labels. Out: MX records and addresses, with "no such name" and "no such
+//! record" told apart from "could not find out", because the first is a reason to give a message back and the
+//! last a reason to wait (RFC 5321 §5.1). [`Resolver::authenticator`] lends the same resolver, with its one
+//! cache, to mail-auth.
+//!
+//! Refused: search lists and `/etc/hosts`. A mail domain is always fully qualified.
+//!
+//! The name servers are those of the configuration, or else those of `/etc/resolv.conf`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use mail_auth::MessageAuthenticator;
+
+/// Responses kept in the cache.
+const CACHE_ENTRIES: u64 = 4096;
+/// How long one question may take at one name server, in seconds.
+const QUERY_SECONDS: u64 = 5;
+/// A record is asked for again after a day, whatever its TTL says.
+const POSITIVE_TTL_MAX: Duration = Duration::from_secs(86_400);
+/// A missing name is asked for again after five minutes, so that a repaired domain is found.
+const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
+
+/// The one resolver of the program; cheap to clone, and every clone shares the cache.
+#[derive(Clone)]
+pub struct Resolver {
+    inner: TokioResolver,
+}
+
+/// What the DNS says of one name and type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// The record set, never empty.
+    Records(Vec<T>),
+    /// The name exists, but has no record of this type.
+    NoData,
+    /// The name does not exist (NXDOMAIN).
+    NoSuchName,
+}
+
+/// One MX record (RFC 1035 §3.3.9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mx {
+    /// Lower is tried first.
+    pub preference: u16,
+    /// The exchange's host name in lower case without the final dot; empty for the root, which is the null MX
+    /// of RFC 7505.
+    pub exchange: String,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ResolveError {
+    /// Asking again later may help: time-out, SERVFAIL, no name server reachable.
+    #[error("DNS lookup of {name} failed for now: {cause}")]
+    Temporary {
+        /// The name asked for.
+        name: String,
+        /// The resolver's own words.
+        cause: String,
+    },
+    /// The text is no domain name; asking again is useless.
+    #[error("{name:?} is not a domain name")]
+    InvalidName {
+        /// The text given.
+        name: String,
+    },
+}
+
+/// The resolver cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the DNS resolver: {0}")]
+pub struct SetupError(#[from] NetError);
+
+impl Resolver {
+    /// Sets up the resolver for the given name servers; with none, for those of `/etc/resolv.conf`.
+    ///
+    /// # Errors
+    /// Where `/etc/resolv.conf` is needed and cannot be read.
+    pub fn new(name_servers: &[SocketAddr]) -> Result<Resolver, SetupError> {
+        let servers = match name_servers {
+            [] => read_system_conf()?.0.into_parts().2,
+            given => given.iter().map(name_server).collect(),
+        };
+        let inner = TokioResolver::builder_with_config(
+            ResolverConfig::from_parts(None, Vec::new(), servers),
+            TokioRuntimeProvider::default(),
+        )
+        .with_options(options())
+        .build()?;
+        Ok(Resolver { inner })
+    }
+
+    /// Lends this resolver and its cache to mail-auth's SPF, DKIM and DMARC checks.
+    pub fn authenticator(&self) -> MessageAuthenticator {
+        MessageAuthenticator(self.inner.clone())
+    }
+
+    /// Finds the MX records of `domain`, in the order of the response. Aliases are followed.
+    ///
+    /// # Errors
+    /// [`ResolveError::Temporary`] where the DNS gave no usable response.
+    pub async fn mx(&self, domain: &str) -> Result<Answer<Mx>, ResolveError> {
+        self.lookup(domain, RecordType::MX, |data| match data {
+            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: host_text(&mx.exchange) }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Finds the IPv4 addresses of `host`. Aliases are followed.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn ipv4(&self, host: &str) -> Result<Answer<Ipv4Addr>, ResolveError> {
+        self.lookup(host, RecordType::A, |data| match data {
+            RData::A(address) => Some(address.0),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Finds the IPv6 addresses of `host`. Aliases are followed.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn ipv6(&self, host: &str) -> Result<Answer<Ipv6Addr>, ResolveError> {
+        self.lookup(host, RecordType::AAAA, |data| match data {
+            RData::AAAA(address) => Some(address.0),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Finds the names that the address's PTR records give (RFC 1035 §3.5), in lower case without final dots.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn ptr(&self, address: IpAddr) -> Result<Answer<String>, ResolveError> {
+        let name = Name::from(address);
+        self.lookup_name(name, RecordType::PTR, |data| match data {
+            RData::PTR(ptr) => Some(host_text(&ptr.0)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn lookup<T>(
+        &self,
+        name: &str,
+        record_type: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, ResolveError> {
+        let invalid = |_| ResolveError::InvalidName { name: name.to_owned() };
+        self.lookup_name(Name::from_ascii(name).map_err(invalid)?, record_type, pick).await
+    }
+
+    async fn lookup_name<T>(
+        &self,
+        mut name: Name,
+        record_type: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, ResolveError> {
+        name.set_fqdn(true);
+        match self.inner.lookup(name.clone(), record_type).await {
+            Ok(lookup) => {
+                let records: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
+                Ok(if records.is_empty() { Answer::NoData } else { Answer::Records(records) })
+            }
+            Err(error) => no_records(error)
+                .map_err(|cause| ResolveError::Temporary { name: host_text(&name), cause: cause.to_string() }),
+        }
+    }
+}
+
+/// Tells the two negative responses of RFC 2308 §2 from every failure to get a response.
+fn no_records<T>(error: NetError) -> Result<Answer<T>, NetError> {
+    match &error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => Ok(Answer::NoSuchName),
+            ResponseCode::NoError => Ok(Answer::NoData),
+            _ => Err(error),
+        },
+        _ => Err(error),
+    }
+}
+
+fn host_text(name: &Name) -> String {
+    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
+}
+
+fn options() -> ResolverOpts {
+    let mut options = ResolverOpts::default();
+    options.timeout = Duration::from_secs(QUERY_SECONDS);
+    options.cache_size = CACHE_ENTRIES;
+    options.positive_max_ttl = Some(POSITIVE_TTL_MAX);
+    options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+    options.use_hosts_file = ResolveHosts::Never;
+    options.edns0 = true;
+    options
+}
