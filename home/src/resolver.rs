@@ -173,11 +173,14 @@ impl Resolver {
         name.set_fqdn(true);
         match self.inner.lookup(name.clone(), record_type).await {
             Ok(lookup) => {
-                let records: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
+                let records: Vec<T> =
+                    lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
                 Ok(if records.is_empty() { Answer::NoData } else { Answer::Records(records) })
             }
-            Err(error) => no_records(error)
-                .map_err(|cause| ResolveError::Temporary { name: host_text(&name), cause: cause.to_string() }),
+            Err(error) => no_records(error).map_err(|cause| ResolveError::Temporary {
+                name: host_text(&name),
+                cause: cause.to_string(),
+            }),
         }
     }
 }
