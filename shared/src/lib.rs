@@ -11,5 +11,6 @@ pub mod netlink;
 pub mod tunnel;
 
 pub mod control;
+pub mod http;
 pub mod local;
 pub mod zone;
