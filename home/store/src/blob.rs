@@ -1,1 +1,1 @@
-//! Being built.
+//! Stored messages, by content.

@@ -1,5 +1,8 @@
 //! What home keeps: mailboxes, the directory of users, and the outbound queue.
 
+mod error;
+mod files;
+
 pub mod db;
 
 pub mod directory;
@@ -8,3 +11,5 @@ pub mod account;
 pub mod blob;
 
 pub mod queue;
+
+pub use error::{Error, Result};

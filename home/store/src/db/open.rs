@@ -1,0 +1,120 @@
+//! Opening a database file: pragmas, identity and schema version, migrations, and the check after a failure.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Error, Result, Schema};
+
+/// How long a connection waits for a lock before it reports `Temporary`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages (of 4 KiB) that the log may hold before a commit copies them into the file: 16 MiB. Larger than SQLite's
+/// default of 1000, so that a burst of mail is not slowed by one checkpoint after another.
+const CHECKPOINT_PAGES: u32 = 4000;
+
+/// Opens the one connection that writes, creating and migrating the file as needed.
+pub(super) fn writer(path: &Path, schema: &Schema) -> Result<Connection> {
+    create_private(path)?;
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE,
+    )?;
+    configure(&connection)?;
+    identify(&connection, path, schema)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    migrate(&mut connection, path, schema)?;
+    Ok(connection)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn reader(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
+    )?;
+    configure(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Opens the file again after a failure and checks that what it holds is whole.
+pub(super) fn reopen_verified(path: &Path, schema: &Schema) -> Result<Connection> {
+    let connection = writer(path, schema)?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        Ok(connection)
+    } else {
+        Err(Error::Corrupt(format!("{}: {verdict}", path.display())))
+    }
+}
+
+fn configure(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+/// Makes an empty file that only its owner can read, and its name durable, before SQLite sees it.
+fn create_private(path: &Path) -> Result<()> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => path.parent().map_or(Ok(()), crate::files::sync_directory),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::Temporary(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Refuses files of other applications and of newer programs.
+fn identify(connection: &Connection, path: &Path, schema: &Schema) -> Result<()> {
+    let application_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found = version(connection)?;
+    let known = latest(schema);
+    if application_id != schema.application_id && !(application_id == 0 && is_empty(connection)?) {
+        return Err(Error::Permanent(format!(
+            "{}: not a {} database of Postern",
+            path.display(),
+            schema.name
+        )));
+    }
+    if found > known {
+        return Err(Error::NewerSchema { path: path.to_owned(), found, known });
+    }
+    Ok(())
+}
+
+/// Runs the missing steps, each in one transaction together with the version number it leads to.
+fn migrate(connection: &mut Connection, path: &Path, schema: &Schema) -> Result<()> {
+    for (step, number) in schema.migrations.iter().zip(1u32..) {
+        if number <= version(connection)? {
+            continue;
+        }
+        tracing::debug!(path = %path.display(), schema = number, "migrating database");
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", schema.application_id)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> Result<u32> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+fn latest(schema: &Schema) -> u32 {
+    u32::try_from(schema.migrations.len()).unwrap_or(u32::MAX)
+}
+
+fn is_empty(connection: &Connection) -> Result<bool> {
+    Ok(connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?)
+}

@@ -1,0 +1,36 @@
+//! Files and directories made durable: what every writer outside SQLite uses.
+
+use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Flushes a directory, so that the names made, linked or removed in it survive a power cut.
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| at(path, &error))
+}
+
+/// Makes `path` and its missing parents (mode 0700) and flushes the parent's entry of each that was made.
+pub(crate) fn create_directory(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_directory(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => parent.map_or(Ok(()), sync_directory),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(at(path, &error)),
+    }
+}
+
+/// Names the file an error is about.
+pub(crate) fn at(path: &Path, error: &std::io::Error) -> Error {
+    match Error::from(std::io::Error::from(error.kind())) {
+        Error::DiskFull(_) => Error::DiskFull(path.display().to_string()),
+        _ => Error::Temporary(format!("{}: {error}", path.display())),
+    }
+}
