@@ -7,9 +7,18 @@ pub mod db;
 
 pub mod directory;
 
+pub mod stage;
+pub mod structure;
+
 pub mod account;
 pub mod blob;
+mod store;
 
 pub mod queue;
 
 pub use error::{Error, Result};
+pub use stage::{BlobHash, StagedBytes, StagedMessage, Staging};
+pub use store::{Delivery, Store};
+
+/// A moment in UTC; the store keeps whole seconds.
+pub type Timestamp = jiff::Timestamp;

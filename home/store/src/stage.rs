@@ -1,0 +1,229 @@
+//! The staging area: where a message's octets wait between the network and the stores that will keep them.
+//!
+//! In: octets as they come. Out: a [`StagedMessage`] with its size and SHA-256, whose octets can be mapped, and which
+//! `Store::deliver`, `Account::append` and the queue take over. A message up to [`INLINE_LIMIT`] octets stays in
+//! memory, because it will be written into a database; a larger one goes to a file in `staging/`, which a store or
+//! queue then links into its own place without copying. The file is removed when the value is dropped, and whatever
+//! a crash left behind is removed at the next start. A staged message is *not* durable: it becomes so where it is
+//! accepted.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use crate::files;
+use crate::{Error, Result};
+
+/// The largest message, in octets, that is kept inside a database instead of in a file of its own.
+pub const INLINE_LIMIT: usize = 64 * 1024;
+
+/// The SHA-256 of a message's octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlobHash(pub [u8; 32]);
+
+/// A message that is being received.
+#[derive(Debug)]
+pub struct Staging {
+    directory: PathBuf,
+    hasher: Sha256,
+    size: u64,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Memory(Vec<u8>),
+    File(BufWriter<File>, Temporary),
+}
+
+/// A file that is removed when it is no longer wanted.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed now goes at the next start.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A message received whole. Share it in an `Arc`; it does not change.
+#[derive(Debug)]
+pub struct StagedMessage {
+    hash: BlobHash,
+    size: u64,
+    content: Staged,
+}
+
+#[derive(Debug)]
+enum Staged {
+    Memory(Vec<u8>),
+    File { file: File, path: Temporary, synced: OnceLock<()> },
+}
+
+/// The octets of a staged message, in memory or mapped from its file.
+#[derive(Debug)]
+pub enum StagedBytes<'a> {
+    /// In memory.
+    Memory(&'a [u8]),
+    /// Mapped.
+    Mapped(memmap2::Mmap),
+}
+
+impl Deref for StagedBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            StagedBytes::Memory(bytes) => bytes,
+            StagedBytes::Mapped(map) => map,
+        }
+    }
+}
+
+impl Staging {
+    pub(crate) fn new(directory: &Path) -> Staging {
+        Staging {
+            directory: directory.to_owned(),
+            hasher: Sha256::new(),
+            size: 0,
+            sink: Sink::Memory(Vec::new()),
+        }
+    }
+
+    /// Octets received so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// `DiskFull` or `Temporary`; the message cannot be completed then.
+    pub fn write(&mut self, octets: &[u8]) -> Result<()> {
+        self.hasher.update(octets);
+        self.size = self.size.saturating_add(octets.len() as u64);
+        if let Sink::Memory(buffer) = &mut self.sink {
+            if buffer.len().saturating_add(octets.len()) <= INLINE_LIMIT {
+                buffer.extend_from_slice(octets);
+                return Ok(());
+            }
+            let buffered = std::mem::take(buffer);
+            self.sink = self.spill(&buffered)?;
+        }
+        match &mut self.sink {
+            Sink::File(file, path) => file.write_all(octets).map_err(|error| files::at(&path.0, &error)),
+            Sink::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Completes the message.
+    ///
+    /// # Errors
+    /// As for [`Staging::write`].
+    pub fn finish(self) -> Result<StagedMessage> {
+        let content = match self.sink {
+            Sink::Memory(bytes) => Staged::Memory(bytes),
+            Sink::File(buffer, path) => {
+                let file = buffer.into_inner().map_err(|error| files::at(&path.0, error.error()))?;
+                Staged::File { file, path, synced: OnceLock::new() }
+            }
+        };
+        Ok(StagedMessage { hash: BlobHash(self.hasher.finalize().into()), size: self.size, content })
+    }
+
+    fn spill(&self, buffered: &[u8]) -> Result<Sink> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = self.directory.join(name);
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| files::at(&path, &error))?;
+        let path = Temporary(path);
+        let mut file = BufWriter::with_capacity(256 * 1024, file);
+        file.write_all(buffered).map_err(|error| files::at(&path.0, &error))?;
+        Ok(Sink::File(file, path))
+    }
+}
+
+impl Write for Staging {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        Staging::write(self, octets).map_err(std::io::Error::other)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl StagedMessage {
+    /// The SHA-256 of the octets.
+    pub fn hash(&self) -> BlobHash {
+        self.hash
+    }
+
+    /// Octets.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The octets, mapped from the file where there is one.
+    ///
+    /// # Errors
+    /// `Temporary` when the file cannot be mapped.
+    pub fn bytes(&self) -> Result<StagedBytes<'_>> {
+        match &self.content {
+            Staged::Memory(bytes) => Ok(StagedBytes::Memory(bytes)),
+            Staged::File { file, .. } => {
+                // SAFETY: the file was made by this process with a name of its own, mode 0600, in a directory that
+                // only it writes; nothing writes to it after `finish`, and links to it are read-only by rule.
+                let map = unsafe { memmap2::Mmap::map(file) };
+                Ok(StagedBytes::Mapped(map.map_err(Error::from)?))
+            }
+        }
+    }
+
+    /// The octets, where they are to be kept inside a database.
+    pub fn inline(&self) -> Option<&[u8]> {
+        match &self.content {
+            Staged::Memory(bytes) => Some(bytes),
+            Staged::File { .. } => None,
+        }
+    }
+
+    /// Gives the octets the durable name `target` on the same file system: contents and directory are flushed when
+    /// this returns. A larger message is linked, not copied.
+    ///
+    /// # Errors
+    /// `Conflict` if the name is taken; `DiskFull` or `Temporary`.
+    pub fn persist(&self, target: &Path) -> Result<()> {
+        let made = match &self.content {
+            Staged::Memory(bytes) => write_durably(target, bytes),
+            Staged::File { file, path, synced } => {
+                if synced.get().is_none() {
+                    file.sync_all().map_err(|error| files::at(&path.0, &error))?;
+                    let _ = synced.set(());
+                }
+                std::fs::hard_link(&path.0, target)
+            }
+        };
+        made.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::Conflict(format!("{} exists", target.display())),
+            _ => files::at(target, &error),
+        })?;
+        target.parent().map_or(Ok(()), files::sync_directory)
+    }
+}
+
+fn write_durably(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

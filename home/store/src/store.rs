@@ -1,0 +1,83 @@
+//! All accounts of this home.
+//!
+//! ```text
+//! state_dir/
+//!   staging/              messages on their way in; emptied at start
+//!   accounts/ID/          one account, see the module `account`
+//! ```
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::account::{Account, AccountId, Appended, Flags, MailboxId};
+use crate::stage::{StagedMessage, Staging};
+use crate::{Result, Timestamp, files};
+
+/// The mailbox store. Cheap to clone; all clones share the open accounts.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    staging: PathBuf,
+    accounts: PathBuf,
+    open: Mutex<HashMap<AccountId, Account>>,
+}
+
+/// One copy of a message to be delivered.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The account.
+    pub account: AccountId,
+    /// The mailbox; `None` is INBOX.
+    pub mailbox: Option<MailboxId>,
+    /// Flags to begin with.
+    pub flags: Flags,
+    /// When the message was received (INTERNALDATE).
+    pub internal_date: Timestamp,
+}
+
+impl Store {
+    /// Opens the store below `state_dir` and empties the staging area. One process may have it open.
+    ///
+    /// # Errors
+    /// `Temporary` or `DiskFull` if the directories cannot be made.
+    pub fn open(state_dir: &Path) -> Result<Store> {
+        let staging = state_dir.join("staging");
+        if staging.exists() {
+            std::fs::remove_dir_all(&staging).map_err(|error| files::at(&staging, &error))?;
+        }
+        let accounts = state_dir.join("accounts");
+        files::create_directory(&staging)?;
+        files::create_directory(&accounts)?;
+        Ok(Store(Arc::new(Inner { staging, accounts, open: Mutex::default() })))
+    }
+
+    /// The account `id`, opened at its first use, and made with its first mailboxes if it is new: the directory, not
+    /// the store, decides which accounts there are.
+    ///
+    /// # Errors
+    /// As for [`crate::db::Database::open`].
+    pub fn account(&self, id: AccountId) -> Result<Account> {
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = open.get(&id) {
+            return Ok(account.clone());
+        }
+        let account = Account::open(&self.0.accounts.join(id.to_string()), id)?;
+        open.insert(id, account.clone());
+        Ok(account)
+    }
+
+    /// Begins to receive a message.
+    pub fn stage(&self) -> Staging {
+        Staging::new(&self.0.staging)
+    }
+
+    /// Stores `message` in each of the given places. When this returns, every copy answered `Ok` is durable.
+    /// The accounts are written at the same time. One answer for each delivery, in their order.
+    pub fn deliver(&self, message: &Arc<StagedMessage>, deliveries: &[Delivery]) -> Vec<Result<Appended>> {
+        let _ = message;
+        deliveries.iter().map(|_| Err(crate::Error::Fault("not yet".to_owned()))).collect()
+    }
+}
