@@ -1,1 +1,256 @@
-//! Being built.
+//! The directory: which domains, users and aliases this home has, and the keys that belong to them.
+//!
+//! * In: changes asked for by the administrator; look-ups from the SMTP and IMAP sessions, the signer and the zone.
+//! * Out: who a forward-path reaches, whether a password is right, which address a user may send as, the private
+//!   DKIM keys of a domain, and a notice after each change ([`Directory::subscribe`]).
+//! * Refused: anything below a domain that is not here, a user or alias whose address is taken or carries a
+//!   subaddress, an alias that leads outside, a domain with users unless the caller says what becomes of them.
+//!
+//! Look-ups never touch the disk. They read a [`Snapshot`] that is replaced as a whole after each durable change,
+//! so one session that holds a snapshot sees one consistent state. Only passwords cost time, on purpose.
+//!
+//! # What an address means
+//!
+//! In this order: a user or alias of exactly this address; the same without its detail (`ana+shop` is `ana`,
+//! RFC 5233); `postmaster` (RFC 5321 §4.5.1) and `abuse` (RFC 2142 §2) reach the first user of the domain, or
+//! else the first user of all. An alias named `postmaster` or `abuse` decides otherwise. While there is no user
+//! at all, these two are unknown like every other address.
+//!
+//! # On disk
+//!
+//! `STATE_DIR/server.sqlite`, mode 0600 (it holds private keys), write-ahead log, `synchronous=FULL`:
+//!
+//! | table | one row is | key |
+//! |---|---|---|
+//! | `domain` | a domain, with the serial and digest of its last zone | name in A-labels |
+//! | `user` | a user, with an Argon2id hash and SCRAM-SHA-256 keys | account id, never given twice |
+//! | `alias` | one target of an alias | domain, folded local part, account id |
+//! | `dkim_key` | a DKIM key pair, private half in PKCS#8 | domain, selector |
+//! | `setting` | a value the program itself keeps | name |
+//!
+//! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
+
+mod schema;
+
+mod credentials;
+mod dkim;
+
+mod aliases;
+mod domains;
+mod settings;
+mod users;
+
+mod snapshot;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use postern_message::address::{DomainName, EmailAddress};
+use postern_sasl::ScramCredentials;
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use crate::account::AccountId;
+use crate::db::Database;
+
+pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERATIONS};
+pub use dkim::{DkimAlgorithm, DkimKey};
+pub use domains::WithUsers;
+pub use snapshot::{Alias, Resolution, Snapshot, User};
+
+use credentials::Verifier;
+
+/// The directory of one home; clones share it. Writing blocks on the disk, look-ups do not.
+#[derive(Clone)]
+pub struct Directory {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    /// Held from a change until its snapshot is in place, so that snapshots follow each other in order.
+    changing: Mutex<()>,
+    snapshot: RwLock<Arc<Snapshot>>,
+    verifier: Verifier,
+    decoy_secret: Vec<u8>,
+    changes: watch::Sender<u64>,
+}
+
+/// Why the directory did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The domain is there already.
+    #[error("the domain {0} is here already")]
+    DomainExists(DomainName),
+    /// The domain has only one label, so it cannot be delegated.
+    #[error("{0} has no dot: a mail domain looks like home.example")]
+    DomainTooShort(DomainName),
+    /// There is no such domain.
+    #[error("the domain {0} is not here; `postern-home domain list` shows those that are")]
+    UnknownDomain(DomainName),
+    /// The domain still has users.
+    #[error("the domain {domain} still has {users} user(s)")]
+    DomainInUse {
+        /// The domain.
+        domain: DomainName,
+        /// How many users it has.
+        users: u32,
+    },
+    /// A user has the address already.
+    #[error("{0} is a user already")]
+    IsUser(EmailAddress),
+    /// An alias has the address already.
+    #[error("{0} is an alias already")]
+    IsAlias(EmailAddress),
+    /// There is no such user.
+    #[error("there is no user {0}")]
+    UnknownUser(EmailAddress),
+    /// There is no such alias.
+    #[error("there is no alias {0}")]
+    UnknownAlias(EmailAddress),
+    /// A user or alias cannot have a `+`: what follows it is the detail of a subaddress.
+    #[error("{0} has a `+`, which divides a user's name from a subaddress: ana+shop@ already reaches ana@")]
+    HasDetail(EmailAddress),
+    /// An alias may only lead to users of this home.
+    #[error("{0} is not a user here: an alias can only lead to users of this server")]
+    TargetOutside(EmailAddress),
+    /// The password is too short.
+    #[error("the password is too short: at least {MIN_PASSWORD_CHARACTERS} characters")]
+    PasswordTooShort,
+    /// The password is too long.
+    #[error("the password is too long: at most {MAX_PASSWORD_OCTETS} octets")]
+    PasswordTooLong,
+    /// The password holds a control character.
+    #[error("the password has a control character in it, such as a tab or a line end")]
+    PasswordControl,
+    /// The system gave no random numbers, or key generation failed.
+    #[error("no key could be generated")]
+    KeyGeneration,
+    /// What stands in the database cannot be understood.
+    #[error("server.sqlite holds a value that cannot be read: {0}")]
+    Corrupt(String),
+    /// The database could not be read or written; nothing was changed.
+    #[error(transparent)]
+    Storage(#[from] crate::Error),
+}
+
+impl From<rusqlite::Error> for DirectoryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl Directory {
+    /// Opens `server.sqlite` in the state directory, making it when it is not there.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Storage`] when the file cannot be used, [`DirectoryError::Corrupt`] when its rows make no
+    /// sense.
+    pub fn open(state_dir: &Path) -> Result<Self, DirectoryError> {
+        let database = Database::open(&state_dir.join("server.sqlite"), &schema::SCHEMA)?;
+        let decoy_secret = database.write(settings::decoy_secret)?;
+        let snapshot = database.read(Snapshot::load)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                changing: Mutex::new(()),
+                snapshot: RwLock::new(Arc::new(snapshot)),
+                verifier: Verifier::new()?,
+                decoy_secret,
+                changes: watch::Sender::new(0),
+            }),
+        })
+    }
+
+    /// The state as it is now, unchanged for as long as the caller holds it.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A counter that grows after each durable change.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Whether mail for this domain is kept here.
+    pub fn is_local(&self, domain: &DomainName) -> bool {
+        self.snapshot().is_local(domain)
+    }
+
+    /// Who a forward-path reaches.
+    pub fn resolve(&self, address: &EmailAddress) -> Resolution {
+        self.snapshot().resolve(address)
+    }
+
+    /// Who the bare `postmaster` of `RCPT TO:<Postmaster>` reaches (RFC 5321 §4.5.1).
+    pub fn postmaster(&self) -> Resolution {
+        self.snapshot().postmaster()
+    }
+
+    /// The user of this account.
+    pub fn user(&self, account: AccountId) -> Option<User> {
+        self.snapshot().user(account).cloned()
+    }
+
+    /// The user who logs in by this name: the whole address, in any case.
+    pub fn user_by_login(&self, login: &str) -> Option<User> {
+        self.snapshot().user_by_login(login).cloned()
+    }
+
+    /// Whether the user may write this address into `MAIL FROM`, `From` and `Sender`: the user's own, with any
+    /// detail, and every alias that leads to the user.
+    pub fn may_send_as(&self, account: AccountId, address: &EmailAddress) -> bool {
+        match self.resolve(address) {
+            Resolution::Local(accounts) => accounts.contains(&account),
+            Resolution::UnknownUser | Resolution::NotLocal => false,
+        }
+    }
+
+    /// The user, when the password is right. Blocks for tens of milliseconds, and as long for an unknown user as
+    /// for a wrong password; a few calls run at once, further ones wait.
+    pub fn verify_password(&self, login: &str, password: &str) -> Option<User> {
+        let snapshot = self.snapshot();
+        let user = snapshot.user_by_login(login);
+        let hash = user.and_then(|user| snapshot.password_hash(user.account));
+        self.shared.verifier.verify(password, hash).then(|| user.cloned()).flatten()
+    }
+
+    /// The SCRAM-SHA-256 keys of a user; for an unknown user keys that look the same and that nothing fits.
+    pub fn scram(&self, login: &str) -> ScramCredentials {
+        let snapshot = self.snapshot();
+        let known = snapshot.user_by_login(login).and_then(|user| snapshot.scram(user.account));
+        known.cloned().unwrap_or_else(|| {
+            ScramCredentials::decoy(&self.shared.decoy_secret, &login.to_lowercase(), SCRAM_ITERATIONS)
+        })
+    }
+
+    /// The DKIM keys that sign for this domain, with their private halves; empty for a domain that is not here.
+    pub fn dkim_keys(&self, domain: &DomainName) -> Vec<Arc<DkimKey>> {
+        self.snapshot().dkim_keys(domain).to_vec()
+    }
+
+    /// Runs a change in one transaction; when it is on the disk, shows it to every look-up and gives notice.
+    fn change<T, F>(&self, change: F) -> Result<T, DirectoryError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DirectoryError> + Send + 'static,
+    {
+        let _order = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.shared.database.write(change)?;
+        let snapshot = Arc::new(self.shared.database.read(Snapshot::load)?);
+        *self.shared.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        self.shared.changes.send_modify(|count| *count += 1);
+        Ok(outcome)
+    }
+}
+
+/// Refuses an address that cannot be that of a user or alias.
+fn require_plain(address: &EmailAddress) -> Result<(), DirectoryError> {
+    match address.local_part().split_detail() {
+        (_, Some(_)) => Err(DirectoryError::HasDetail(address.clone())),
+        (_, None) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! The tables of `server.sqlite`; what each is for stands in the parent module.
+
+use crate::db::Schema;
+
+pub(super) static SCHEMA: Schema = Schema {
+    name: "directory",
+    // "PSdr"
+    application_id: 0x5053_6472,
+    migrations: &["CREATE TABLE domain (
+             id INTEGER PRIMARY KEY,
+             name TEXT NOT NULL UNIQUE,
+             zone_serial INTEGER NOT NULL DEFAULT 0,
+             zone_digest BLOB
+         ) STRICT;
+
+         CREATE TABLE user (
+             account INTEGER PRIMARY KEY AUTOINCREMENT,
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             local_part TEXT NOT NULL,
+             folded TEXT NOT NULL,
+             password_hash TEXT NOT NULL,
+             scram_salt BLOB NOT NULL,
+             scram_iterations INTEGER NOT NULL,
+             scram_stored_key BLOB NOT NULL,
+             scram_server_key BLOB NOT NULL,
+             UNIQUE (domain, folded)
+         ) STRICT;
+
+         CREATE TABLE alias (
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             local_part TEXT NOT NULL,
+             folded TEXT NOT NULL,
+             account INTEGER NOT NULL REFERENCES user (account) ON DELETE CASCADE,
+             PRIMARY KEY (domain, folded, account)
+         ) STRICT, WITHOUT ROWID;
+         CREATE INDEX alias_account ON alias (account);
+
+         CREATE TABLE dkim_key (
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             selector TEXT NOT NULL,
+             key_type TEXT NOT NULL,
+             private_key BLOB NOT NULL,
+             public_key BLOB NOT NULL,
+             PRIMARY KEY (domain, selector)
+         ) STRICT;
+
+         CREATE TABLE setting (
+             name TEXT PRIMARY KEY,
+             value BLOB NOT NULL
+         ) STRICT, WITHOUT ROWID;"],
+};

@@ -1,0 +1,217 @@
+//! The directory over a real database in a temporary directory.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Home {
+    directory: Directory,
+    state_dir: tempfile::TempDir,
+}
+
+fn address(text: &str) -> EmailAddress {
+    text.parse().expect("an address")
+}
+
+fn domain(text: &str) -> DomainName {
+    text.parse().expect("a domain")
+}
+
+/// A home with the domain home.example and the users ana and bo.
+fn home() -> Home {
+    let state_dir = tempfile::tempdir().expect("temporary directory");
+    let directory = Directory::open(state_dir.path()).expect("opened");
+    directory.add_domain(&domain("home.example")).expect("added");
+    directory.add_user(&address("Ana@home.example"), PASSWORD).expect("added");
+    directory.add_user(&address("bo@home.example"), "another password").expect("added");
+    Home { directory, state_dir }
+}
+
+impl Home {
+    fn account(&self, text: &str) -> AccountId {
+        self.directory.snapshot().user_at(&address(text)).expect("a user").account
+    }
+
+    fn reached(&self, text: &str) -> Vec<AccountId> {
+        match self.directory.resolve(&address(text)) {
+            Resolution::Local(accounts) => accounts,
+            Resolution::UnknownUser | Resolution::NotLocal => Vec::new(),
+        }
+    }
+}
+
+#[test]
+fn users_are_reached_in_any_case_and_with_any_detail() {
+    let home = home();
+    let ana = vec![home.account("ana@home.example")];
+    for text in ["ana@home.example", "ANA@Home.Example", "ana+shop@home.example", "Ana+a+b@home.example"] {
+        assert_eq!(home.reached(text), ana, "{text}");
+    }
+    assert_eq!(home.directory.resolve(&address("eve@home.example")), Resolution::UnknownUser);
+    assert_eq!(home.directory.resolve(&address("ana@sub.home.example")), Resolution::NotLocal);
+}
+
+#[test]
+fn postmaster_and_abuse_reach_the_first_user_unless_an_alias_says_otherwise() {
+    let home = home();
+    home.directory.add_domain(&domain("other.example")).expect("added");
+    let (ana, bo) = (home.account("ana@home.example"), home.account("bo@home.example"));
+    assert_eq!(home.reached("Postmaster@home.example"), [ana]);
+    assert_eq!(home.reached("abuse@other.example"), [ana]);
+    assert_eq!(home.directory.postmaster(), Resolution::Local(vec![ana]));
+    home.directory
+        .add_alias(&address("postmaster@home.example"), &[address("bo@home.example")])
+        .expect("added");
+    assert_eq!(home.reached("postmaster@home.example"), [bo]);
+    assert_eq!(home.directory.postmaster(), Resolution::Local(vec![bo]));
+}
+
+#[test]
+fn without_users_even_postmaster_is_unknown() {
+    let state_dir = tempfile::tempdir().expect("temporary directory");
+    let directory = Directory::open(state_dir.path()).expect("opened");
+    assert_eq!(directory.postmaster(), Resolution::UnknownUser);
+    directory.add_domain(&domain("home.example")).expect("added");
+    assert_eq!(directory.resolve(&address("postmaster@home.example")), Resolution::UnknownUser);
+}
+
+#[test]
+fn aliases_lead_to_users_and_to_nobody_else() {
+    let home = home();
+    let (ana, bo) = (address("ana@home.example"), address("bo@home.example"));
+    let family = address("Family@home.example");
+    let alias = home.directory.add_alias(&family, &[bo.clone(), ana.clone()]).expect("added");
+    assert_eq!(alias, Alias { address: family.clone(), targets: vec![ana.clone(), bo.clone()] });
+    assert_eq!(home.reached("family+x@home.example").len(), 2);
+
+    for outside in ["friend@other.example", "eve@home.example", "family@home.example"] {
+        let refusal = home.directory.add_alias(&address("x@home.example"), &[ana.clone(), address(outside)]);
+        assert!(matches!(refusal, Err(DirectoryError::TargetOutside(_))), "{outside}");
+    }
+    assert!(home.reached("x@home.example").is_empty(), "a refused alias leaves nothing behind");
+    assert!(matches!(home.directory.add_alias(&ana, &[bo.clone()]), Err(DirectoryError::IsUser(_))));
+    assert!(matches!(home.directory.add_user(&family, PASSWORD), Err(DirectoryError::IsAlias(_))));
+
+    home.directory.remove_alias(&family, &[ana]).expect("removed");
+    assert_eq!(home.reached("family@home.example"), [home.account("bo@home.example")]);
+    home.directory.remove_user(&bo).expect("removed");
+    assert!(home.reached("family@home.example").is_empty(), "an alias to nobody is gone");
+    assert!(matches!(home.directory.remove_alias(&family, &[]), Err(DirectoryError::UnknownAlias(_))));
+}
+
+#[test]
+fn a_user_may_send_as_own_addresses_only() {
+    let home = home();
+    let directory = &home.directory;
+    directory.add_alias(&address("shop@home.example"), &[address("ana@home.example")]).expect("added");
+    let (ana, bo) = (home.account("ana@home.example"), home.account("bo@home.example"));
+    for own in ["ana@home.example", "ana+x@home.example", "shop@home.example", "postmaster@home.example"] {
+        assert!(directory.may_send_as(ana, &address(own)), "{own}");
+        assert!(!directory.may_send_as(bo, &address(own)), "{own}");
+    }
+    assert!(!directory.may_send_as(ana, &address("ana@other.example")));
+}
+
+#[test]
+fn passwords_are_checked_changed_and_never_reveal_who_exists() {
+    let home = home();
+    let directory = &home.directory;
+    let ana = address("ana@home.example");
+    assert_eq!(
+        directory.verify_password("ANA@home.example", PASSWORD).map(|user| user.address),
+        Some(ana.clone())
+    );
+    for (login, password) in [
+        ("ana@home.example", "wrong password"),
+        ("bo@home.example", PASSWORD),
+        ("eve@home.example", PASSWORD),
+        ("ana", PASSWORD),
+        ("", ""),
+    ] {
+        assert_eq!(directory.verify_password(login, password), None, "{login}");
+    }
+    directory.set_password(&ana, "an even better one").expect("changed");
+    assert_eq!(directory.verify_password("ana@home.example", PASSWORD), None);
+    assert!(directory.verify_password("ana@home.example", "an even better one").is_some());
+
+    let (known, unknown) = (directory.scram("ana@home.example"), directory.scram("eve@home.example"));
+    assert_eq!((known.salt.len(), known.iterations), (unknown.salt.len(), unknown.iterations));
+    assert_eq!(unknown, directory.scram("EVE@home.example"));
+}
+
+#[test]
+fn nonsense_is_refused_with_its_reason() {
+    let home = home();
+    let directory = &home.directory;
+    let refusal = |text: &str| directory.add_user(&address(text), PASSWORD).expect_err("refused");
+    assert!(matches!(refusal("ANA@home.example"), DirectoryError::IsUser(_)));
+    assert!(matches!(refusal("ana+x@home.example"), DirectoryError::HasDetail(_)));
+    assert!(matches!(refusal("ana@other.example"), DirectoryError::UnknownDomain(_)));
+    assert!(matches!(directory.add_domain(&domain("home.example")), Err(DirectoryError::DomainExists(_))));
+    assert!(matches!(directory.add_domain(&domain("localhost")), Err(DirectoryError::DomainTooShort(_))));
+}
+
+#[test]
+fn a_domain_with_users_goes_only_when_asked_for_together_with_them() {
+    let home = home();
+    let name = domain("home.example");
+    let refusal = home.directory.remove_domain(&name, WithUsers::Refuse);
+    assert!(matches!(refusal, Err(DirectoryError::DomainInUse { users: 2, .. })));
+    home.directory.remove_domain(&name, WithUsers::Remove).expect("removed");
+    assert_eq!(home.directory.resolve(&address("ana@home.example")), Resolution::NotLocal);
+    assert_eq!(home.directory.snapshot().users().count(), 0);
+}
+
+#[test]
+fn account_numbers_are_never_given_twice() {
+    let home = home();
+    let bo = home.account("bo@home.example");
+    home.directory.remove_user(&address("bo@home.example")).expect("removed");
+    home.directory.add_user(&address("bo@home.example"), PASSWORD).expect("added");
+    assert!(home.account("bo@home.example") > bo);
+}
+
+#[test]
+fn everything_is_there_after_a_restart_and_private() {
+    let home = home();
+    home.directory.add_alias(&address("shop@home.example"), &[address("ana@home.example")]).expect("added");
+    let selectors = |directory: &Directory| -> Vec<String> {
+        directory.dkim_keys(&domain("home.example")).iter().map(|key| key.selector.clone()).collect()
+    };
+    assert_eq!(selectors(&home.directory), ["r1", "e1"]);
+    let before = home.directory.dkim_keys(&domain("home.example"));
+    drop(home.directory);
+
+    let directory = Directory::open(home.state_dir.path()).expect("opened again");
+    assert_eq!(directory.dkim_keys(&domain("home.example")), before);
+    assert!(directory.verify_password("ana@home.example", PASSWORD).is_some());
+    assert_eq!(directory.snapshot().aliases().count(), 1);
+    assert_eq!(directory.snapshot().first_domain(), Some(&domain("home.example")));
+    let mode = home.state_dir.path().join("server.sqlite").metadata().expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn each_change_gives_notice_and_a_refusal_gives_none() {
+    let home = home();
+    let mut changes = home.directory.subscribe();
+    changes.mark_unchanged();
+    assert!(home.directory.add_user(&address("bo@home.example"), PASSWORD).is_err());
+    assert!(!changes.has_changed().expect("open"));
+    home.directory.remove_user(&address("bo@home.example")).expect("removed");
+    assert!(changes.has_changed().expect("open"));
+}
+
+#[test]
+fn zone_serials_grow_with_each_change_and_never_go_back() {
+    let home = home();
+    let name = domain("home.example");
+    let serial = |digest: u8, now| home.directory.zone_serial(&name, &[digest; 32], now).expect("a serial");
+    assert_eq!(serial(1, 1000), 1000);
+    assert_eq!(serial(1, 2000), 1000, "the same records keep their serial");
+    assert_eq!(serial(2, 1000), 1001, "two changes within one second");
+    assert_eq!(serial(3, 500), 1002, "a clock that went back");
+    assert_eq!(serial(1, 9000), 9000);
+}
