@@ -4,11 +4,14 @@ pub mod cli;
 pub mod config;
 pub mod observability;
 
+pub mod durable;
 pub mod identity;
 pub mod join_code;
 
 pub mod netlink;
 pub mod tunnel;
+
+pub mod enrolment;
 
 pub mod control;
 pub mod http;

@@ -1,1 +1,215 @@
-//! Being built.
+//! Home's side of the tunnel: joins an edge, keeps connected to it, and pushes what the edge shall serve.
+//!
+//! In: a join code from the operator, the zones from `zone`. Out: the tunnel interface with home's inner addresses and
+//! its policy rule, signed control requests, and the edge's addresses for whoever builds zones or binds outbound
+//! connections. Refused: join codes that are mistyped, expired or used, and an edge that is not the one of the code.
+//!
+//! ```text
+//!  Unjoined --join--> Joining --answer stored--> Connecting <--> Connected
+//!     ^                  |                            \             /
+//!     +------refused-----+                             +--- join --+
+//! ```
+//! The link tries forever: every beat that is missed makes it look the edge up again and start a new handshake. Zones are
+//! a desired state. They are pushed until the edge reports the same digest, and again whenever it does not.
+
+mod task;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use postern_shared::identity::{Identity, IdentityError};
+use postern_shared::join_code::JoinCode;
+use postern_shared::tunnel::EpochStatus;
+use postern_shared::zone::Zone;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// What the link must know from home's configuration.
+#[derive(Debug, Clone)]
+pub struct LinkConfig {
+    /// Where `identity.key` and `link.json` are kept.
+    pub state_dir: PathBuf,
+    /// The name of the TUN interface, up to 15 octets.
+    pub interface: String,
+    /// The greatest MTU of the tunnel in octets; the edge may ask for less.
+    pub mtu: u16,
+}
+
+/// Addresses that only the edge knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeAddresses {
+    /// The edge's addresses on the internet: what MX and NS names point to.
+    pub public: Vec<IpAddr>,
+    /// Home's inner IPv4 address: the source of connections that shall leave from the edge.
+    pub home_v4: Ipv4Addr,
+    /// Home's inner IPv6 address.
+    pub home_v6: Ipv6Addr,
+}
+
+/// Where the link stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// No edge is known: `postern-home join` is the next step.
+    Unjoined,
+    /// A join code is being used.
+    Joining,
+    /// The edge is known but does not answer (yet).
+    Connecting,
+    /// The edge answers and takes control requests.
+    Connected,
+}
+
+/// The edge's copy of one zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonePush {
+    /// The zone's name.
+    pub origin: String,
+    /// The serial that the edge shall serve.
+    pub serial: u32,
+    /// Whether the edge serves exactly this content.
+    pub accepted: bool,
+    /// Why the edge did not take it, if it said so.
+    pub error: Option<String>,
+}
+
+/// What `postern-home status` shows about the link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Where the link stands.
+    pub state: LinkState,
+    /// Home's identity as a fingerprint.
+    pub identity: String,
+    /// The edge's endpoint as the join code named it.
+    pub edge: Option<String>,
+    /// The edge's addresses.
+    pub addresses: Option<EdgeAddresses>,
+    /// The epochs of the tunnel, newest last.
+    pub epochs: Vec<EpochStatus>,
+    /// The zones that were handed to the link.
+    pub zones: Vec<ZonePush>,
+    /// The last thing that went wrong, until the link is well again.
+    pub last_error: Option<String>,
+}
+
+/// Why the link could not be started, or a join failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The identity key could not be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The TUN device or the UDP socket could not be made.
+    #[error(transparent)]
+    Tunnel(#[from] postern_shared::tunnel::TunnelError),
+    /// Addresses, routes or rules could not be set.
+    #[error(transparent)]
+    Netlink(#[from] postern_shared::netlink::NetlinkError),
+    /// The operating system gave no random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] postern_shared::tunnel::NoRandomness),
+    /// The join code's time is over.
+    #[error(
+        "the join code has expired. Run `postern-edge invite` on the edge again and join with the new code; if this \
+         machine's clock is wrong, set it first"
+    )]
+    CodeExpired,
+    /// The endpoint's name has no address.
+    #[error(
+        "the edge's name {name} cannot be resolved: {source}. Check the name and this machine's resolver, or make an \
+         invite with the edge's address: `postern-edge invite`"
+    )]
+    Unresolvable {
+        /// The name in the join code.
+        name: String,
+        /// What the resolver said.
+        source: std::io::Error,
+    },
+    /// No handshake came back.
+    #[error(
+        "the edge at {endpoint} did not answer within {seconds} s. Its UDP port must be open to the internet (cloud \
+         firewall or security group), `postern-edge run` must be running, and the code must be its newest one"
+    )]
+    NoAnswer {
+        /// Where the handshakes were sent.
+        endpoint: String,
+        /// How long the link waited.
+        seconds: u64,
+    },
+    /// The edge answered and refused.
+    #[error(transparent)]
+    Refused(#[from] postern_shared::enrolment::Refusal),
+    /// Another join is under way, or the link has stopped.
+    #[error("the link is {0}; try again in a moment")]
+    Busy(&'static str),
+}
+
+/// A handle to the running link; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Link {
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<LinkStatus>,
+    addresses: watch::Receiver<Option<EdgeAddresses>>,
+}
+
+/// What the handle asks of the task.
+enum Command {
+    Join(Box<JoinCode>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
+    Zones(Vec<Zone>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+impl Link {
+    /// Starts the link on the current runtime and returns at once; connects by itself if home has joined before.
+    ///
+    /// # Errors
+    /// When the identity or the link's state cannot be loaded. A tunnel that cannot be made is retried and shown in the
+    /// status, so that mail in the local network goes on.
+    pub fn start(config: LinkConfig) -> Result<Link, LinkError> {
+        let identity = Identity::load_or_generate(&config.state_dir.join("identity.key"))?;
+        let (commands, inbox) = mpsc::channel(16);
+        let (task, status, addresses) = task::Task::new(config, identity, inbox);
+        tokio::spawn(task.run());
+        Ok(Link { commands, status, addresses })
+    }
+
+    /// Joins the edge that made the code; returns once the first real epoch carries data.
+    ///
+    /// # Errors
+    /// The reason with how to mend it; nothing has changed at home unless the edge had answered, and joining again with
+    /// the same code is always safe.
+    pub async fn join(&self, code: JoinCode) -> Result<EdgeAddresses, LinkError> {
+        let (answer, result) = oneshot::channel();
+        self.commands.send(Command::Join(Box::new(code), answer)).await.map_err(|_| LinkError::Busy("stopped"))?;
+        result.await.map_err(|_| LinkError::Busy("stopping"))?
+    }
+
+    /// Declares all zones that the edge shall serve; those not in the list are withdrawn. Until the first call the edge
+    /// keeps what it has.
+    pub async fn set_zones(&self, zones: Vec<Zone>) {
+        // A closed channel means that home is stopping; the next start declares the zones again.
+        let _ = self.commands.send(Command::Zones(zones)).await;
+    }
+
+    /// What the link is doing.
+    pub fn status(&self) -> LinkStatus {
+        self.status.borrow().clone()
+    }
+
+    /// The status as it changes, for those who wait for a state.
+    pub fn watch_status(&self) -> watch::Receiver<LinkStatus> {
+        self.status.clone()
+    }
+
+    /// The edge's addresses as they change; `None` before the first join.
+    pub fn edge_addresses(&self) -> watch::Receiver<Option<EdgeAddresses>> {
+        self.addresses.clone()
+    }
+
+    /// Takes the tunnel down and removes the policy rules.
+    pub async fn shutdown(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.send(Command::Shutdown(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
