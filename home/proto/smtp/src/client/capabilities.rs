@@ -1,0 +1,47 @@
+//! What a server offers, read from its reply to EHLO (RFC 5321 §4.1.1.1).
+
+use super::reply::Reply;
+
+/// The extensions that this client uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// STARTTLS (RFC 3207).
+    pub starttls: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtp_utf8: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
+    /// SIZE (RFC 1870) is offered.
+    pub size: bool,
+    /// Most octets of a message, where the server names a limit.
+    pub size_limit: Option<u64>,
+}
+
+impl Capabilities {
+    /// Reads the lines after the first; keywords are case-insensitive, unknown ones are passed over.
+    pub fn from_ehlo(reply: &Reply) -> Self {
+        let mut capabilities = Capabilities::default();
+        for line in reply.lines.iter().skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            match keyword.as_str() {
+                "STARTTLS" => capabilities.starttls = true,
+                "PIPELINING" => capabilities.pipelining = true,
+                "8BITMIME" => capabilities.eight_bit_mime = true,
+                "SMTPUTF8" => capabilities.smtp_utf8 = true,
+                "DSN" => capabilities.dsn = true,
+                "SIZE" => {
+                    capabilities.size = true;
+                    // RFC 1870 §4: zero means that there is no fixed limit.
+                    capabilities.size_limit = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+                }
+                _ => {}
+            }
+        }
+        capabilities
+    }
+}

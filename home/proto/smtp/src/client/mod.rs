@@ -1,0 +1,385 @@
+//! The client side of an SMTP session, as a pure core.
+//!
+//! In: octets from the server, the passing of time, the outcome of the TLS handshake, envelopes and content. Out:
+//! octets for the server ([`Session::take_output`]), the next time to wake ([`Session::deadline`]) and
+//! [`Event`]s. No socket, no clock, no file: the shell owns those and calls in.
+//!
+//! | state | leaves on | to |
+//! |---|---|---|
+//! | greeting | 220 | ehlo |
+//! | ehlo | 250, STARTTLS offered and wanted | starttls |
+//! | ehlo | 250 otherwise | ready |
+//! | ehlo | 5yz (RFC 5321 §3.2) | helo |
+//! | helo | 250 | ready |
+//! | starttls | 220 | handshake ([`Event::StartTls`]) |
+//! | starttls | other | ready, in clear |
+//! | handshake | [`Session::handle_tls_established`] | ehlo |
+//! | ready | [`Session::send`] | envelope |
+//! | envelope | 354 | content ([`Event::SendContent`]) |
+//! | envelope | all recipients refused | resetting, or ready |
+//! | content | [`Session::finish_content`] | verdict |
+//! | verdict | any reply ([`Event::Finished`]) | ready |
+//! | resetting | any reply | ready |
+//! | ready | [`Session::quit`] | quitting |
+//! | any | 421, other refusal, time-out, end of input | closed ([`Event::Closed`]) |
+//!
+//! Refused: replies beyond bounds, replies without a command, octets sent in clear behind the reply to STARTTLS
+//! (RFC 3207 §5; they would be read as if they came under TLS).
+//!
+//! Implements RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461.
+//! Deviates: see [`reply`] and [`envelope`].
+
+pub mod reply;
+
+pub mod capabilities;
+pub mod timeouts;
+
+pub mod envelope;
+mod transaction;
+
+pub mod dot_stuff;
+
+#[cfg(test)]
+mod transcripts;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use self::capabilities::Capabilities;
+use self::dot_stuff::DotStuffer;
+use self::envelope::Envelope;
+use self::reply::{Reply, ReplyParser};
+pub use self::transaction::RecipientResult;
+use self::transaction::{Step, Transaction};
+
+/// Whether STARTTLS is used where the server offers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Used where offered; the message goes in clear where not.
+    Opportunistic,
+    /// Not used, as after a handshake that failed.
+    Never,
+}
+
+/// Something the shell has to do or to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Send what output there is, then do the TLS handshake, then [`Session::handle_tls_established`].
+    StartTls,
+    /// [`Session::send`] or [`Session::quit`] may be called.
+    Ready,
+    /// [`Session::push_content`] is to be called until the message is out, then [`Session::finish_content`].
+    SendContent,
+    /// The transaction is over; one result for each recipient, in the envelope's order.
+    Finished(Vec<RecipientResult>),
+    /// The session is over; the connection is to be closed.
+    Closed(Closed),
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// After QUIT.
+    Quit,
+    /// The server does not want us, or not now: its greeting, or its reply to EHLO and HELO, or 421.
+    Refused(Reply),
+    /// The connection or the dialogue broke; the text is for people.
+    Broken(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Greeting,
+    Ehlo,
+    Helo,
+    StartTls,
+    Handshake,
+    Ready,
+    Envelope,
+    Content,
+    Verdict,
+    Resetting,
+    Quitting,
+    Closed,
+}
+
+/// One connection to a server.
+#[derive(Debug)]
+pub struct Session {
+    host_name: String,
+    tls_use: TlsUse,
+    state: State,
+    under_tls: bool,
+    replies: ReplyParser,
+    capabilities: Capabilities,
+    transaction: Option<Transaction>,
+    stuffer: DotStuffer,
+    output: Vec<u8>,
+    events: VecDeque<Event>,
+    deadline: Instant,
+}
+
+impl Session {
+    /// Begins at the moment the connection is made. `host_name` is the argument of EHLO.
+    pub fn new(host_name: &str, tls_use: TlsUse, now: Instant) -> Self {
+        Session {
+            host_name: host_name.to_owned(),
+            tls_use,
+            state: State::Greeting,
+            under_tls: false,
+            replies: ReplyParser::default(),
+            capabilities: Capabilities::default(),
+            transaction: None,
+            stuffer: DotStuffer::default(),
+            output: Vec::new(),
+            events: VecDeque::new(),
+            deadline: now + timeouts::GREETING,
+        }
+    }
+
+    /// Takes octets from the server.
+    pub fn handle_input(&mut self, octets: &[u8], now: Instant) {
+        self.replies.push(octets);
+        while !matches!(self.state, State::Closed | State::Handshake) {
+            match self.replies.next_reply() {
+                Ok(Some(reply)) => self.handle_reply(reply, now),
+                Ok(None) => return,
+                Err(error) => self.break_off(&error.to_string()),
+            }
+        }
+    }
+
+    /// Takes the end of the server's stream, or the error that ended it.
+    pub fn handle_end_of_input(&mut self, cause: &str) {
+        match self.state {
+            State::Quitting => self.close(Closed::Quit),
+            State::Closed => {}
+            _ => self.break_off(cause),
+        }
+    }
+
+    /// Ends the session if [`Session::deadline`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if now < self.deadline {
+            return;
+        }
+        match self.state {
+            State::Quitting => self.close(Closed::Quit),
+            State::Closed => {}
+            _ => self.break_off("the server did not answer in time"),
+        }
+    }
+
+    /// The handshake that [`Event::StartTls`] asked for is done; everything known of the server is forgotten and
+    /// asked again (RFC 3207 §4.2).
+    pub fn handle_tls_established(&mut self, now: Instant) {
+        if self.state != State::Handshake {
+            return;
+        }
+        self.under_tls = true;
+        self.replies.clear();
+        self.capabilities = Capabilities::default();
+        self.say_ehlo(now);
+    }
+
+    /// Begins a mail transaction after [`Event::Ready`]; in any other state every recipient is interrupted.
+    pub fn send(&mut self, envelope: Envelope, now: Instant) {
+        let recipients = envelope.recipients.len();
+        if self.state != State::Ready {
+            let result = RecipientResult::Interrupted("the session is not ready for a message".into());
+            self.events.push_back(Event::Finished(vec![result; recipients]));
+        } else if let Err(unsupported) = envelope.check(&self.capabilities) {
+            let result = RecipientResult::Unsupported(unsupported);
+            self.events.push_back(Event::Finished(vec![result; recipients]));
+            self.events.push_back(Event::Ready);
+        } else {
+            self.state = State::Envelope;
+            self.transaction = Some(Transaction::new(envelope, &self.capabilities));
+            self.continue_envelope(now);
+        }
+    }
+
+    /// Takes the next chunk of content after [`Event::SendContent`]; the shell sends the output before it gives
+    /// the next, so that no message is held whole.
+    pub fn push_content(&mut self, content: &[u8], now: Instant) {
+        if self.state == State::Content {
+            self.stuffer.push(content, &mut self.output);
+            self.deadline = now + timeouts::DATA_BLOCK;
+        }
+    }
+
+    /// Ends the content.
+    pub fn finish_content(&mut self, now: Instant) {
+        if self.state == State::Content {
+            std::mem::take(&mut self.stuffer).finish(&mut self.output);
+            self.await_verdict(now);
+        }
+    }
+
+    /// Says QUIT after [`Event::Ready`].
+    pub fn quit(&mut self, now: Instant) {
+        if self.state == State::Ready {
+            self.command("QUIT\r\n", State::Quitting, timeouts::QUIT, now);
+        }
+    }
+
+    /// Takes the octets that are to be sent, which may be none.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Takes the next event.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Session::handle_timeout`] is due.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether the session runs under TLS.
+    pub fn is_under_tls(&self) -> bool {
+        self.under_tls
+    }
+
+    fn handle_reply(&mut self, reply: Reply, now: Instant) {
+        if reply.is_closing() && self.state != State::Quitting {
+            return self.close(Closed::Refused(reply));
+        }
+        match self.state {
+            State::Greeting if reply.code == 220 => self.say_ehlo(now),
+            State::Ehlo if reply.is_positive() => self.after_ehlo(&reply, now),
+            State::Ehlo if reply.is_permanent_failure() => {
+                let helo = format!("HELO {}\r\n", self.host_name);
+                self.command(&helo, State::Helo, timeouts::COMMAND, now);
+            }
+            State::Helo if reply.is_positive() => self.become_ready(now),
+            State::StartTls if reply.code == 220 => self.begin_handshake(now),
+            State::StartTls | State::Resetting => self.become_ready(now),
+            State::Envelope | State::Verdict => self.handle_transaction_reply(reply, now),
+            State::Content => self.handle_early_verdict(reply),
+            State::Quitting => self.close(Closed::Quit),
+            State::Greeting | State::Ehlo | State::Helo => self.close(Closed::Refused(reply)),
+            State::Ready => self.break_off(&format!("the server said {reply} without being asked")),
+            State::Handshake | State::Closed => {}
+        }
+    }
+
+    fn say_ehlo(&mut self, now: Instant) {
+        let ehlo = format!("EHLO {}\r\n", self.host_name);
+        self.command(&ehlo, State::Ehlo, timeouts::COMMAND, now);
+    }
+
+    fn after_ehlo(&mut self, reply: &Reply, now: Instant) {
+        self.capabilities = Capabilities::from_ehlo(reply);
+        let wanted = self.tls_use == TlsUse::Opportunistic && !self.under_tls;
+        if wanted && self.capabilities.starttls {
+            self.command("STARTTLS\r\n", State::StartTls, timeouts::COMMAND, now);
+        } else {
+            self.become_ready(now);
+        }
+    }
+
+    fn begin_handshake(&mut self, now: Instant) {
+        if !self.replies.is_empty() {
+            return self.break_off("the server sent text in clear behind its reply to STARTTLS");
+        }
+        self.state = State::Handshake;
+        self.deadline = now + timeouts::TLS_HANDSHAKE;
+        self.events.push_back(Event::StartTls);
+    }
+
+    fn become_ready(&mut self, now: Instant) {
+        self.state = State::Ready;
+        self.deadline = now + timeouts::COMMAND;
+        self.events.push_back(Event::Ready);
+    }
+
+    fn continue_envelope(&mut self, now: Instant) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.write_commands(&self.capabilities, &mut self.output);
+            self.deadline = now + transaction.timeout();
+        }
+    }
+
+    fn handle_transaction_reply(&mut self, reply: Reply, now: Instant) {
+        let step = self.transaction.as_mut().and_then(|transaction| transaction.handle_reply(reply));
+        match step {
+            None => self.break_off("the server sent a reply to no command"),
+            Some(Step::Wait) => self.continue_envelope(now),
+            Some(Step::SendContent) => {
+                self.state = State::Content;
+                self.deadline = now + timeouts::DATA_BLOCK;
+                self.events.push_back(Event::SendContent);
+            }
+            Some(Step::SendNothing) => {
+                self.output.extend_from_slice(b".\r\n");
+                self.await_verdict(now);
+            }
+            Some(Step::Reset) => {
+                self.finish_transaction("the transaction was reset");
+                self.command("RSET\r\n", State::Resetting, timeouts::COMMAND, now);
+            }
+            Some(Step::Done) => {
+                self.finish_transaction("the transaction ended");
+                self.become_ready(now);
+            }
+        }
+    }
+
+    fn await_verdict(&mut self, now: Instant) {
+        self.state = State::Verdict;
+        self.deadline = now + timeouts::DATA_TERMINATION;
+        if let Some(transaction) = &mut self.transaction {
+            transaction.content_sent();
+        }
+    }
+
+    /// A server that answers before the final period has lost track; its refusal counts, and the connection is
+    /// given up. Success cannot count, as the server has not seen the whole message.
+    fn handle_early_verdict(&mut self, reply: Reply) {
+        if reply.is_positive() || reply.is_intermediate() {
+            return self.break_off("the server answered before the message was complete");
+        }
+        self.close(Closed::Refused(reply));
+    }
+
+    fn finish_transaction(&mut self, reason: &str) {
+        if let Some(transaction) = self.transaction.take() {
+            let results = transaction.into_results(|| RecipientResult::Interrupted(reason.to_owned()));
+            self.events.push_back(Event::Finished(results));
+        }
+    }
+
+    fn break_off(&mut self, cause: &str) {
+        let stage = match (self.state, &self.transaction) {
+            (State::Greeting, _) => "before its greeting",
+            (State::Ehlo | State::Helo, _) => "after EHLO",
+            (State::StartTls | State::Handshake, _) => "during STARTTLS",
+            (State::Content, _) => "while the message was being sent",
+            (_, Some(transaction)) => transaction.stage(),
+            (_, None) => "between messages",
+        };
+        self.close(Closed::Broken(format!("{cause} ({stage})")));
+    }
+
+    fn close(&mut self, closed: Closed) {
+        if let Some(transaction) = self.transaction.take() {
+            let results = transaction.into_results(|| match &closed {
+                Closed::Refused(reply) => RecipientResult::Refused(reply.clone()),
+                Closed::Broken(cause) => RecipientResult::Interrupted(cause.clone()),
+                Closed::Quit => RecipientResult::Interrupted("the session was ended".into()),
+            });
+            self.events.push_back(Event::Finished(results));
+        }
+        self.state = State::Closed;
+        self.events.push_back(Event::Closed(closed));
+    }
+
+    fn command(&mut self, line: &str, next: State, timeout: Duration, now: Instant) {
+        self.output.extend_from_slice(line.as_bytes());
+        self.state = next;
+        self.deadline = now + timeout;
+    }
+}

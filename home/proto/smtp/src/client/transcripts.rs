@@ -1,0 +1,437 @@
+//! Dialogues in plain text against the session core. `S:` the server says, `C:` the client must say next, `E:`
+//! the event that must come next, `!` what the shell does. Every dialogue also runs with the server's octets
+//! one at a time.
+
+use std::time::{Duration, Instant};
+
+use postern_message::address::EmailAddress;
+
+use super::envelope::{BodyType, DsnParameters, Envelope, Recipient};
+use super::{Closed, Event, RecipientResult, Session, TlsUse, timeouts};
+
+const CONTENT: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let recipient = |text: &&str| Recipient::new(text.parse().unwrap());
+    Envelope {
+        reverse_path: Some("ana@home.example".parse::<EmailAddress>().unwrap()),
+        recipients: recipients.iter().map(recipient).collect(),
+        octets: 20,
+        body: BodyType::SevenBit,
+        smtp_utf8: false,
+        dsn: None,
+    }
+}
+
+fn render(event: &Event) -> String {
+    match event {
+        Event::Ready => "ready".into(),
+        Event::StartTls => "starttls".into(),
+        Event::SendContent => "content".into(),
+        Event::Finished(results) => results.iter().map(render_result).collect::<Vec<_>>().join(" "),
+        Event::Closed(Closed::Quit) => "closed quit".into(),
+        Event::Closed(Closed::Refused(reply)) => format!("closed {}", reply.code),
+        Event::Closed(Closed::Broken(cause)) => format!("closed {cause}"),
+    }
+}
+
+fn render_result(result: &RecipientResult) -> String {
+    match result {
+        RecipientResult::Accepted(reply) => format!("+{}", reply.code),
+        RecipientResult::Refused(reply) => format!("-{}", reply.code),
+        RecipientResult::Unsupported(unsupported) => format!("-{}", unsupported.status),
+        RecipientResult::Interrupted(cause) => format!("?{cause}"),
+    }
+}
+
+struct Player {
+    session: Session,
+    now: Instant,
+    said: Vec<u8>,
+    octet_by_octet: bool,
+}
+
+impl Player {
+    fn line(&mut self, line: &str) {
+        let (kind, text) = line.split_once(' ').unwrap_or((line, ""));
+        match kind {
+            "S:" => self.server_says(format!("{text}\r\n").as_bytes()),
+            "C:" => self.expect_said(text),
+            "E:" => assert_eq!(self.session.next_event().map(|e| render(&e)).as_deref(), Some(text)),
+            "!" => self.act(text),
+            _ => panic!("{line:?} is no transcript line"),
+        }
+    }
+
+    fn server_says(&mut self, octets: &[u8]) {
+        let size = if self.octet_by_octet { 1 } else { octets.len() };
+        octets.chunks(size).for_each(|chunk| self.session.handle_input(chunk, self.now));
+    }
+
+    fn expect_said(&mut self, text: &str) {
+        self.said.extend(self.session.take_output());
+        let wanted = format!("{text}\r\n").into_bytes();
+        assert!(self.said.starts_with(&wanted), "{text:?}, but {:?}", String::from_utf8_lossy(&self.said));
+        self.said.drain(..wanted.len());
+    }
+
+    fn act(&mut self, action: &str) {
+        let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
+        match verb {
+            "send" => self.send(envelope(&rest.split(' ').collect::<Vec<_>>())),
+            "quit" => self.session.quit(self.now),
+            "tls" => self.session.handle_tls_established(self.now),
+            "end" => self.session.handle_end_of_input("the server closed the connection"),
+            "content" => {
+                CONTENT.chunks(3).for_each(|chunk| self.session.push_content(chunk, self.now));
+                self.session.finish_content(self.now);
+            }
+            "partial" => self.session.push_content(CONTENT, self.now),
+            "wait" => {
+                self.now += Duration::from_secs(rest.parse().unwrap());
+                self.session.handle_timeout(self.now);
+            }
+            _ => panic!("{action:?} is no action"),
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        self.session.send(envelope, self.now);
+    }
+
+    fn finish(&mut self) {
+        self.said.extend(self.session.take_output());
+        assert_eq!(String::from_utf8_lossy(&self.said), "", "all that was said must be in the transcript");
+        assert_eq!(self.session.next_event(), None);
+    }
+}
+
+fn player(tls_use: TlsUse, octet_by_octet: bool) -> Player {
+    let now = Instant::now();
+    Player { session: Session::new("mail.home.example", tls_use, now), now, said: Vec::new(), octet_by_octet }
+}
+
+fn play(transcript: &str) {
+    for octet_by_octet in [false, true] {
+        let mut player = player(TlsUse::Opportunistic, octet_by_octet);
+        transcript.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| player.line(line));
+        player.finish();
+    }
+}
+
+const TO_READY: &str = "
+    S: 220 mx.example
+    C: EHLO mail.home.example
+    S: 250-mx.example
+    S: 250-SIZE 1000
+    S: 250-8BITMIME
+    S: 250 PIPELINING
+    E: ready
+";
+
+fn play_from_ready(transcript: &str) {
+    play(&format!("{TO_READY}{transcript}"));
+}
+
+#[test]
+fn starttls_then_a_pipelined_message_then_quit() {
+    play(
+        "S: 220-mx.example
+         S: 220 welcome
+         C: EHLO mail.home.example
+         S: 250-mx.example
+         S: 250-PIPELINING
+         S: 250 STARTTLS
+         C: STARTTLS
+         S: 220 go
+         E: starttls
+         ! tls
+         C: EHLO mail.home.example
+         S: 250-mx.example
+         S: 250 PIPELINING
+         E: ready
+         ! send bo@mx.example cy@mx.example
+         C: MAIL FROM:<ana@home.example>
+         C: RCPT TO:<bo@mx.example>
+         C: RCPT TO:<cy@mx.example>
+         C: DATA
+         S: 250 ok
+         S: 250 ok
+         S: 550 5.1.1 no cy
+         S: 354 go
+         E: content
+         ! content
+         C: Subject: x
+         C:
+         C: ..dot
+         C: .
+         S: 250 2.0.0 queued as 1
+         E: +250 -550
+         E: ready
+         ! quit
+         C: QUIT
+         S: 221 bye
+         E: closed quit",
+    );
+}
+
+#[test]
+fn an_old_server_gets_helo_and_one_command_at_a_time() {
+    play(
+        "S: 220 old
+         C: EHLO mail.home.example
+         S: 502 what
+         C: HELO mail.home.example
+         S: 250 old
+         E: ready
+         ! send bo@mx.example cy@mx.example
+         C: MAIL FROM:<ana@home.example>
+         S: 250 ok
+         C: RCPT TO:<bo@mx.example>
+         S: 450 later
+         C: RCPT TO:<cy@mx.example>
+         S: 250 ok
+         C: DATA
+         S: 354 go
+         E: content
+         ! content
+         C: Subject: x
+         C:
+         C: ..dot
+         C: .
+         S: 250 ok
+         E: -450 +250
+         E: ready",
+    );
+}
+
+#[test]
+fn one_at_a_time_the_rest_is_not_sent_after_a_refusal() {
+    play(
+        "S: 220 old
+         C: EHLO mail.home.example
+         S: 250 old
+         E: ready
+         ! send bo@mx.example
+         C: MAIL FROM:<ana@home.example>
+         S: 250 ok
+         C: RCPT TO:<bo@mx.example>
+         S: 550 no
+         E: -550
+         C: RSET
+         S: 250 ok
+         E: ready
+         ! send bo@mx.example
+         C: MAIL FROM:<ana@home.example>
+         S: 552 5.2.3 no
+         E: -552
+         E: ready",
+    );
+}
+
+#[test]
+fn data_accepted_though_all_recipients_were_refused() {
+    play_from_ready(
+        "! send bo@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: DATA
+         S: 250 ok
+         S: 550 no
+         S: 354 go
+         C: .
+         S: 554 no valid recipients
+         E: -550
+         E: ready",
+    );
+}
+
+#[test]
+fn a_refused_mail_refuses_every_recipient() {
+    play_from_ready(
+        "! send bo@mx.example cy@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: RCPT TO:<cy@mx.example>
+         C: DATA
+         S: 451 4.7.1 greylisted
+         S: 503 need MAIL
+         S: 503 need MAIL
+         S: 503 need RCPT
+         E: -451 -451
+         C: RSET
+         S: 250 ok
+         E: ready",
+    );
+}
+
+#[test]
+fn a_421_in_mid_envelope_defers_what_is_undecided() {
+    play_from_ready(
+        "! send bo@mx.example cy@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: RCPT TO:<cy@mx.example>
+         C: DATA
+         S: 250 ok
+         S: 550 no
+         S: 421 going down
+         E: -550 -421
+         E: closed 421",
+    );
+}
+
+#[test]
+fn a_cut_connection_interrupts_with_the_stage() {
+    play_from_ready(
+        "! send bo@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: DATA
+         S: 250 ok
+         S: 250 ok
+         S: 354 go
+         E: content
+         ! content
+         C: Subject: x
+         C:
+         C: ..dot
+         C: .
+         ! end
+         E: ?the server closed the connection (after the end of the message)
+         E: closed the server closed the connection (after the end of the message)",
+    );
+}
+
+#[test]
+fn a_refusal_in_mid_content_counts_and_ends_the_session() {
+    play_from_ready(
+        "! send bo@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: DATA
+         S: 250 ok
+         S: 250 ok
+         S: 354 go
+         E: content
+         ! partial
+         C: Subject: x
+         C:
+         C: ..dot
+         S: 552 5.3.4 too much
+         E: -552
+         E: closed 552",
+    );
+}
+
+#[test]
+fn an_early_success_is_not_believed() {
+    play_from_ready(
+        "! send bo@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: DATA
+         S: 250 ok
+         S: 250 ok
+         S: 354 go
+         E: content
+         S: 250 queued
+         E: ?the server answered before the message was complete (while the message was being sent)
+         E: closed the server answered before the message was complete (while the message was being sent)",
+    );
+}
+
+#[test]
+fn a_greeting_that_refuses_closes() {
+    play("S: 554 no mail here\nE: closed 554");
+    play("S: 220 hi\nC: EHLO mail.home.example\nS: 450 busy\nE: closed 450");
+    play("! end\nE: closed the server closed the connection (before its greeting)");
+}
+
+#[test]
+fn starttls_refused_goes_on_in_clear() {
+    play(
+        "S: 220 mx
+         C: EHLO mail.home.example
+         S: 250-mx
+         S: 250 STARTTLS
+         C: STARTTLS
+         S: 454 no certificate
+         E: ready",
+    );
+}
+
+#[test]
+fn text_injected_behind_starttls_breaks_the_session() {
+    let mut player = player(TlsUse::Opportunistic, false);
+    player.server_says(b"220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 go\r\n250 injected\r\n");
+    let event = player.session.next_event().map(|event| render(&event)).unwrap();
+    assert!(event.contains("in clear"), "{event}");
+}
+
+#[test]
+fn every_wait_has_its_limit() {
+    play("! wait 299\n! wait 1\nE: closed the server did not answer in time (before its greeting)");
+    play_from_ready(
+        "! send bo@mx.example
+         C: MAIL FROM:<ana@home.example> SIZE=20
+         C: RCPT TO:<bo@mx.example>
+         C: DATA
+         ! wait 200
+         S: 250 ok
+         ! wait 200
+         S: 250 ok
+         S: 354 go
+         E: content
+         ! content
+         C: Subject: x
+         C:
+         C: ..dot
+         C: .
+         ! wait 599
+         S: 250 slow
+         E: +250
+         E: ready
+         ! quit
+         C: QUIT
+         ! wait 5
+         E: closed quit",
+    );
+    let mut player = player(TlsUse::Never, false);
+    player.server_says(b"220 x\r\n");
+    player.session.handle_timeout(player.now + timeouts::COMMAND);
+    assert!(matches!(player.session.next_event(), Some(Event::Closed(Closed::Broken(_)))));
+}
+
+#[test]
+fn what_the_server_cannot_take_is_not_sent() {
+    let mut player = player(TlsUse::Opportunistic, false);
+    TO_READY.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| player.line(line));
+    player.send(Envelope { octets: 1001, ..envelope(&["bo@mx.example"]) });
+    player.line("E: -5.3.4");
+    player.line("E: ready");
+    player.send(envelope(&["bö@mx.example"]));
+    player.line("E: -5.6.7");
+    player.line("E: ready");
+    player.finish();
+}
+
+#[test]
+fn parameters_follow_what_is_offered() {
+    let mut player = player(TlsUse::Opportunistic, false);
+    player.server_says(b"220 x\r\n250-x\r\n250-DSN\r\n250-8bitmime\r\n250 SMTPUTF8\r\n");
+    player.line("C: EHLO mail.home.example");
+    player.line("E: ready");
+    let mut message = envelope(&["bo@mx.example"]);
+    message.reverse_path = None;
+    message.body = BodyType::EightBitMime;
+    message.smtp_utf8 = true;
+    message.dsn = Some(DsnParameters { ret: Some("HDRS"), envelope_id: Some("a b=1".into()) });
+    message.recipients[0].notify = Some("NEVER".into());
+    message.recipients[0].original_recipient = Some("rfc822;bo\r\n@x".into());
+    player.send(message);
+    player.line("C: MAIL FROM:<> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+20b+3D1");
+    player.line("S: 250 ok");
+    player.line("C: RCPT TO:<bo@mx.example> NOTIFY=NEVER");
+    player.finish();
+}
