@@ -1,1 +1,124 @@
-//! Being built.
+//! The outbound queue: every message that has been accepted for delivery and is not yet delivered.
+//!
+//! In: messages to deliver ([`Queue::enqueue`]) and what came of each attempt ([`Queue::settle`]). Out: what is due
+//! ([`Queue::due`]), and the queue as an operator sees it ([`Queue::list`], [`Queue::show`]). When `enqueue` or
+//! `settle` returns, what it wrote survives a power cut. Refused: messages without recipients.
+//!
+//! # On disk
+//! ```text
+//! state_dir/queue.sqlite     envelopes, recipients, attempts (schema.rs)
+//! state_dir/queue/NAME       one file for each message: its content, without the prepended header fields
+//! ```
+//! `NAME` is 32 random hexadecimal digits, written in the message's row. The file is there, with its name flushed,
+//! before the row is; it is removed after the row is gone. So a crash can leave a file without a row, which
+//! [`Queue::open`] removes, and never a row without its file.
+//!
+//! # States of a recipient
+//! | from | event | to | in the same transaction |
+//! |---|---|---|---|
+//! | (none) | `enqueue` | waiting | the message's row and all its recipients |
+//! | waiting | attempt: taken by the next host or the store | delivered | a success report, if asked for |
+//! | waiting | attempt: refused for good, or too old | failed | the failure report to the sender |
+//! | waiting | attempt: not now | waiting, next attempt later | the delay report, if it is time |
+//! | waiting | its destination cannot be reached | waiting, next attempt later | |
+//! | waiting | `retry` | waiting, next attempt now | |
+//! | delivered, failed | no recipient of the message waits any more | (none) | the message's row goes too |
+//! | any | `drop_message` | (none) | |
+//!
+//! That an attempt is going on is not written down: after a crash the recipient waits, as before, and is tried
+//! again. Between a server's 250 and the transaction that records it lies the window of RFC 1047 in which a crash
+//! makes a duplicate; it is one commit long. A report is queued in the transaction that calls for it, so a crash
+//! makes neither a lost report nor a second one.
+//!
+//! # Memory
+//! Nothing of the queue is held in memory; what is due is found by index, destination after destination.
+
+mod schema;
+
+mod message;
+
+mod content;
+mod due;
+mod enqueue;
+mod inspect;
+mod settle;
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::Result;
+use crate::db::{Connection, Database, params};
+
+pub use content::QueuedContent;
+pub use due::Slots;
+pub use message::{
+    Content, Detail, DueRecipient, Envelope, Job, NewMessage, NewRecipient, Notify, Outcome, QueueId,
+    RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary,
+};
+pub use settle::Settled;
+
+/// The queue of one home. Its calls block; asynchronous callers use `spawn_blocking`.
+#[derive(Debug)]
+pub struct Queue {
+    database: Database,
+    content_dir: PathBuf,
+    changes: watch::Sender<u64>,
+    held_because: Mutex<Option<String>>,
+}
+
+impl Queue {
+    /// Opens the queue in `state_dir`, makes it if there is none, and removes what a crash has left over.
+    ///
+    /// # Errors
+    /// As [`Database::open`], or where the content directory cannot be made or read.
+    pub fn open(state_dir: &Path) -> Result<Queue> {
+        let content_dir = state_dir.join("queue");
+        crate::files::create_directory(&content_dir)?;
+        let database = Database::open(&state_dir.join("queue.sqlite"), &schema::SCHEMA)?;
+        let (changes, _) = watch::channel(0);
+        let queue = Queue { database, content_dir, changes, held_because: Mutex::new(None) };
+        queue.remove_orphans()?;
+        Ok(queue)
+    }
+
+    /// Changes its value whenever something may have become due: after `enqueue`, `retry` and reports.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Sets or clears the reason why no remote delivery is tried at present. It is shown to the operator with every
+    /// waiting message and not written down.
+    pub fn hold(&self, reason: Option<&str>) {
+        let reason = reason.map(str::to_owned);
+        *self.held_because.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    fn held_because(&self) -> Option<String> {
+        self.held_because.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn announce_change(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Brings next attempts that lie beyond `latest` back to `now`: they were written under a clock that was ahead.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub fn clamp_next_attempts(&self, now: Timestamp, latest: Timestamp) -> Result<usize> {
+        self.database.write(move |connection: &Connection| {
+            Ok(connection.execute(
+                "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?2",
+                params![now.as_millisecond(), latest.as_millisecond()],
+            )?)
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Taking a message into the queue.
+
+use jiff::Timestamp;
+
+use super::content::NewFile;
+use super::{NewMessage, NewRecipient, Queue, QueueId, Ret};
+use crate::account::AccountId;
+use crate::db::{Connection, params};
+use crate::{Error, Result};
+
+impl Queue {
+    /// Queues a message, due at once. When this returns the message is durable: the caller may say 250.
+    ///
+    /// # Errors
+    /// `Permanent` for a message without recipients; otherwise nothing has been queued and the sender may try
+    /// again.
+    pub fn enqueue(&self, message: NewMessage<'_>) -> Result<QueueId> {
+        let (row, file) = self.prepare(message, Timestamp::now())?;
+        // Kept even where the commit fails: after a failed flush the row may still come to light when the log is
+        // read again. What has no row is removed at the next start.
+        file.keep();
+        let id = self.database.write(move |connection: &Connection| row.insert(connection))?;
+        self.announce_change();
+        Ok(id)
+    }
+
+    /// Makes the content durable and gives the row that is still to be written.
+    pub(super) fn prepare(&self, message: NewMessage<'_>, now: Timestamp) -> Result<(MessageRow, NewFile)> {
+        if message.recipients.is_empty() {
+            return Err(Error::Permanent("a message needs at least one recipient".to_owned()));
+        }
+        let (file, octets) = self.keep_content(&message.content)?;
+        let row = MessageRow {
+            content: file.name.clone(),
+            octets: octets + message.prepend.len() as u64,
+            prepend: message.prepend,
+            reverse_path: message.reverse_path.map(|address| address.to_string()).unwrap_or_default(),
+            sender: message.sender,
+            smtp_utf8: message.smtp_utf8,
+            envelope_id: message.envelope_id,
+            ret: message.ret,
+            arrived: now,
+            recipients: message.recipients,
+        };
+        Ok((row, file))
+    }
+}
+
+/// A message whose content is in its file.
+#[derive(Debug)]
+pub(super) struct MessageRow {
+    content: String,
+    octets: u64,
+    prepend: Vec<u8>,
+    reverse_path: String,
+    sender: Option<AccountId>,
+    smtp_utf8: bool,
+    envelope_id: Option<String>,
+    ret: Ret,
+    arrived: Timestamp,
+    recipients: Vec<NewRecipient>,
+}
+
+impl MessageRow {
+    pub(super) fn insert(&self, connection: &Connection) -> Result<QueueId> {
+        connection
+            .prepare_cached(
+                "INSERT INTO message (content, prepend, octets, reverse_path, sender, smtp_utf8, envelope_id,
+                     ret_full, arrived) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                self.content,
+                self.prepend,
+                i64::try_from(self.octets).unwrap_or(i64::MAX),
+                self.reverse_path,
+                self.sender.map(|account| account.0),
+                self.smtp_utf8,
+                self.envelope_id,
+                self.ret == Ret::Full,
+                self.arrived.as_millisecond(),
+            ])?;
+        let id = QueueId(connection.last_insert_rowid());
+        for recipient in &self.recipients {
+            insert_recipient(connection, id, recipient, self.arrived)?;
+        }
+        Ok(id)
+    }
+}
+
+fn insert_recipient(
+    connection: &Connection,
+    message: QueueId,
+    recipient: &NewRecipient,
+    due: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO recipient (message, forward_path, domain, original_recipient, notify, next_attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            message.0,
+            recipient.forward_path.to_string(),
+            recipient.forward_path.domain().as_str(),
+            recipient.original_recipient,
+            recipient.notify.to_bits(),
+            due.as_millisecond(),
+        ])?;
+    Ok(())
+}

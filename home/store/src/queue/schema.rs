@@ -1,0 +1,42 @@
+//! The shape of `queue.sqlite`. Times are milliseconds since 1970.
+
+use crate::db::Schema;
+
+pub(super) static SCHEMA: Schema =
+    Schema { name: "queue", application_id: 0x506f_7351, migrations: &[FIRST] };
+
+/// `state` is 0 waiting, 1 delivered, 2 failed; `notify` is bits 1 success, 2 failure, 4 delay; an empty
+/// `reverse_path` is the null one. Both indexes hold waiting recipients only: one finds the next time to wake, the
+/// other what is due for one destination.
+const FIRST: &str = "
+CREATE TABLE message (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    content      TEXT NOT NULL UNIQUE,
+    prepend      BLOB NOT NULL,
+    octets       INTEGER NOT NULL,
+    reverse_path TEXT NOT NULL,
+    sender       INTEGER,
+    smtp_utf8    INTEGER NOT NULL,
+    envelope_id  TEXT,
+    ret_full     INTEGER NOT NULL,
+    arrived      INTEGER NOT NULL
+) STRICT;
+CREATE TABLE recipient (
+    id                 INTEGER PRIMARY KEY,
+    message            INTEGER NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    forward_path       TEXT NOT NULL,
+    domain             TEXT NOT NULL,
+    original_recipient TEXT,
+    notify             INTEGER NOT NULL,
+    state              INTEGER NOT NULL DEFAULT 0,
+    attempts           INTEGER NOT NULL DEFAULT 0,
+    next_attempt       INTEGER NOT NULL,
+    last_attempt       INTEGER,
+    last_host          TEXT,
+    last_reply         TEXT,
+    delay_reported     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX recipient_of_message ON recipient (message);
+CREATE INDEX recipient_due ON recipient (next_attempt) WHERE state = 0;
+CREATE INDEX recipient_due_by_domain ON recipient (domain, next_attempt) WHERE state = 0;
+";
