@@ -1,1 +1,318 @@
-//! Being built.
+//! Home's configuration file, `/etc/postern/home.toml`, and what is checked about it before anything starts.
+//!
+//! In: TOML. Out: a [`Config`] whose values fit together. Refused, with file, line and key: unknown keys, wrong types,
+//! relative paths, a certificate without its key, a service with nowhere to listen, values out of range. Domains, users
+//! and aliases are not configuration: they are kept in the directory and changed by commands.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use postern_message::address::DomainName;
+use postern_shared::config::{ConfigError, Source};
+use postern_shared::observability::Log;
+use serde::{Deserialize, Deserializer};
+
+/// Where the file is unless `--config` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/postern/home.toml";
+
+/// The whole file. Every key has a default, so an empty file is a working configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Mail, keys and the queue: all that is worth a backup.
+    pub state_dir: PathBuf,
+    /// The administration socket.
+    pub runtime_dir: PathBuf,
+    /// The name in greetings, trace fields and certificates; `mail.` and the first domain where absent.
+    pub hostname: Option<DomainName>,
+    /// Where each service listens.
+    pub listen: Listen,
+    /// What the SMTP services accept.
+    pub smtp: Smtp,
+    /// The certificate.
+    pub tls: Tls,
+    /// Who answers home's own DNS questions.
+    pub dns: Dns,
+    /// The tunnel to the edge.
+    pub tunnel: Tunnel,
+    /// The log.
+    pub log: Log,
+}
+
+/// The `[listen]` section. An empty list turns a service off. `[::]` takes IPv4 too, and with it the tunnel's
+/// addresses whenever they appear.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Mail from other servers (port 25).
+    pub smtp: Vec<SocketAddr>,
+    /// Mail from the users' programs, TLS from the first octet (port 465, RFC 8314 §3.3).
+    pub submissions: Vec<SocketAddr>,
+    /// Mail from the users' programs, with STARTTLS (port 587, RFC 6409).
+    pub submission: Vec<SocketAddr>,
+    /// Mailboxes for the users' programs, TLS from the first octet (port 993, RFC 8314 §3.2).
+    pub imaps: Vec<SocketAddr>,
+}
+
+/// The `[smtp]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Smtp {
+    /// The largest message, in octets (the SIZE that EHLO announces, RFC 1870).
+    pub max_message_octets: u64,
+    /// Most recipients of one transaction (RFC 5321 §4.5.3.1.8 wants 100 at least).
+    pub max_recipients: usize,
+}
+
+/// The `[tls]` section. Both or neither; without them a self-signed certificate is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// A PEM file with the certificate and its chain.
+    pub certificate: Option<PathBuf>,
+    /// A PEM file with the private key.
+    pub key: Option<PathBuf>,
+}
+
+/// The `[dns]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// Resolvers, by address, with or without a port; those of `/etc/resolv.conf` where empty. They should validate.
+    #[serde(deserialize_with = "resolvers")]
+    pub resolver: Vec<SocketAddr>,
+}
+
+/// The `[tunnel]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tunnel {
+    /// The name of the TUN device.
+    pub interface: String,
+    /// The largest inner packet, in octets.
+    pub mtu: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/postern-home".into(),
+            runtime_dir: "/run/postern-home".into(),
+            hostname: None,
+            listen: Listen::default(),
+            smtp: Smtp::default(),
+            tls: Tls::default(),
+            dns: Dns::default(),
+            tunnel: Tunnel::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let everywhere = |port| vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
+        Self {
+            smtp: everywhere(25),
+            submissions: everywhere(465),
+            submission: everywhere(587),
+            imaps: everywhere(993),
+        }
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Self { max_message_octets: 50 << 20, max_recipients: 100 }
+    }
+}
+
+impl Default for Tunnel {
+    fn default() -> Self {
+        Self { interface: "postern0".to_owned(), mtu: 1380 }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// One paragraph naming file, line and key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_source(&Source::read(path)?)
+    }
+
+    /// Parses and checks a text.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_source(source: &Source) -> Result<Self, ConfigError> {
+        let config: Self = source.parse()?;
+        config.check_paths(source)?;
+        config.check_tls(source)?;
+        config.check_listen(source)?;
+        config.check_smtp(source)?;
+        config.check_tunnel(source)?;
+        Ok(config)
+    }
+
+    fn check_paths(&self, source: &Source) -> Result<(), ConfigError> {
+        let paths = [
+            ("state_dir", Some(&self.state_dir)),
+            ("runtime_dir", Some(&self.runtime_dir)),
+            ("tls.certificate", self.tls.certificate.as_ref()),
+            ("tls.key", self.tls.key.as_ref()),
+        ];
+        for (key, path) in paths {
+            if let Some(path) = path.filter(|path| !path.is_absolute()) {
+                let said = path.display();
+                let complaint = format!("`{said}` is not an absolute path. Begin it with a slash.");
+                return Err(source.invalid(key, complaint));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tls(&self, source: &Source) -> Result<(), ConfigError> {
+        let (given, missing) = match (&self.tls.certificate, &self.tls.key) {
+            (Some(_), None) => ("tls.certificate", "key"),
+            (None, Some(_)) => ("tls.key", "certificate"),
+            _ => return Ok(()),
+        };
+        let complaint = format!(
+            "`{missing}` must be given beside it and is not. Add it, or remove both for a self-signed certificate."
+        );
+        Err(source.invalid(given, complaint))
+    }
+
+    fn check_listen(&self, source: &Source) -> Result<(), ConfigError> {
+        let mut taken: Vec<(SocketAddr, &str)> = Vec::new();
+        for (key, addresses) in self.listen.services() {
+            for address in addresses {
+                if let Some((_, other)) =
+                    taken.iter().find(|(other, _)| other == address && address.port() != 0)
+                {
+                    let complaint =
+                        format!("{address} is also the address of `{other}`. Give each service its own.");
+                    return Err(source.invalid(&format!("listen.{key}"), complaint));
+                }
+                taken.push((*address, key));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_smtp(&self, source: &Source) -> Result<(), ConfigError> {
+        // RFC 5321 §4.5.3.1.7 and §4.5.3.1.8.
+        if self.smtp.max_message_octets < 64 * 1024 {
+            let complaint =
+                "expected at least 65536 octets, which RFC 5321 asks of every server. 52428800 is usual.";
+            return Err(source.invalid("smtp.max_message_octets", complaint));
+        }
+        if self.smtp.max_recipients < 100 {
+            let complaint = "expected at least 100, which RFC 5321 asks of every server.";
+            return Err(source.invalid("smtp.max_recipients", complaint));
+        }
+        Ok(())
+    }
+
+    fn check_tunnel(&self, source: &Source) -> Result<(), ConfigError> {
+        let name = &self.tunnel.interface;
+        let plain = name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
+        if !(1..=15).contains(&name.len()) || !plain || name == "." || name == ".." {
+            let complaint = format!(
+                "`{name}` cannot name an interface; expected 1 to 15 letters, digits, `-`, `_` or `.`."
+            );
+            return Err(source.invalid("tunnel.interface", complaint));
+        }
+        // RFC 8200 §5: every link that carries IPv6 carries 1280 octets.
+        if !(1280..=9000).contains(&self.tunnel.mtu) {
+            let complaint =
+                format!("{} is out of range; expected 1280 to 9000 octets. 1380 is usual.", self.tunnel.mtu);
+            return Err(source.invalid("tunnel.mtu", complaint));
+        }
+        Ok(())
+    }
+}
+
+impl Listen {
+    /// Each service's key in the file and its addresses.
+    pub fn services(&self) -> [(&'static str, &[SocketAddr]); 4] {
+        [
+            ("smtp", &self.smtp),
+            ("submissions", &self.submissions),
+            ("submission", &self.submission),
+            ("imaps", &self.imaps),
+        ]
+    }
+}
+
+/// An address alone means port 53.
+fn resolvers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts
+        .iter()
+        .map(|text| resolver(text).ok_or_else(|| serde::de::Error::custom(not_a_resolver(text))))
+        .collect()
+}
+
+fn resolver(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().or_else(|| text.parse().ok().map(|address| SocketAddr::new(address, 53)))
+}
+
+fn not_a_resolver(text: &str) -> String {
+    format!("`{text}` is not an IP address; expected one like \"192.0.2.53\" or \"192.0.2.53:53\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::from_source(&Source::from_text(Path::new("home.toml"), text))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse("").expect("accepted"), Config::default());
+    }
+
+    #[test]
+    fn a_full_file_is_understood() {
+        let config = parse(
+            "hostname = \"Mail.Home.Example\"\n[listen]\nsmtp = [\"127.0.0.1:2525\"]\nsubmission = []\n\
+             [dns]\nresolver = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]\n\
+             [tls]\ncertificate = \"/etc/tls/cert.pem\"\nkey = \"/etc/tls/key.pem\"\n[log]\nlevel = \"debug\"\n",
+        )
+        .expect("accepted");
+        assert_eq!(config.hostname.expect("given").as_str(), "mail.home.example");
+        assert_eq!(config.listen.submission, []);
+        assert_eq!(config.listen.imaps, Listen::default().imaps);
+        let resolvers: Vec<String> = config.dns.resolver.iter().map(ToString::to_string).collect();
+        assert_eq!(resolvers, ["192.0.2.53:53", "[2001:db8::53]:5353"]);
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused_at_its_line() {
+        let cases = [
+            (
+                "state_dri = \"/x\"",
+                "line 1, column 1, key `state_dri`: there is no such key: `state_dri`; did you mean `state_dir`?",
+            ),
+            ("state_dir = \"x\"", "key `state_dir`: `x` is not an absolute path"),
+            ("\n[tls]\nkey = \"/k.pem\"", "line 3, column 1, key `tls.key`: `certificate` must be given"),
+            ("hostname = \"not a name\"", "`not a name` is not a domain name"),
+            ("[smtp]\nmax_message_octets = 10", "key `smtp.max_message_octets`: expected at least 65536"),
+            ("[smtp]\nmax_recipients = \"many\"", "expected a whole number"),
+            ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
+            ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),
+            ("[dns]\nresolver = [\"dns.example\"]", "`dns.example` is not an IP address"),
+            ("[listen]\nimaps = [\"[::]:25\"]", "key `listen.imaps`: [::]:25 is also the address of `smtp`"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

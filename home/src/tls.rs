@@ -1,1 +1,285 @@
-//! Being built.
+//! TLS: the certificate that home shows, and the configurations of its servers and of its outbound client.
+//!
+//! In: a certificate chain and key by path, or none: then a self-signed certificate for the host name is made at the
+//! first start and kept in `STATE_DIR/tls/NAME.crt` and `NAME.key` (0600). Out: a [`rustls::ServerConfig`] for every
+//! service, and a client configuration for opportunistic STARTTLS towards other servers.
+//!
+//! Refused: files that cannot be read, that hold no certificate or no key, or whose key does not fit.
+//!
+//! Versions are TLS 1.2 and 1.3 (RFC 8996 forbids older ones, RFC 8314 §4.1). Towards other servers every certificate
+//! is accepted: encryption without authentication is what STARTTLS between servers gives (RFC 7435), and refusing it
+//! would only send the mail in clear.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use postern_message::address::DomainName;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+
+use crate::config;
+
+/// The certificate that is shown now and the server configuration that shows it.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    source: Source,
+    shown: Arc<Shown>,
+    server: Arc<ServerConfig>,
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Files { certificate: PathBuf, key: PathBuf },
+    SelfSigned { directory: PathBuf },
+}
+
+/// Why there is no certificate to show; each text is a paragraph for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("{}: {doing} failed: {source}. See that the path is right and that the service's user may use it.", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{}: the file holds no {wanted} in PEM format (-----BEGIN …-----). Name the right file in the section `[tls]`.", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        wanted: &'static str,
+    },
+    /// Key and certificate do not belong together, or the key is of an unknown kind.
+    #[error("{}: the private key cannot be used with the certificate {}: {reason}. Name a certificate and key that belong together.", key.display(), certificate.display())]
+    Mismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// What rustls said.
+        reason: String,
+    },
+    /// A self-signed certificate could not be made.
+    #[error("a self-signed certificate for {name} could not be made: {reason}.")]
+    Generate {
+        /// The host name.
+        name: DomainName,
+        /// What failed.
+        reason: String,
+    },
+}
+
+impl Tls {
+    /// Loads the configured certificate, or the self-signed one of this host name, made where it is missing.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn open(config: &config::Tls, state_dir: &Path, hostname: &DomainName) -> Result<Self, TlsError> {
+        let source = match (&config.certificate, &config.key) {
+            (Some(certificate), Some(key)) => {
+                Source::Files { certificate: certificate.clone(), key: key.clone() }
+            }
+            _ => Source::SelfSigned { directory: state_dir.join("tls") },
+        };
+        let shown = Arc::new(Shown(RwLock::new(source.load(hostname)?)));
+        let mut server = ServerConfig::builder_with_provider(crypto())
+            .with_safe_default_protocol_versions()
+            .expect("the provider supports TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_cert_resolver(shown.clone());
+        server.session_storage = rustls::server::ServerSessionMemoryCache::new(1024);
+        Ok(Self { source, shown, server: Arc::new(server) })
+    }
+
+    /// Takes up the certificate again: changed files, or the self-signed one of a new host name. Connections that are
+    /// open keep the old one.
+    ///
+    /// # Errors
+    /// See [`TlsError`]; the old certificate is shown on.
+    pub fn reload(&self, hostname: &DomainName) -> Result<(), TlsError> {
+        let certified = self.source.load(hostname)?;
+        *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(())
+    }
+
+    /// The configuration of every service of home.
+    pub fn server(&self) -> Arc<ServerConfig> {
+        self.server.clone()
+    }
+
+    /// Whether the certificate is one that no client trusts by itself.
+    pub fn is_self_signed(&self) -> bool {
+        matches!(self.source, Source::SelfSigned { .. })
+    }
+
+    /// SHA-256 over the DER of the certificate that is shown, in upper-case hexadecimal with colons, as mail programs
+    /// show it.
+    pub fn fingerprint(&self) -> String {
+        let certified = self.shown.current();
+        let der = certified.cert.first().map_or(&[][..], |certificate| certificate.as_ref());
+        let octets: Vec<String> =
+            digest(&SHA256, der).as_ref().iter().map(|octet| format!("{octet:02X}")).collect();
+        octets.join(":")
+    }
+}
+
+/// The client configuration for STARTTLS towards other servers, which accepts any certificate (RFC 7435).
+pub fn opportunistic_client() -> Arc<ClientConfig> {
+    let provider = crypto();
+    let verifier = AcceptAny(provider.clone());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+fn crypto() -> Arc<CryptoProvider> {
+    Arc::new(provider::default_provider())
+}
+
+/// Gives every client the certificate of the moment.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Shown {
+    fn current(&self) -> Arc<CertifiedKey> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+impl Source {
+    fn load(&self, hostname: &DomainName) -> Result<Arc<CertifiedKey>, TlsError> {
+        match self {
+            Self::Files { certificate, key } => load(certificate, key),
+            Self::SelfSigned { directory } => {
+                let certificate = directory.join(format!("{hostname}.crt"));
+                let key = directory.join(format!("{hostname}.key"));
+                if !certificate.exists() || !key.exists() {
+                    make_self_signed(hostname, directory, &certificate, &key)?;
+                }
+                load(&certificate, &key)
+            }
+        }
+    }
+}
+
+fn load(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(&read(certificate)?).collect::<Result<_, _>>().unwrap_or_default();
+    if chain.is_empty() {
+        return Err(TlsError::Content { path: certificate.to_owned(), wanted: "certificate" });
+    }
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|_| TlsError::Content { path: key.to_owned(), wanted: "private key" })?;
+    CertifiedKey::from_der(chain, private, &crypto()).map(Arc::new).map_err(|error| TlsError::Mismatch {
+        key: key.to_owned(),
+        certificate: certificate.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {
+    std::fs::read(path).map(Into::into).map_err(|source| TlsError::File {
+        path: path.to_owned(),
+        doing: "reading",
+        source,
+    })
+}
+
+/// Writes the key before the certificate: a certificate that is there has its key.
+fn make_self_signed(
+    name: &DomainName,
+    directory: &Path,
+    certificate: &Path,
+    key: &Path,
+) -> Result<(), TlsError> {
+    let failed = |error: rcgen::Error| TlsError::Generate { name: name.clone(), reason: error.to_string() };
+    let pair = rcgen::generate_simple_self_signed([name.to_string()]).map_err(failed)?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|source| TlsError::File {
+        path: directory.to_owned(),
+        doing: "making the directory",
+        source,
+    })?;
+    let secret = zeroize::Zeroizing::new(pair.signing_key.serialize_pem());
+    write(key, 0o600, secret.as_bytes())?;
+    write(certificate, 0o644, pair.cert.pem().as_bytes())
+}
+
+fn write(path: &Path, mode: u32, octets: &[u8]) -> Result<(), TlsError> {
+    let unfinished = path.with_extension("new");
+    let written = || -> io::Result<()> {
+        let _ = std::fs::remove_file(&unfinished);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
+        file.write_all(octets)?;
+        file.sync_all()?;
+        std::fs::rename(&unfinished, path)
+    };
+    written().map_err(|source| TlsError::File { path: path.to_owned(), doing: "writing", source })
+}
+
+/// Checks the handshake's signatures, so that the peer holds the key it shows, but not whose key it is.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
