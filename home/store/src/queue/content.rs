@@ -1,7 +1,7 @@
 //! The files of `state_dir/queue`: made before their row, removed after it.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -41,10 +41,13 @@ impl Queue {
     pub(super) fn keep_content(&self, content: &Content<'_>) -> Result<(NewFile, u64)> {
         let new = NewFile::random(&self.content_dir)?;
         let octets = match content {
-            Content::File(staged) => link_or_copy(staged, &new.path)?,
-            Content::Bytes(octets) => write_synced(&new.path, octets)?,
+            Content::Staged(staged) => staged.persist(&new.path).map(|()| staged.size())?,
+            Content::Bytes(octets) => {
+                write_synced(&new.path, octets)?;
+                files::sync_directory(&self.content_dir)?;
+                octets.len() as u64
+            }
         };
-        files::sync_directory(&self.content_dir)?;
         Ok((new, octets))
     }
 
@@ -105,34 +108,8 @@ impl Drop for NewFile {
     }
 }
 
-/// Linking keeps the octets that were fsynced; across file systems they are copied and fsynced.
-fn link_or_copy(from: &Path, to: &Path) -> Result<u64> {
-    match std::fs::hard_link(from, to) {
-        Ok(()) => std::fs::metadata(to).map(|metadata| metadata.len()).map_err(|error| files::at(to, &error)),
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::PermissionDenied) =>
-        {
-            copy_synced(from, to)
-        }
-        Err(error) => Err(files::at(from, &error)),
-    }
-}
-
-fn copy_synced(from: &Path, to: &Path) -> Result<u64> {
-    let mut source = File::open(from).map_err(|error| files::at(from, &error))?;
-    let copy = |mut file: File| {
-        let octets = io::copy(&mut source, &mut file)?;
-        file.sync_all().map(|()| octets)
-    };
-    create_new(to).and_then(copy).map_err(|error| files::at(to, &error))
-}
-
-fn write_synced(path: &Path, octets: &[u8]) -> Result<u64> {
+fn write_synced(path: &Path, octets: &[u8]) -> Result<()> {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let write = |mut file: File| file.write_all(octets).and_then(|()| file.sync_all());
-    create_new(path).and_then(write).map_err(|error| files::at(path, &error))?;
-    Ok(octets.len() as u64)
-}
-
-fn create_new(path: &Path) -> io::Result<File> {
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    file.and_then(write).map_err(|error| files::at(path, &error))
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::num::ParseIntError;
-use std::path::Path;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use postern_message::address::EmailAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
+use crate::stage::StagedMessage;
 
 /// Names one queued message for as long as the queue exists; never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,9 +58,8 @@ pub struct NewMessage<'a> {
 /// Where the content of a new message is.
 #[derive(Debug)]
 pub enum Content<'a> {
-    /// A file that is already fsynced, as a staged message is. It is linked where the file system allows that,
-    /// and may be removed by its owner afterwards.
-    File(&'a Path),
+    /// A message received whole. A large one is linked, not copied.
+    Staged(&'a StagedMessage),
     /// Short content made by the program itself, as a report is.
     Bytes(&'a [u8]),
 }
