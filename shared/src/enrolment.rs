@@ -83,10 +83,10 @@ pub enum Refusal {
         "the join code has expired at the edge. Run `postern-edge invite` there again and join with the new code"
     )]
     Expired,
-    /// Another home has used the code.
+    /// The code has joined a home already.
     #[error(
-        "the join code was already used by another home. A code joins one home once: run `postern-edge invite` on the \
-         edge for a new one, which replaces the home that is joined now"
+        "the edge is already joined: this code was used. A code joins one home once. Run `postern-edge invite` on the edge \
+         for a new one, which replaces the home that is joined now"
     )]
     Used,
     /// The request names an invite that the edge does not hold.
@@ -95,7 +95,37 @@ pub enum Refusal {
     /// The signature does not belong to the identity.
     #[error("the edge could not verify the signature of the enrolment request")]
     BadSignature,
+    /// The request is not understood.
+    #[error("the edge did not understand the enrolment request: bring edge and home to the same release")]
+    Malformed,
     /// The edge could not write its state.
     #[error("the edge could not store the enrolment; its log says why, and joining again with the same code is safe")]
     NotStored,
+}
+
+/// The body of a refusal: the sentence for a person and the reason for a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalBody {
+    /// Whole sentences.
+    pub error: String,
+    /// The reason.
+    pub refusal: Refusal,
+}
+
+impl From<Refusal> for RefusalBody {
+    fn from(refusal: Refusal) -> Self {
+        Self { error: refusal.to_string(), refusal }
+    }
+}
+
+impl Refusal {
+    /// The HTTP status to answer with (RFC 9110 §15.5).
+    pub fn status(self) -> u16 {
+        match self {
+            Refusal::Malformed => 400,
+            Refusal::BadSignature | Refusal::UnknownInvite => 403,
+            Refusal::Expired | Refusal::Used => 409,
+            Refusal::NotStored => 503,
+        }
+    }
 }

@@ -1,1 +1,468 @@
-//! Being built.
+//! The edge's side of enrolment: who may join, who has joined, and whose signed requests are believed.
+//!
+//! In: the operator's wish for an invite, the enrolment request from the bootstrap epoch, the signature of every control
+//! request. Out: join codes, the answer that makes epoch 1, and the epochs that the tunnel shall keep. Refused: a code
+//! that is expired, used or replaced; a signature that does not verify; a request counter that did not grow.
+//!
+//! | state | kept in `enrolment.json` | leaves it by |
+//! |---|---|---|
+//! | nobody | | `invite` |
+//! | invited | `invite` without `used_by` | `accept`, expiry, a newer `invite` |
+//! | answered | `invite.used_by`, `home` without `confirmed` | the first request on epoch 1; the same identity may ask again |
+//! | joined | `home.confirmed` | a newer invite, once it is accepted |
+//!
+//! Every change is on the disk before it is answered. An edge that is joined stays so until another home has proved a new
+//! invite; then the former home's epoch and signatures are void at once.
+
+mod file;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ipnet::IpNet;
+use postern_shared::enrolment::{
+    BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, ENROL_PATH, EnrolRequest, EnrolResponse, InnerAddresses, Refusal,
+};
+use postern_shared::identity::{RequestSignature, SignatureError};
+use postern_shared::join_code::{Endpoint, JoinCode, Secret};
+use postern_shared::tunnel::{EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey};
+use serde::Serialize;
+
+pub use file::EnrolFileError;
+use file::{EnrolFile, Home, Invite};
+
+/// The first real epoch.
+const FIRST_EPOCH: EpochId = EpochId(1);
+
+/// How long after its expiry a code is still answered, by a refusal that says so.
+const REFUSAL_GRACE: Duration = Duration::from_secs(3600);
+
+/// What every enrolment answer tells home about this edge.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The inner addresses of the tunnel.
+    pub inner: InnerAddresses,
+    /// The tunnel's MTU in octets.
+    pub mtu: u16,
+    /// The TCP port of the control protocol.
+    pub control_port: u16,
+    /// The edge's addresses on the internet.
+    pub public_addresses: Vec<IpAddr>,
+}
+
+/// Why an invite could not be made, or the state not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// `enrolment.json` could not be read or written.
+    #[error(transparent)]
+    File(#[from] EnrolFileError),
+    /// The operating system gave no random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The expiry does not fit a join code.
+    #[error("an invite cannot be valid for that long; ask for less than ten years")]
+    TooLong,
+}
+
+/// Why a control request is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAuthorized {
+    /// Nobody has joined.
+    #[error("no home has joined this edge")]
+    NotJoined,
+    /// The signature header is missing.
+    #[error("the request is not signed")]
+    Unsigned,
+    /// The signature is malformed or does not verify.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The counter was used before.
+    #[error("the request's counter {got} is not greater than {last}")]
+    Replayed {
+        /// The request's counter.
+        got: u64,
+        /// The greatest counter accepted so far.
+        last: u64,
+    },
+    /// The counter could not be stored, so that the request could be replayed after a crash.
+    #[error("the request counter could not be stored")]
+    NotStored(#[source] EnrolFileError),
+}
+
+/// Who has joined, for `postern-edge status` and the control protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EnrolStatus {
+    /// The home that has joined, as its identity's fingerprint.
+    pub home: Option<String>,
+    /// Whether that home has been heard on its first epoch.
+    pub confirmed: bool,
+    /// The counter of the last signed request.
+    pub last_counter: u64,
+    /// When the open invite expires, in seconds since 1970.
+    pub invite_expires: Option<u64>,
+}
+
+/// The durable state of enrolment.
+#[derive(Debug)]
+pub struct Enrolment {
+    file: EnrolFile,
+}
+
+impl Enrolment {
+    /// Opens `enrolment.json` in the state directory, or starts with nobody.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be read.
+    pub fn open(state_dir: &Path) -> Result<Self, EnrolError> {
+        Ok(Self { file: EnrolFile::open(state_dir)? })
+    }
+
+    /// Makes a join code for `endpoint` that is valid for `lifetime`, and voids the code made before.
+    ///
+    /// # Errors
+    /// When the state cannot be stored or the operating system gives no random numbers.
+    pub fn invite(&mut self, endpoint: Endpoint, lifetime: Duration, now: SystemTime) -> Result<JoinCode, EnrolError> {
+        let expires = u32::try_from(seconds(now).saturating_add(lifetime.as_secs())).map_err(|_| EnrolError::TooLong)?;
+        let secret = Secret::generate()?;
+        let edge_key = PrivateKey::generate()?;
+        let keys = secret.bootstrap_keys();
+        let code = JoinCode { endpoint, edge_key: edge_key.public(), secret, expires };
+        let invite = Invite {
+            edge_key,
+            home_key: keys.home_key.public(),
+            preshared_key: keys.preshared_key,
+            expires: expires.into(),
+            used_by: None,
+        };
+        self.file.change(|state| state.invite = Some(invite))?;
+        Ok(code)
+    }
+
+    /// Answers `POST /v1/enrol`. The caller has checked that the request came from the bootstrap epoch.
+    ///
+    /// # Errors
+    /// The refusal to send back.
+    pub fn accept(
+        &mut self,
+        body: &[u8],
+        signature: Option<&str>,
+        terms: &Terms,
+        now: SystemTime,
+    ) -> Result<EnrolResponse, Refusal> {
+        let request: EnrolRequest = serde_json::from_slice(body).map_err(|_| Refusal::Malformed)?;
+        let signature = verified(&request, body, signature)?;
+        self.check_invite(&request, now)?;
+        if let Some(answer) = self.repeated_answer(&request, terms) {
+            return Ok(answer);
+        }
+        let home = new_home(&request, &signature).map_err(|_| Refusal::NotStored)?;
+        let answer = answer(&home, terms);
+        let stored = self.file.change(|state| {
+            if let Some(invite) = &mut state.invite {
+                invite.used_by = Some(request.identity);
+            }
+            state.home = Some(home);
+        });
+        stored.map_err(|error| {
+            tracing::error!(%error, "cannot store the enrolment");
+            Refusal::NotStored
+        })?;
+        tracing::info!(home = %request.identity, "home has enrolled");
+        Ok(answer)
+    }
+
+    fn check_invite(&self, request: &EnrolRequest, now: SystemTime) -> Result<(), Refusal> {
+        let invite = self.file.state().invite.as_ref();
+        let invite = invite.filter(|invite| invite.edge_key.public() == request.invite).ok_or(Refusal::UnknownInvite)?;
+        let confirmed = self.file.state().home.as_ref().is_some_and(|home| home.confirmed);
+        match invite.used_by {
+            Some(identity) if identity != request.identity || confirmed => Err(Refusal::Used),
+            _ if seconds(now) >= invite.expires => Err(Refusal::Expired),
+            _ => Ok(()),
+        }
+    }
+
+    /// The answer given before to the very same request.
+    fn repeated_answer(&self, request: &EnrolRequest, terms: &Terms) -> Option<EnrolResponse> {
+        let state = self.file.state();
+        state.invite.as_ref()?.used_by?;
+        let home = state.home.as_ref()?;
+        (home.identity == request.identity && home.home_key == request.home_key).then(|| answer(home, terms))
+    }
+
+    /// Notes that home was heard on a real epoch: the join code is dead. Costs nothing when it is known already.
+    ///
+    /// # Errors
+    /// When the state cannot be stored; the code then dies with the next request.
+    pub fn confirm(&mut self) -> Result<(), EnrolError> {
+        if self.file.state().home.as_ref().is_none_or(|home| home.confirmed) {
+            return Ok(());
+        }
+        tracing::info!("home has joined: the join code is used up");
+        self.file.change(|state| {
+            if let Some(home) = &mut state.home {
+                home.confirmed = true;
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Checks the signature of a control request and stores its counter.
+    ///
+    /// # Errors
+    /// Why the request is not believed.
+    pub fn authorize(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        signature: Option<&str>,
+    ) -> Result<(), NotAuthorized> {
+        let home = self.file.state().home.as_ref().ok_or(NotAuthorized::NotJoined)?;
+        let signature: RequestSignature = signature.ok_or(NotAuthorized::Unsigned)?.parse()?;
+        home.identity.verify_request(method, path, body, &signature)?;
+        if signature.counter <= home.last_counter {
+            return Err(NotAuthorized::Replayed { got: signature.counter, last: home.last_counter });
+        }
+        let stored = self.file.change(|state| {
+            if let Some(home) = &mut state.home {
+                home.last_counter = signature.counter;
+            }
+        });
+        stored.map_err(NotAuthorized::NotStored)
+    }
+
+    /// The epochs that the tunnel shall keep now. Ask again after every change and every minute.
+    pub fn epochs(&self, inner: &InnerAddresses, now: SystemTime) -> Vec<EpochConfig> {
+        let state = self.file.state();
+        let is_answered = |invite: &&Invite| seconds(now) < invite.expires.saturating_add(REFUSAL_GRACE.as_secs());
+        let bootstrap = state.invite.as_ref().filter(is_answered).map(bootstrap_epoch);
+        bootstrap.into_iter().chain(state.home.as_ref().map(|home| home_epoch(home, inner))).collect()
+    }
+
+    /// Who has joined.
+    pub fn status(&self, now: SystemTime) -> EnrolStatus {
+        let state = self.file.state();
+        let home = state.home.as_ref();
+        let is_open = |invite: &&Invite| invite.used_by.is_none() && seconds(now) < invite.expires;
+        EnrolStatus {
+            home: home.map(|home| home.identity.fingerprint()),
+            confirmed: home.is_some_and(|home| home.confirmed),
+            last_counter: home.map_or(0, |home| home.last_counter),
+            invite_expires: state.invite.as_ref().filter(is_open).map(|invite| invite.expires),
+        }
+    }
+}
+
+fn verified(request: &EnrolRequest, body: &[u8], signature: Option<&str>) -> Result<RequestSignature, Refusal> {
+    let signature: RequestSignature =
+        signature.and_then(|text| text.parse().ok()).ok_or(Refusal::BadSignature)?;
+    let verified = request.identity.verify_request("POST", ENROL_PATH, body, &signature);
+    verified.map(|()| signature).map_err(|_| Refusal::BadSignature)
+}
+
+fn new_home(request: &EnrolRequest, signature: &RequestSignature) -> Result<Home, NoRandomness> {
+    Ok(Home {
+        identity: request.identity,
+        edge_key: PrivateKey::generate()?,
+        home_key: request.home_key,
+        preshared_key: PresharedKey::generate()?,
+        last_counter: signature.counter,
+        confirmed: false,
+    })
+}
+
+fn answer(home: &Home, terms: &Terms) -> EnrolResponse {
+    EnrolResponse {
+        edge_key: home.edge_key.public(),
+        preshared_key: home.preshared_key.clone(),
+        inner: terms.inner,
+        mtu: terms.mtu,
+        control_port: terms.control_port,
+        public_addresses: terms.public_addresses.clone(),
+    }
+}
+
+fn bootstrap_epoch(invite: &Invite) -> EpochConfig {
+    EpochConfig {
+        id: EpochId::BOOTSTRAP,
+        private_key: invite.edge_key.clone(),
+        peer: invite.home_key,
+        preshared_key: invite.preshared_key.clone(),
+        endpoint: None,
+        allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_HOME_V4))],
+        heartbeat: HeartbeatAddresses { local: BOOTSTRAP_EDGE_V4, peer: BOOTSTRAP_HOME_V4 },
+    }
+}
+
+fn home_epoch(home: &Home, inner: &InnerAddresses) -> EpochConfig {
+    EpochConfig {
+        id: FIRST_EPOCH,
+        private_key: home.edge_key.clone(),
+        peer: home.home_key,
+        preshared_key: home.preshared_key.clone(),
+        endpoint: None,
+        allowed_ips: vec![IpNet::from(IpAddr::from(inner.home_v4)), IpNet::from(IpAddr::from(inner.home_v6))],
+        heartbeat: HeartbeatAddresses { local: inner.edge_v4, peer: inner.home_v4 },
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_shared::identity::Identity;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn terms() -> Terms {
+        let inner = InnerAddresses {
+            edge_v4: [10, 118, 0, 1].into(),
+            home_v4: [10, 118, 0, 2].into(),
+            edge_v6: "fd70:6f73:7465::1".parse().unwrap(),
+            home_v6: "fd70:6f73:7465::2".parse().unwrap(),
+        };
+        Terms { inner, mtu: 1380, control_port: 8053, public_addresses: vec![[192, 0, 2, 1].into()] }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_900_000_000 + seconds)
+    }
+
+    /// A home that asks, with its identity and its key of epoch 1.
+    struct Asking {
+        identity: Identity,
+        key: PrivateKey,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Asking {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let identity = Identity::load_or_generate(&directory.path().join("identity.key")).unwrap();
+            Self { identity, key: PrivateKey::generate().unwrap(), _directory: directory }
+        }
+
+        fn ask(
+            &self,
+            edge: &mut Enrolment,
+            code: &JoinCode,
+            counter: u64,
+            now: SystemTime,
+        ) -> Result<EnrolResponse, Refusal> {
+            let request = EnrolRequest {
+                identity: self.identity.public(),
+                invite: code.edge_key,
+                home_key: self.key.public(),
+            };
+            let body = serde_json::to_vec(&request).unwrap();
+            let signature = self.identity.sign_request("POST", ENROL_PATH, &body, counter).to_string();
+            edge.accept(&body, Some(&signature), &terms(), now)
+        }
+
+        fn authorized(&self, edge: &mut Enrolment, counter: u64) -> Result<(), NotAuthorized> {
+            let signature = self.identity.sign_request("PUT", "/v1/forward", b"{}", counter).to_string();
+            edge.authorize("PUT", "/v1/forward", b"{}", Some(&signature))
+        }
+    }
+
+    fn invited() -> (tempfile::TempDir, Enrolment, JoinCode) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut edge = Enrolment::open(directory.path()).unwrap();
+        let code = edge.invite("192.0.2.1:51820".parse().unwrap(), HOUR, at(0)).unwrap();
+        (directory, edge, code)
+    }
+
+    #[test]
+    fn a_home_joins_and_the_edge_remembers_it() {
+        let (directory, mut edge, code) = invited();
+        let home = Asking::new();
+        let answer = home.ask(&mut edge, &code, 1, at(1)).unwrap();
+        edge.confirm().unwrap();
+        let edge = Enrolment::open(directory.path()).unwrap();
+        let epoch = edge.epochs(&terms().inner, at(100_000)).pop().unwrap();
+        assert_eq!(epoch.private_key.public(), answer.edge_key);
+        assert_eq!((epoch.peer, epoch.preshared_key), (home.key.public(), answer.preshared_key));
+        let status = edge.status(at(2));
+        assert_eq!((status.home, status.confirmed), (Some(home.identity.public().fingerprint()), true));
+        assert_eq!(status.invite_expires, None);
+    }
+
+    #[test]
+    fn a_lost_answer_is_given_again_to_the_same_home_only() {
+        let (directory, mut edge, code) = invited();
+        let home = Asking::new();
+        let first = home.ask(&mut edge, &code, 1, at(1)).unwrap();
+        let mut edge = Enrolment::open(directory.path()).unwrap();
+        assert_eq!(home.ask(&mut edge, &code, 2, at(2)).unwrap(), first);
+        assert_eq!(Asking::new().ask(&mut edge, &code, 1, at(3)), Err(Refusal::Used));
+        let renewed = Asking { key: PrivateKey::generate().unwrap(), ..home };
+        assert_ne!(renewed.ask(&mut edge, &code, 3, at(4)).unwrap(), first);
+        edge.confirm().unwrap();
+        assert_eq!(renewed.ask(&mut edge, &code, 4, at(5)), Err(Refusal::Used));
+    }
+
+    #[test]
+    fn expired_replaced_and_forged_requests_are_refused_and_change_nothing() {
+        let (directory, mut edge, code) = invited();
+        let before = std::fs::read(directory.path().join("enrolment.json")).unwrap();
+        let home = Asking::new();
+        assert_eq!(home.ask(&mut edge, &code, 1, at(3600)), Err(Refusal::Expired));
+        let request = EnrolRequest {
+            identity: home.identity.public(),
+            invite: code.edge_key,
+            home_key: home.key.public(),
+        };
+        let body = serde_json::to_vec(&request).unwrap();
+        let forged = Asking::new().identity.sign_request("POST", ENROL_PATH, &body, 1).to_string();
+        assert_eq!(edge.accept(&body, Some(&forged), &terms(), at(1)), Err(Refusal::BadSignature));
+        assert_eq!(edge.accept(&body, None, &terms(), at(1)), Err(Refusal::BadSignature));
+        assert_eq!(edge.accept(b"{", Some(&forged), &terms(), at(1)), Err(Refusal::Malformed));
+        assert_eq!(std::fs::read(directory.path().join("enrolment.json")).unwrap(), before);
+        edge.invite("192.0.2.1:51820".parse().unwrap(), HOUR, at(5)).unwrap();
+        assert_eq!(home.ask(&mut edge, &code, 1, at(6)), Err(Refusal::UnknownInvite));
+    }
+
+    #[test]
+    fn a_new_invite_replaces_the_home_once_it_is_accepted() {
+        let (_directory, mut edge, code) = invited();
+        let (old, new) = (Asking::new(), Asking::new());
+        old.ask(&mut edge, &code, 1, at(1)).unwrap();
+        edge.confirm().unwrap();
+        let code = edge.invite("192.0.2.1:51820".parse().unwrap(), HOUR, at(2)).unwrap();
+        old.authorized(&mut edge, 2).unwrap();
+        new.ask(&mut edge, &code, 1, at(3)).unwrap();
+        assert!(matches!(old.authorized(&mut edge, 3), Err(NotAuthorized::Signature(_))));
+        new.authorized(&mut edge, 2).unwrap();
+        assert_eq!(edge.epochs(&terms().inner, at(4)).len(), 2);
+    }
+
+    #[test]
+    fn counters_must_grow_also_over_a_restart() {
+        let (directory, mut edge, code) = invited();
+        let home = Asking::new();
+        assert!(matches!(home.authorized(&mut edge, 1), Err(NotAuthorized::NotJoined)));
+        home.ask(&mut edge, &code, 5, at(1)).unwrap();
+        assert!(matches!(home.authorized(&mut edge, 5), Err(NotAuthorized::Replayed { got: 5, last: 5 })));
+        home.authorized(&mut edge, 9).unwrap();
+        let mut edge = Enrolment::open(directory.path()).unwrap();
+        assert!(matches!(home.authorized(&mut edge, 9), Err(NotAuthorized::Replayed { .. })));
+        assert!(matches!(edge.authorize("PUT", "/", b"", None), Err(NotAuthorized::Unsigned)));
+    }
+
+    #[test]
+    fn the_bootstrap_epoch_matches_the_code_and_ends() {
+        let (_directory, edge, code) = invited();
+        let epochs = edge.epochs(&terms().inner, at(0));
+        let keys = code.secret.bootstrap_keys();
+        assert_eq!(epochs.len(), 1);
+        assert_eq!(epochs[0].peer, keys.home_key.public());
+        assert_eq!(epochs[0].preshared_key, keys.preshared_key);
+        assert!(edge.epochs(&terms().inner, at(7200)).is_empty());
+    }
+}
