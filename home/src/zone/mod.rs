@@ -1,1 +1,111 @@
-//! Being built.
+//! The DNS zone of each domain, built by home from its own state and served by the edge.
+//!
+//! * In: the domain, its DKIM keys, the host name, the edge's public addresses, a serial.
+//! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
+//!   DMARC, and the SRV records by which mail programs find the services. One file for each record family; to add one,
+//!   write its function and name it in [`records`].
+//! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
+//! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
+//!   8314 §5.1 (SRV).
+//!
+//! The same facts give the same records, so a digest tells whether anything changed, and the serial grows only then.
+
+mod authority;
+
+mod hosts;
+
+mod mx;
+mod srv;
+
+mod dkim;
+mod dmarc;
+mod spf;
+
+pub mod publish;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hickory_proto::rr::rdata::TXT;
+use hickory_proto::rr::{Name, RData, Record};
+use postern_message::address::DomainName;
+use postern_shared::zone::{Zone, ZoneError};
+use postern_store::directory::DkimKey;
+
+/// Time to live of records that seldom change, in seconds.
+const TTL: u32 = 3600;
+/// Time to live of addresses, in seconds: the edge may move.
+const ADDRESS_TTL: u32 = 300;
+/// Octets in one character-string of a TXT record (RFC 1035 §3.3).
+const CHARACTER_STRING_OCTETS: usize = 255;
+
+/// All that the records of one zone depend on.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The domain, which is the zone's origin.
+    pub domain: DomainName,
+    /// The name of the mail host that MX and SRV point to; it may lie in another domain.
+    pub hostname: DomainName,
+    /// The edge's public addresses, at least one.
+    pub addresses: Vec<IpAddr>,
+    /// The domain's DKIM keys.
+    pub dkim_keys: Vec<Arc<DkimKey>>,
+}
+
+/// Builds the zone with this serial.
+///
+/// # Errors
+/// [`ZoneError`] where a name grows too long under the domain.
+pub fn build(facts: &Facts, serial: u32) -> Result<Zone, ZoneError> {
+    Zone::from_records(&name(facts.domain.as_str())?, &records(facts, serial)?)
+}
+
+/// Every record, family by family.
+fn records(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneError> {
+    let mut records = authority::records(facts, serial)?;
+    records.extend(hosts::records(facts)?);
+    records.extend(mx::records(facts)?);
+    records.extend(srv::records(facts)?);
+    records.extend(spf::records(facts)?);
+    records.extend(dkim::records(facts)?);
+    records.extend(dmarc::records(facts)?);
+    Ok(records)
+}
+
+impl Facts {
+    /// The absolute name of `label` (which may have dots) below the domain.
+    fn below(&self, label: &str) -> Result<Name, ZoneError> {
+        name(&format!("{label}.{}", self.domain))
+    }
+
+    /// The domain itself as an absolute name.
+    fn apex(&self) -> Result<Name, ZoneError> {
+        name(self.domain.as_str())
+    }
+
+    /// A and AAAA records of a host at the edge.
+    fn at_edge(&self, host: &Name) -> impl Iterator<Item = Record> {
+        self.addresses.iter().map(|address| {
+            let data = match *address {
+                IpAddr::V4(v4) => RData::A(v4.into()),
+                IpAddr::V6(v6) => RData::AAAA(v6.into()),
+            };
+            Record::from_rdata(host.clone(), ADDRESS_TTL, data)
+        })
+    }
+}
+
+/// A TXT record, its text cut into character-strings.
+fn txt(owner: Name, text: &str) -> Record {
+    let strings = text.as_bytes().chunks(CHARACTER_STRING_OCTETS).collect();
+    Record::from_rdata(owner, TTL, RData::TXT(TXT::from_bytes(strings)))
+}
+
+fn name(text: &str) -> Result<Name, ZoneError> {
+    let mut name = Name::from_ascii(text).map_err(|_| ZoneError::Name(text.to_owned()))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests;

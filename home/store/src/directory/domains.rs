@@ -64,16 +64,16 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::UnknownDomain`].
-    pub fn zone_serial(&self, name: &DomainName, digest: &[u8; 32], now: u32) -> Result<u32, DirectoryError> {
-        let (name, digest) = (name.clone(), *digest);
+    pub fn zone_serial(&self, name: &DomainName, digest: &str, now: u32) -> Result<u32, DirectoryError> {
+        let (name, digest) = (name.clone(), digest.to_owned());
         self.shared.database.write(move |connection| {
             let domain = required(connection, &name)?;
-            let (last, known): (u32, Option<[u8; 32]>) = connection.query_row(
+            let (last, known): (u32, Option<String>) = connection.query_row(
                 "SELECT zone_serial, zone_digest FROM domain WHERE id = ?1",
                 [domain],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-            if known == Some(digest) {
+            if known.as_ref() == Some(&digest) {
                 return Ok(last);
             }
             let serial = now.max(last.wrapping_add(1));

@@ -10,7 +10,7 @@ pub(super) static SCHEMA: Schema = Schema {
              id INTEGER PRIMARY KEY,
              name TEXT NOT NULL UNIQUE,
              zone_serial INTEGER NOT NULL DEFAULT 0,
-             zone_digest BLOB
+             zone_digest TEXT
          ) STRICT;
 
          CREATE TABLE user (

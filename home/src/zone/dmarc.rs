@@ -1,0 +1,11 @@
+//! What receivers should do with mail that fails authentication (RFC 7489 §6.3): nothing yet but report.
+
+use hickory_proto::rr::Record;
+use postern_shared::zone::ZoneError;
+
+use super::{Facts, txt};
+
+pub(super) fn records(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
+    let policy = format!("v=DMARC1; p=none; rua=mailto:postmaster@{}", facts.domain);
+    Ok(vec![txt(facts.below("_dmarc")?, &policy)])
+}

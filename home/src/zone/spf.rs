@@ -1,0 +1,23 @@
+//! Who may send for the domain (RFC 7208): the edge's addresses and nobody else.
+//!
+//! The addresses stand in the record itself and not behind `mx`: the receiver needs no further look-up, so none can
+//! fail, and home rewrites the record whenever the addresses change.
+
+use std::net::IpAddr;
+
+use hickory_proto::rr::Record;
+use postern_shared::zone::ZoneError;
+
+use super::{Facts, txt};
+
+pub(super) fn records(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
+    let mechanisms: String = facts.addresses.iter().map(mechanism).collect();
+    Ok(vec![txt(facts.apex()?, &format!("v=spf1{mechanisms} -all"))])
+}
+
+fn mechanism(address: &IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => format!(" ip4:{v4}"),
+        IpAddr::V6(v6) => format!(" ip6:{v6}"),
+    }
+}

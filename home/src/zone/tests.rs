@@ -1,0 +1,98 @@
+//! Zones as the world will see them.
+
+use hickory_proto::rr::RecordType;
+use postern_store::directory::Directory;
+
+use super::*;
+
+/// The facts of one domain of a real directory, behind one edge.
+fn facts(domain: &str, hostname: &str) -> Facts {
+    let state_dir = tempfile::tempdir().expect("temporary directory");
+    let directory = Directory::open(state_dir.path()).expect("opened");
+    let domain: DomainName = domain.parse().expect("a domain");
+    directory.add_domain(&domain).expect("added");
+    Facts {
+        dkim_keys: directory.dkim_keys(&domain),
+        domain,
+        hostname: hostname.parse().expect("a name"),
+        addresses: ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("an address")).to_vec(),
+    }
+}
+
+/// The data of the records of one name and type, in presentation form.
+fn data(zone: &Zone, owner: &str, record_type: RecordType) -> Vec<String> {
+    let records = zone.records().expect("a valid zone");
+    let wanted = records.iter().filter(|record| record.name.to_ascii() == owner);
+    wanted
+        .filter(|record| record.record_type() == record_type)
+        .map(|record| record.data.to_string())
+        .collect()
+}
+
+/// The text of the one TXT record of a name, its character-strings joined.
+fn text(zone: &Zone, owner: &str) -> String {
+    let records = zone.records().expect("a valid zone");
+    let mut texts = records.iter().filter(|record| record.name.to_ascii() == owner).filter_map(|record| {
+        let RData::TXT(txt) = &record.data else { return None };
+        assert!(txt.txt_data.iter().all(|string| string.len() <= 255));
+        String::from_utf8(txt.txt_data.concat()).ok()
+    });
+    let text = texts.next().expect("a TXT record");
+    assert_eq!(texts.next(), None, "one TXT record at {owner}");
+    text
+}
+
+#[test]
+fn a_zone_has_all_that_mail_needs() {
+    let zone = build(&facts("home.example", "mail.home.example"), 7).expect("built");
+    assert_eq!((zone.origin.as_str(), zone.serial), ("home.example.", 7));
+    assert_eq!(
+        data(&zone, "home.example.", RecordType::SOA),
+        ["ns1.home.example. postmaster.home.example. 7 3600 600 1209600 300"]
+    );
+    assert_eq!(data(&zone, "home.example.", RecordType::NS), ["ns1.home.example.", "ns2.home.example."]);
+    for host in ["ns1.home.example.", "ns2.home.example.", "mail.home.example."] {
+        assert_eq!(data(&zone, host, RecordType::A), ["192.0.2.1"], "{host}");
+        assert_eq!(data(&zone, host, RecordType::AAAA), ["2001:db8::1"], "{host}");
+    }
+    assert_eq!(data(&zone, "home.example.", RecordType::MX), ["10 mail.home.example."]);
+    assert_eq!(data(&zone, "_imaps._tcp.home.example.", RecordType::SRV), ["0 1 993 mail.home.example."]);
+    assert_eq!(text(&zone, "home.example."), "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all");
+    assert_eq!(text(&zone, "_dmarc.home.example."), "v=DMARC1; p=none; rua=mailto:postmaster@home.example");
+}
+
+#[test]
+fn the_published_keys_are_those_that_sign() {
+    let facts = facts("home.example", "mail.home.example");
+    let zone = build(&facts, 1).expect("built");
+    for key in &facts.dkim_keys {
+        let record = text(&zone, &format!("{}._domainkey.home.example.", key.selector));
+        let (tags, public_key) = record.split_once("p=").expect("a key");
+        assert_eq!(tags, format!("v=DKIM1; k={}; ", key.algorithm.key_type()));
+        let octets = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, public_key);
+        assert_eq!(octets.as_deref(), Ok(key.public_key.as_slice()));
+    }
+}
+
+#[test]
+fn a_second_domain_points_to_the_one_mail_host() {
+    let zone = build(&facts("other.example", "mail.home.example"), 1).expect("built");
+    assert_eq!(data(&zone, "other.example.", RecordType::MX), ["10 mail.home.example."]);
+    assert_eq!(data(&zone, "mail.other.example.", RecordType::A), ["192.0.2.1"]);
+    assert_eq!(data(&zone, "mail.home.example.", RecordType::A), [""; 0]);
+}
+
+#[test]
+fn a_host_name_of_its_own_inside_the_zone_gets_addresses() {
+    let zone = build(&facts("home.example", "mx.home.example"), 1).expect("built");
+    assert_eq!(data(&zone, "mx.home.example.", RecordType::A), ["192.0.2.1"]);
+    assert_eq!(data(&zone, "home.example.", RecordType::MX), ["10 mx.home.example."]);
+}
+
+#[test]
+fn only_the_serial_tells_two_builds_apart() {
+    let facts = facts("home.example", "mail.home.example");
+    let (one, same, next) = (build(&facts, 1), build(&facts, 1), build(&facts, 2));
+    assert_eq!(one, same);
+    assert_ne!(one, next);
+}
