@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod host;
 pub mod run;
 
 pub mod control;

@@ -1,1 +1,207 @@
-//! Being built.
+//! The state directory: what home pushed, kept so that the edge can start without home.
+//!
+//! ```text
+//! STATE_DIR/              0700
+//!   lock                  held by the running daemon
+//!   zones/ORIGIN.json     the zone as pushed, without the origin's final dot
+//!   forward.json          the forwarding as pushed
+//!   enrolment.json        see `enrol`
+//! ```
+//! Every file is replaced whole ([`durable`]). All but `enrolment.json` is a cache: a file that cannot be read or used is
+//! reported with WARN and left out, and home's next push mends it. Refused: a second daemon in the same directory.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use postern_shared::control::Forward;
+use postern_shared::durable;
+use postern_shared::zone::Zone;
+use serde::de::DeserializeOwned;
+
+use crate::dns::{ServedZone, ZoneSet};
+
+/// Why the state directory cannot be used; each text is a paragraph for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It cannot be made or opened.
+    #[error("{}: the state directory cannot be used: {source}. See that it exists and belongs to the user that runs postern-edge, or change `state_dir`.", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another daemon holds it.
+    #[error("{}: another postern-edge already uses this state directory. Stop it first, or give this one another `state_dir`.", .0.display())]
+    InUse(PathBuf),
+}
+
+/// The state directory, held by this process.
+#[derive(Debug)]
+pub struct State {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl State {
+    /// Makes the directory where it is missing, and locks it.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let fail = |source| StateError::Directory { path: directory.to_path_buf(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(directory.join("zones")).map_err(fail)?;
+        let lock = File::create(directory.join("lock")).map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { directory: directory.to_path_buf(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse(directory.to_path_buf())),
+            Err(TryLockError::Error(source)) => Err(fail(source)),
+        }
+    }
+
+    /// The zones that were pushed last.
+    pub fn load_zones(&self) -> ZoneSet {
+        let entries = match std::fs::read_dir(self.directory.join("zones")) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(%error, "zone cache cannot be listed; starting without zones");
+                return ZoneSet::default();
+            }
+        };
+        let paths = entries.flatten().map(|entry| entry.path());
+        let zones = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        zones
+            .filter_map(|path| load_zone(&path))
+            .fold(ZoneSet::default(), |set, zone| set.with(Arc::new(zone)))
+    }
+
+    /// Keeps a zone. Durable on return.
+    ///
+    /// # Errors
+    /// What the system said; the zone kept before is then still there.
+    pub fn save_zone(&self, zone: &Zone) -> io::Result<()> {
+        durable::write_secret(&self.zone_path(&zone.origin)?, &serde_json::to_vec(zone)?)
+    }
+
+    /// Forgets a zone.
+    ///
+    /// # Errors
+    /// What the system said, except that the zone was not there.
+    pub fn remove_zone(&self, origin: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.zone_path(origin)?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => File::open(self.directory.join("zones"))?.sync_all(),
+        }
+    }
+
+    /// The forwarding that was pushed last.
+    pub fn load_forward(&self) -> Option<Forward> {
+        load_json(&self.directory.join("forward.json"))
+    }
+
+    /// Keeps the forwarding. Durable on return.
+    ///
+    /// # Errors
+    /// What the system said; what was kept before is then still there.
+    pub fn save_forward(&self, forward: &Forward) -> io::Result<()> {
+        durable::write_secret(&self.directory.join("forward.json"), &serde_json::to_vec(forward)?)
+    }
+
+    /// Only host-name characters reach the file system, so an origin cannot leave the directory.
+    fn zone_path(&self, origin: &str) -> io::Result<PathBuf> {
+        let name = origin.trim_end_matches('.').to_ascii_lowercase();
+        let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the zone's name is not a host name"));
+        }
+        Ok(self.directory.join("zones").join(format!("{name}.json")))
+    }
+}
+
+fn load_zone(path: &Path) -> Option<ServedZone> {
+    let zone: Zone = load_json(path)?;
+    match ServedZone::new(&zone) {
+        Ok(zone) => Some(zone),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cached zone cannot be served; waiting for home to push it");
+            None
+        }
+    }
+}
+
+fn load_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cache file cannot be read; starting without it");
+            return None;
+        }
+    };
+    serde_json::from_slice(&text)
+        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cache file is damaged; starting without it"))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::zones::tests::{name, sample_zone};
+
+    #[test]
+    fn zones_survive_a_restart_and_a_damaged_one_does_not_stop_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        state.save_zone(&sample_zone("home.example.", 7)).unwrap();
+        state.save_zone(&sample_zone("other.example.", 8)).unwrap();
+        drop(state);
+        std::fs::write(directory.path().join("zones/other.example.json"), b"{\"origin\":").unwrap();
+        std::fs::write(
+            directory.path().join("zones/unservable.json"),
+            r#"{"origin":"x.","serial":1,"records":[]}"#,
+        )
+        .unwrap();
+        let state = State::open(directory.path()).unwrap();
+        let zones = state.load_zones();
+        assert_eq!(zones.iter().map(|zone| zone.serial).collect::<Vec<_>>(), [7]);
+        state.remove_zone("HOME.example").unwrap();
+        state.remove_zone("home.example").unwrap();
+        assert!(state.load_zones().find(&name("home.example.")).is_none());
+    }
+
+    #[test]
+    fn the_directory_belongs_to_one_daemon() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        assert!(matches!(State::open(directory.path()), Err(StateError::InUse(_))));
+        drop(state);
+        State::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_zone_name_cannot_leave_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        for origin in [".", "", "../x.", "a/b.", "..", "a\\.b/."] {
+            assert!(
+                state.save_zone(&Zone { origin: origin.to_owned(), serial: 1, records: vec![] }).is_err(),
+                "{origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn forwarding_survives_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        assert_eq!(state.load_forward(), None);
+        let forward = Forward { ports: [(25, 25)].into(), home_may_connect_to: vec![25] };
+        state.save_forward(&forward).unwrap();
+        assert_eq!(state.load_forward(), Some(forward));
+        std::fs::write(directory.path().join("forward.json"), b"\0\0").unwrap();
+        assert_eq!(state.load_forward(), None);
+    }
+}

@@ -1,1 +1,109 @@
-//! Being built.
+//! The authoritative name server for the zones that home pushes.
+//!
+//! In: UDP and TCP queries on the configured addresses. Out: answers from [`SharedZones`]. The transports and the wire
+//! format are hickory's; what is answered is decided in [`answer`](mod@answer), and how it fits in [`handler`].
+//! Known limits: no response rate limiting, no cap on TCP connections, no DNS cookies.
+
+pub mod answer;
+pub mod handler;
+pub mod zones;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_server::Server;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, UdpSocket};
+
+pub use handler::{Handler, SharedZones};
+pub use zones::{ServedZone, ZoneSet};
+
+/// How long a TCP client may be silent (RFC 7766 §6.2.3).
+const TCP_IDLE: Duration = Duration::from_secs(10);
+
+/// Answers waiting in one TCP connection.
+const TCP_ANSWERS: usize = 32;
+
+/// Connections that wait to be accepted.
+const TCP_BACKLOG: i32 = 128;
+
+/// A listening address that could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the name server cannot listen on {address} (key `dns.listen`): {source}. {}", mend(source, address))]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+fn mend(error: &io::Error, address: &SocketAddr) -> String {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "Another program uses the port: `ss -lnptu 'sport = :{port}'` names it (often systemd-resolved). Stop it, or \
+             list only the public addresses in `dns.listen`."
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "Run postern-edge as root, or give its service AmbientCapabilities=CAP_NET_BIND_SERVICE."
+                .to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "This machine does not have that address; correct `dns.listen`.".to_owned()
+        }
+        _ => "Correct `dns.listen`.".to_owned(),
+    }
+}
+
+/// The running name server. It stops when dropped.
+pub struct NameServer {
+    server: Server<Handler>,
+}
+
+impl NameServer {
+    /// Binds every address on UDP and TCP and begins to answer.
+    ///
+    /// # Errors
+    /// The first address that could not be had; none is then served.
+    pub fn start(listen: &[SocketAddr], zones: SharedZones) -> Result<Self, BindError> {
+        let sockets = listen
+            .iter()
+            .map(|address| bind(*address).map_err(|source| BindError { address: *address, source }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut server = Server::new(Handler::new(zones));
+        for (udp, tcp) in sockets {
+            server.register_socket(udp);
+            server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS);
+        }
+        Ok(Self { server })
+    }
+
+    /// Waits until the server fails; it does not end otherwise.
+    pub async fn failed(&mut self) -> String {
+        match self.server.block_until_done().await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// An IPv6 socket takes IPv6 only, so that `0.0.0.0` and `[::]` can both be listed.
+fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
+    let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
+    tcp.set_reuse_address(true)?;
+    udp.bind(&address.into())?;
+    // Port 0 asks for any port; both protocols then share the one that UDP was given.
+    let bound = udp.local_addr()?;
+    tcp.bind(&bound)?;
+    tcp.listen(TCP_BACKLOG)?;
+    Ok((UdpSocket::from_std(udp.into())?, TcpListener::from_std(tcp.into())?))
+}
+
+fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
