@@ -1,0 +1,28 @@
+# The everyday commands; `make help` lists them.
+
+PROGRAMS := -p postern-edge -p postern-home -p postern-lab
+SECONDS ?= 30
+
+.PHONY: help demo test build packages rust fuzz
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end by itself)
+	@target/debug/lab demo $(if $(ONCE),--once)
+
+test: packages build ## Run every test: unit, transcripts, properties, scenarios in the lab
+	@tests/setup/test.sh
+
+build: rust ## Build the two programs and the lab
+	cargo build --locked $(PROGRAMS)
+
+packages: ## Install the Debian packages that the demo and the tests need (PACKAGES=none: do not)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh
+
+rust:
+	@tests/setup/rust.sh
+
+fuzz: rust ## Run every fuzz target for SECONDS=30 each (needs cargo-fuzz and a nightly toolchain)
+	@tests/setup/fuzz.sh $(SECONDS)

@@ -1,0 +1,239 @@
+//! What stands on each host: its private files and its daemons.
+//!
+//! A file's path is below `/etc`; it is laid over the machine's own `/etc`, which is never changed.
+
+use anyhow::Result;
+
+use crate::authority::Authority;
+use crate::names::{self, Names};
+use crate::options::Options;
+use crate::topology::{HOME_LAN_V4, Host};
+
+/// A file below a host's `/etc`.
+pub struct File {
+    /// The path below `/etc`.
+    pub path: String,
+    /// The whole content.
+    pub content: String,
+}
+
+/// A program that the supervisor starts on a host and keeps a log of.
+#[derive(Debug, Clone, Copy)]
+pub struct Daemon {
+    /// Where it runs.
+    pub host: Host,
+    /// Its name in `lab logs` and in [`crate::Lab::start_daemon`].
+    pub name: &'static str,
+    /// Its command line; it stays in the foreground.
+    pub command: &'static [&'static str],
+}
+
+/// Every daemon of the lab, in starting order.
+pub const DAEMONS: [Daemon; 7] = [
+    Daemon { host: Host::Root, name: "nsd", command: &["nsd", "-d"] },
+    Daemon { host: Host::Registry, name: "nsd", command: &["nsd", "-d"] },
+    Daemon { host: Host::Stranger, name: "nsd", command: &["nsd", "-d"] },
+    Daemon { host: Host::Resolver, name: "unbound", command: &["unbound", "-d", "-p"] },
+    Daemon { host: Host::Stranger, name: "postfix", command: &["postfix", "start-fg"] },
+    Daemon {
+        host: Host::Edge,
+        name: "postern-edge",
+        command: &["postern-edge", "run", "--config", "/etc/postern/edge.toml"],
+    },
+    Daemon {
+        host: Host::Home,
+        name: "postern-home",
+        command: &["postern-home", "run", "--config", "/etc/postern/home.toml"],
+    },
+];
+
+/// The user at the stranger's, whose mailbox is `/var/mail/sam/Maildir`.
+pub const STRANGER_USER: &str = "sam";
+
+/// What the lab makes once at start and several hosts hold a part of.
+pub struct Made {
+    /// Zones and trust anchor.
+    pub names: Names,
+    /// The certificate authority that every host trusts.
+    pub authority: Authority,
+}
+
+/// The files of one host.
+pub fn files(host: Host, options: &Options, made: &Made) -> Result<Vec<File>> {
+    let mut files = everywhere(host);
+    files.extend(made.authority.trust_files()?);
+    match host {
+        Host::Root => files.extend(nsd(&[(String::from("."), made.names.root.clone())])),
+        Host::Registry => files.extend(nsd(&made.names.registry)),
+        Host::Resolver => files.extend(resolver(&made.names)),
+        Host::Stranger => files.extend(stranger(made)?),
+        Host::Edge => files.push(file("postern/edge.toml", &options.edge_config)),
+        Host::Home => files.extend(home(options, made)),
+        Host::Internet | Host::Isp | Host::Cafe => {}
+    }
+    Ok(files)
+}
+
+fn file(path: &str, content: &str) -> File {
+    File { path: path.to_owned(), content: content.to_owned() }
+}
+
+fn everywhere(host: Host) -> Vec<File> {
+    vec![
+        file("hostname", &format!("{host}\n")),
+        file("hosts", &format!("127.0.0.1 localhost {host}\n::1 localhost\n")),
+        file(
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+        ),
+        file("resolv.conf", &format!("nameserver {}\n", Host::Resolver.v4())),
+    ]
+}
+
+fn nsd(zones: &[(String, String)]) -> Vec<File> {
+    let zone_file = |origin: &str| match origin {
+        "." => String::from("nsd/root.zone"),
+        origin => format!("nsd/{origin}.zone"),
+    };
+    let mut files: Vec<_> =
+        zones.iter().map(|(origin, zone)| File { path: zone_file(origin), content: zone.clone() }).collect();
+    files.push(file("nsd/nsd.conf", &names::nsd_conf(zones.iter().map(|(origin, _)| origin.as_str()))));
+    files
+}
+
+fn resolver(names: &Names) -> Vec<File> {
+    vec![
+        file("unbound/unbound.conf", &names::unbound_conf(&names.trust_anchor)),
+        file("unbound/root.hints", &names::root_hints()),
+    ]
+}
+
+fn stranger(made: &Made) -> Result<Vec<File>> {
+    let passwd = std::fs::read_to_string("/etc/passwd")?;
+    let user = format!("{STRANGER_USER}:x:2525:2525::/var/mail/{STRANGER_USER}:/bin/sh\n");
+    let mut files = nsd(&[(String::from(names::STRANGER_DOMAIN), names::stranger_zone())]);
+    files.extend([
+        file("passwd", &(passwd + &user)),
+        file("postfix/main.cf", POSTFIX_MAIN),
+        file("postfix/tls/cert.pem", &made.authority.stranger.certificate),
+        file("postfix/tls/key.pem", &made.authority.stranger.key),
+    ]);
+    Ok(files)
+}
+
+/// Shell lines that a host runs once its mounts stand.
+pub fn set_up(host: Host) -> &'static str {
+    match host {
+        // Debian's chroot wants copies of files that its service unit makes; there is no such unit here.
+        Host::Stranger => {
+            "install -d /var/spool/postfix
+             install -d -o postfix /var/lib/postfix
+             install -d -o 2525 -g 2525 /var/mail/sam
+             postconf -F '*/*/chroot=n'"
+        }
+        _ => "",
+    }
+}
+
+/// Postfix as an administrator of a small domain sets it up; everything not said here is its default.
+const POSTFIX_MAIN: &str = "\
+compatibility_level = 3.6
+myhostname = mx.stranger.test
+mydomain = stranger.test
+myorigin = $mydomain
+mydestination = $mydomain, $myhostname, localhost
+mynetworks = 127.0.0.0/8 [::1]/128
+alias_maps =
+alias_database =
+home_mailbox = Maildir/
+mailbox_size_limit = 0
+smtp_tls_security_level = may
+smtp_tls_loglevel = 1
+smtpd_tls_security_level = may
+smtpd_tls_loglevel = 1
+smtpd_tls_cert_file = /etc/postfix/tls/cert.pem
+smtpd_tls_key_file = /etc/postfix/tls/key.pem
+maillog_file = /dev/stdout
+";
+
+fn home(options: &Options, made: &Made) -> Vec<File> {
+    vec![
+        file("postern/home.toml", &options.home_config),
+        file("postern/tls/cert.pem", &made.authority.home.certificate),
+        file("postern/tls/key.pem", &made.authority.home.key),
+    ]
+}
+
+/// The edge's configuration in a plain lab: what an operator writes, which is nothing but the log level.
+pub fn default_edge_config() -> String {
+    String::from("[log]\nlevel = \"debug\"\n")
+}
+
+/// Home's configuration in a plain lab: a certificate of the lab's authority.
+pub fn default_home_config() -> String {
+    String::from(
+        "[tls]\ncertificate = \"/etc/postern/tls/cert.pem\"\nkey = \"/etc/postern/tls/key.pem\"\n\n\
+         [log]\nlevel = \"debug\"\n",
+    )
+}
+
+/// The `ip -batch` lines that give a host its addresses and routes.
+pub fn addresses(host: Host) -> String {
+    let mut lines = String::from("link set lo up\n");
+    match host {
+        Host::Internet => lines += &router_links(),
+        Host::Home => {
+            lines += &format!("address add {HOME_LAN_V4}/24 dev eth0\nlink set eth0 up\n");
+            lines += &format!("route add default via {}\n", crate::topology::ISP_LAN_V4);
+        }
+        _ => lines += &uplink(host),
+    }
+    if host == Host::Isp {
+        lines += &format!("address add {}/24 dev lan0\nlink set lan0 up\n", crate::topology::ISP_LAN_V4);
+    }
+    lines
+}
+
+fn uplink(host: Host) -> String {
+    let Some(uplink) = host.uplink() else { return String::new() };
+    let mut lines = format!("address add {}/24 dev eth0\n", uplink.v4);
+    lines.extend(uplink.v6.map(|v6| format!("address add {v6}/64 dev eth0 nodad\n")));
+    lines += &format!("link set eth0 up\nroute add default via {}\n", uplink.gateway_v4());
+    lines.extend(uplink.gateway_v6().map(|gateway| format!("route add ::/0 via {gateway}\n")));
+    lines
+}
+
+fn router_links() -> String {
+    let mut lines = String::new();
+    for host in Host::ALL {
+        let Some(uplink) = host.uplink() else { continue };
+        lines += &format!("address add {}/24 dev {host}\n", uplink.gateway_v4());
+        lines.extend(
+            uplink.gateway_v6().map(|gateway| format!("address add {gateway}/64 dev {host} nodad\n")),
+        );
+        lines += &format!("link set {host} up\n");
+    }
+    lines
+}
+
+/// The provider's NAT: what leaves on the public side carries the router's address, nothing comes in unasked.
+pub const ISP_NFT: &str = "\
+table ip isp {
+  chain postrouting {
+    type nat hook postrouting priority srcnat
+    oifname eth0 masquerade
+  }
+  chain forward {
+    type filter hook forward priority filter; policy drop
+    ct state established,related accept
+    iifname lan0 accept
+  }
+}
+";
+
+impl Daemon {
+    /// Says whether this is one of the project's own programs.
+    pub fn is_postern(&self) -> bool {
+        self.name.starts_with("postern-")
+    }
+}
