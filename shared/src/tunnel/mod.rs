@@ -2,19 +2,57 @@
 //!
 //! In: UDP datagrams from the internet and IP packets from a TUN device. Out: the same, the other way round. Refused:
 //! everything that does not authenticate, is replayed, or carries an inner source address that its epoch does not own.
+//! The protocol is boringtun's (`noise::Tunn`); this module is the only one that knows it.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`keys`](self) | static and pre-shared keys |
+//! | `keys` | static and pre-shared keys |
+//! | `device` | the TUN device |
+//! | `socket` | the UDP sockets |
+//! | `thread` | the event loop, which owns all of these |
+//! | `core` | the pure core: which epoch a datagram belongs to, which one a packet takes |
+//! | `epoch` | one `Tunn` with the checks that it leaves to its caller |
+//! | `heartbeat` | the sign of life |
+//!
+//! One thread runs the data plane. The control plane talks to it by messages: a channel and an eventfd. Nothing is
+//! allocated per packet, and the shell may gather packets into batches without a change to the core.
+mod device;
 mod keys;
+mod socket;
+mod thread;
 
-use std::net::SocketAddr;
+mod core;
+mod epoch;
+mod heartbeat;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
+pub use self::core::Refused;
+pub use heartbeat::{DEAD_AFTER, INTERVAL as HEARTBEAT_INTERVAL};
 pub use keys::{InvalidKey, NoRandomness, PresharedKey, PrivateKey, PublicKey};
+
+/// Which end of the tunnel this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Dials, sends heartbeats, and never gives up.
+    Home,
+    /// Waits to be dialled and answers.
+    Edge,
+}
 
 /// Names an epoch: a pair of static keys and a pre-shared key. A greater number is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,6 +62,8 @@ pub struct EpochId(pub u32);
 impl EpochId {
     /// The throw-away epoch of enrolment; every real epoch is newer.
     pub const BOOTSTRAP: EpochId = EpochId(0);
+    /// The epoch that enrolment makes.
+    pub const FIRST: EpochId = EpochId(1);
 }
 
 /// One epoch as the tunnel needs it.
@@ -41,7 +81,7 @@ pub struct EpochConfig {
     pub endpoint: Option<SocketAddr>,
     /// Inner addresses that belong to the peer: what it may send from and what is sent to it.
     pub allowed_ips: Vec<IpNet>,
-    /// Our inner IPv4 address and the peer's: the ends of the heartbeat.
+    /// The inner addresses between which the heartbeat runs.
     pub heartbeat: HeartbeatAddresses,
 }
 
@@ -49,9 +89,9 @@ pub struct EpochConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeartbeatAddresses {
     /// Ours.
-    pub local: std::net::Ipv4Addr,
+    pub local: Ipv4Addr,
     /// The peer's, inside its allowed IPs.
-    pub peer: std::net::Ipv4Addr,
+    pub peer: Ipv4Addr,
 }
 
 /// What one epoch has done so far.
@@ -59,13 +99,13 @@ pub struct HeartbeatAddresses {
 pub struct EpochStatus {
     /// Which epoch.
     pub id: EpochId,
-    /// Whether the peer was heard within the last [`heartbeat`](self) limit.
+    /// Whether the peer was heard within the last [`DEAD_AFTER`].
     pub alive: bool,
-    /// Where the peer was last heard from.
+    /// Where the peer was last heard from, or is expected.
     pub endpoint: Option<SocketAddr>,
     /// How long ago the last authenticated packet came.
     pub last_received: Option<Duration>,
-    /// Round trip of the last heartbeat, through both ends.
+    /// Round trip of the last heartbeat, known at home.
     pub round_trip: Option<Duration>,
     /// Inner octets received.
     pub received_octets: u64,
@@ -73,7 +113,147 @@ pub struct EpochStatus {
     pub sent_octets: u64,
 }
 
-/// Placeholder so that the types can be read early.
+/// What the tunnel has done so far; renewed every second and when an epoch comes alive or dies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelStatus {
+    /// The epochs, newest first.
+    pub epochs: Vec<EpochStatus>,
+    /// What was refused.
+    pub refused: Refused,
+}
+
+/// How to make a tunnel.
+#[derive(Debug, Clone)]
+pub struct TunnelConfig {
+    /// Which end this is.
+    pub role: Role,
+    /// The name of the TUN interface, 1 to 15 octets. It is made here and vanishes with the tunnel.
+    pub interface: String,
+    /// The UDP port, on all addresses; 0 lets the system choose.
+    pub port: u16,
+}
+
+/// Why a tunnel could not be made. Each text says how to mend it.
 #[derive(Debug, thiserror::Error)]
-#[error("tunnel")]
-pub struct TunnelError;
+pub enum TunnelError {
+    /// The TUN driver is not there.
+    #[error(
+        "/dev/net/tun does not exist, so the tunnel interface {0} cannot be made. Load the driver with `modprobe tun`; in \
+         a container, pass the device in (`--device /dev/net/tun`)"
+    )]
+    NoTunDriver(String),
+    /// CAP_NET_ADMIN is missing, or the device file is closed to us.
+    #[error(
+        "no permission to make the tunnel interface {0}: the program needs CAP_NET_ADMIN and access to /dev/net/tun. Start \
+         it by its systemd unit, or as root"
+    )]
+    NoPermission(String),
+    /// Another program holds an interface of that name.
+    #[error(
+        "the tunnel interface {0} exists already: another program, or another copy of this one, holds it. `ip -details link \
+         show {0}` describes it; stop that program, or choose another name for `interface` in `[tunnel]`"
+    )]
+    InterfaceExists(String),
+    /// The name is not an interface name.
+    #[error("`{0}` cannot be the tunnel interface's name: expected 1 to 15 letters, digits, `-`, `_` or `.`")]
+    InvalidName(String),
+    /// The TUN device could not be made for another reason.
+    #[error("the tunnel interface {interface} cannot be made: {source}")]
+    Device {
+        /// The interface.
+        interface: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another program listens on the port.
+    #[error(
+        "UDP port {0} is in use by another program. `ss -ulpn 'sport = :{0}'` names it; stop that program, or choose \
+         another `port` in `[tunnel]`"
+    )]
+    PortInUse(u16),
+    /// The sockets could not be made for another reason.
+    #[error("the tunnel's UDP socket on port {port} cannot be made: {source}")]
+    Socket {
+        /// The port.
+        port: u16,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The thread could not be started.
+    #[error("the tunnel's thread cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// A handle to a running tunnel. Dropping it takes the tunnel and its interface down.
+#[derive(Debug)]
+pub struct Tunnel {
+    commands: mpsc::Sender<thread::Command>,
+    wake: Arc<OwnedFd>,
+    status: watch::Receiver<TunnelStatus>,
+    port: u16,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tunnel {
+    /// Makes the TUN device and the sockets, and starts the thread. The interface is down and has no address yet: see
+    /// [`crate::netlink`].
+    ///
+    /// # Errors
+    /// What is missing, with how to mend it.
+    pub fn spawn(config: TunnelConfig) -> Result<Tunnel, TunnelError> {
+        let device = device::open(&config.interface)?;
+        let (sockets, port) = socket::open(config.port)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let wake = Arc::new(wake.map_err(|error| TunnelError::Thread(error.into()))?);
+        let (commands, inbox) = mpsc::channel();
+        let (publish, status) = watch::channel(TunnelStatus::default());
+        let shell = thread::Shell::new(config.role, device, sockets, Arc::clone(&wake), inbox, publish)
+            .map_err(TunnelError::Thread)?;
+        let thread = std::thread::Builder::new().name("tunnel".into()).spawn(move || shell.run());
+        Ok(Tunnel { commands, wake, status, port, thread: Some(thread.map_err(TunnelError::Thread)?) })
+    }
+
+    /// Keeps exactly these epochs: unchanged ones live on with their sessions, others go, new ones start.
+    pub fn set_epochs(&self, epochs: Vec<EpochConfig>) {
+        self.command(thread::Command::SetEpochs(epochs));
+    }
+
+    /// Sends an epoch's datagrams to another address, until the peer is heard from yet another.
+    pub fn set_endpoint(&self, id: EpochId, endpoint: SocketAddr) {
+        self.command(thread::Command::SetEndpoint(id, endpoint));
+    }
+
+    /// What the tunnel has done so far.
+    pub fn status(&self) -> TunnelStatus {
+        self.status.borrow().clone()
+    }
+
+    /// The status as it changes.
+    pub fn watch_status(&self) -> watch::Receiver<TunnelStatus> {
+        self.status.clone()
+    }
+
+    /// The UDP port in use.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops the thread and waits for it; the interface is gone on return.
+    pub fn shutdown(self) {}
+
+    fn command(&self, command: thread::Command) {
+        // The thread ends only when it is told to, so a closed channel means that this tunnel is being dropped.
+        if self.commands.send(command).is_ok() {
+            let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.command(thread::Command::Shutdown);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The tunnel's core: octets in, octets out, no sockets.
+//!
+//! In: datagrams from the internet, packets from the TUN device, the passing of time, the wanted epochs. Out, through an
+//! [`Outlet`]: datagrams to send and packets to deliver. Refused and counted: what no epoch can authenticate, replays,
+//! inner sources that are not the peer's, packets that no epoch leads to.
+//!
+//! Several epochs live side by side on one port. A handshake initiation goes to the epoch under whose static key its mac1
+//! verifies; every other message carries a receiver index whose upper 24 bits name the epoch. A packet for the peer goes
+//! by the newest epoch on which the peer is heard.
+//!
+//! Nothing is allocated per packet: one scratch buffer is used again and again. An [`Outlet`] may gather what it is given
+//! and pass it on in batches.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use boringtun::noise::Tunn;
+use serde::{Deserialize, Serialize};
+
+use super::epoch::{COOKIE_REPLY, DATA, Epoch, INITIATION, RESPONSE, Received, message_type, word};
+use super::{EpochConfig, EpochId, EpochStatus, Role};
+
+/// The largest packet with its overhead: 65,535 octets and 32 for WireGuard, rounded up.
+pub const BUFFER_OCTETS: usize = 66 * 1024;
+
+/// Where the core's output goes. The slices are valid during the call only.
+pub trait Outlet {
+    /// Sends a datagram over the internet.
+    fn send(&mut self, to: SocketAddr, datagram: &[u8]);
+
+    /// Delivers an inner packet to the TUN device.
+    fn deliver(&mut self, packet: &[u8]);
+}
+
+/// What the core has refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Datagrams that no epoch authenticated, replays among them.
+    pub datagrams: u64,
+    /// Authentic packets with an inner source address that is not the peer's.
+    pub spoofed: u64,
+    /// Packets from the TUN device for an address that no epoch leads to.
+    pub unroutable: u64,
+}
+
+/// All epochs of one tunnel.
+pub struct Core {
+    role: Role,
+    epochs: Vec<Epoch>,
+    next_index: u32,
+    scratch: Box<[u8]>,
+    refused: Refused,
+}
+
+impl Core {
+    /// Makes a core without epochs. `first_index` should be random, so that a restarted peer is not mistaken for itself.
+    pub fn new(role: Role, first_index: u32) -> Self {
+        let scratch = vec![0; BUFFER_OCTETS].into_boxed_slice();
+        Self { role, epochs: Vec::new(), next_index: first_index, scratch, refused: Refused::default() }
+    }
+
+    /// Keeps exactly these epochs: unchanged ones live on with their sessions, others go, new ones start.
+    pub fn set_epochs(&mut self, wanted: Vec<EpochConfig>) {
+        self.epochs.retain(|epoch| wanted.iter().any(|config| is_same(config, &epoch.config)));
+        for config in wanted {
+            if !self.epochs.iter().any(|epoch| is_same(&config, &epoch.config)) {
+                let index = self.free_index();
+                self.epochs.push(Epoch::new(config, self.role, index));
+            }
+        }
+        self.epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.config.id));
+    }
+
+    fn free_index(&mut self) -> u32 {
+        self.next_index = self.next_index.wrapping_add(1) & 0x00ff_ffff;
+        self.next_index
+    }
+
+    /// Sends an epoch's datagrams to another address from now on, until the peer is heard from yet another.
+    pub fn set_endpoint(&mut self, id: EpochId, endpoint: SocketAddr) {
+        for epoch in self.epochs.iter_mut().filter(|epoch| epoch.config.id == id) {
+            epoch.set_endpoint(endpoint);
+        }
+    }
+
+    /// Takes a datagram from the internet.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant, out: &mut impl Outlet) {
+        let received = match message_type(datagram) {
+            Some(INITIATION) => self.receive_initiation(from, datagram, now, out),
+            Some(RESPONSE) => self.receive_indexed(8, from, datagram, now, out),
+            Some(COOKIE_REPLY | DATA) => self.receive_indexed(4, from, datagram, now, out),
+            _ => Received::NotOurs,
+        };
+        match received {
+            Received::Authentic => {}
+            Received::Spoofed => self.refused.spoofed += 1,
+            Received::Rejected | Received::NotOurs => self.refused.datagrams += 1,
+        }
+    }
+
+    /// mac1 is the first thing that boringtun checks, so a wrong epoch costs one keyed hash.
+    fn receive_initiation(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> Received {
+        for epoch in &mut self.epochs {
+            match epoch.receive(from, datagram, &mut self.scratch, now, out) {
+                Received::NotOurs => {}
+                received => return received,
+            }
+        }
+        Received::NotOurs
+    }
+
+    fn receive_indexed(
+        &mut self,
+        offset: usize,
+        from: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> Received {
+        let Some(index) = word(datagram, offset).map(|index| index >> 8) else { return Received::NotOurs };
+        match self.epochs.iter_mut().find(|epoch| epoch.index == index) {
+            Some(epoch) => epoch.receive(from, datagram, &mut self.scratch, now, out),
+            None => Received::NotOurs,
+        }
+    }
+
+    /// Takes a packet from the TUN device.
+    pub fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut impl Outlet) {
+        match Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now)) {
+            Some(epoch) => epoch.send(packet, &mut self.scratch, out),
+            None => self.refused.unroutable += 1,
+        }
+    }
+
+    /// Does what time asks for; call it every 100 to 250 ms.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outlet) {
+        for epoch in &mut self.epochs {
+            epoch.handle_timeout(self.role, &mut self.scratch, now, out);
+        }
+    }
+
+    /// What the epochs have done so far, newest first.
+    pub fn status(&self, now: Instant) -> Vec<EpochStatus> {
+        self.epochs.iter().map(|epoch| epoch.status(now)).collect()
+    }
+
+    /// What was refused so far.
+    pub fn refused(&self) -> Refused {
+        self.refused
+    }
+}
+
+/// The newest epoch that is alive, or the newest at all. `epochs` is sorted, newest first.
+fn route(epochs: &mut [Epoch], to: IpAddr, now: Instant) -> Option<&mut Epoch> {
+    if to.is_multicast() {
+        return None;
+    }
+    let leads_there = |epoch: &Epoch| epoch.allows(to);
+    let alive = epochs.iter().position(|epoch| leads_there(epoch) && epoch.is_alive(now));
+    let chosen = alive.or_else(|| epochs.iter().position(leads_there))?;
+    epochs.get_mut(chosen)
+}
+
+/// Whether a configuration asks for the epoch that exists; its first endpoint does not matter.
+fn is_same(wanted: &EpochConfig, existing: &EpochConfig) -> bool {
+    EpochConfig { endpoint: existing.endpoint, ..wanted.clone() } == *existing
+}

@@ -1,0 +1,210 @@
+//! The data plane's thread: one event loop over the TUN device, the two sockets and the control plane's eventfd.
+//!
+//! Level-triggered epoll; each source is drained up to [`BURST`] packets a turn, so that none starves the others or the
+//! timers. Packets that the kernel cannot take at once are dropped: TCP inside sees the loss and slows down.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+use rustix::fd::OwnedFd;
+use tokio::sync::watch;
+use tun_rs::SyncDevice;
+
+use super::core::{BUFFER_OCTETS, Core, Outlet};
+use super::socket::Sockets;
+use super::{EpochConfig, EpochId, Role, TunnelStatus};
+
+/// How often the core is told the time.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How often the status is published while no peer appears or vanishes.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Packets taken from one source before the others have their turn.
+const BURST: usize = 64;
+
+/// What the control plane asks for.
+pub enum Command {
+    /// See [`Core::set_epochs`].
+    SetEpochs(Vec<EpochConfig>),
+    /// See [`Core::set_endpoint`].
+    SetEndpoint(EpochId, SocketAddr),
+    /// Ends the thread.
+    Shutdown,
+}
+
+/// The sources of events, as epoll's user data.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Device = 0,
+    V4 = 1,
+    V6 = 2,
+    Control = 3,
+}
+
+/// The two ways out.
+struct Wires {
+    device: SyncDevice,
+    sockets: Sockets,
+}
+
+impl Outlet for Wires {
+    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        self.sockets.send(to, datagram);
+    }
+
+    fn deliver(&mut self, packet: &[u8]) {
+        if let Err(error) = self.device.send(packet) {
+            tracing::trace!(%error, "packet not delivered");
+        }
+    }
+}
+
+/// Everything the thread owns.
+pub struct Shell {
+    core: Core,
+    wires: Wires,
+    buffer: Box<[u8]>,
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    inbox: mpsc::Receiver<Command>,
+    publish: watch::Sender<TunnelStatus>,
+    published: Instant,
+}
+
+impl Shell {
+    /// Registers all sources.
+    pub fn new(
+        role: Role,
+        device: SyncDevice,
+        sockets: Sockets,
+        wake: Arc<OwnedFd>,
+        inbox: mpsc::Receiver<Command>,
+        publish: watch::Sender<TunnelStatus>,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // SAFETY: the device owns the descriptor and lives as long as this borrow.
+        let device_fd = unsafe { BorrowedFd::borrow_raw(device.as_raw_fd()) };
+        register(&epoll, device_fd, Source::Device)?;
+        register(&epoll, sockets.v4.as_fd(), Source::V4)?;
+        if let Some(v6) = &sockets.v6 {
+            register(&epoll, v6.as_fd(), Source::V6)?;
+        }
+        register(&epoll, wake.as_fd(), Source::Control)?;
+        let core = Core::new(role, random_index());
+        let buffer = vec![0; BUFFER_OCTETS].into_boxed_slice();
+        Ok(Self { core, wires: Wires { device, sockets }, buffer, epoll, wake, inbox, publish, published: Instant::now() })
+    }
+
+    /// The event loop.
+    pub fn run(mut self) {
+        let mut events = Vec::with_capacity(4);
+        let mut next_tick = Instant::now();
+        loop {
+            events.clear();
+            let timeout = timespec(next_tick.saturating_duration_since(Instant::now()));
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return tracing::error!(%error, "the tunnel's event loop failed"),
+            }
+            let now = Instant::now();
+            for event in &events {
+                match event.data.u64() {
+                    source if source == Source::Device as u64 => self.drain_device(now),
+                    source if source == Source::V4 as u64 => self.drain_v4(now),
+                    source if source == Source::V6 as u64 => self.drain_v6(now),
+                    _ => {
+                        if self.obey().is_break() {
+                            return;
+                        }
+                    }
+                }
+            }
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.core.handle_timeout(now, &mut self.wires);
+                self.publish(now);
+            }
+        }
+    }
+
+    fn drain_device(&mut self, now: Instant) {
+        for _ in 0..BURST {
+            let Ok(length) = self.wires.device.recv(&mut self.buffer) else { return };
+            if let Some(packet) = self.buffer.get(..length) {
+                self.core.handle_packet(packet, now, &mut self.wires);
+            }
+        }
+    }
+
+    fn drain_v4(&mut self, now: Instant) {
+        for _ in 0..BURST {
+            let Some((length, from)) = receive(&self.wires.sockets.v4, &mut self.buffer) else { return };
+            if let Some(datagram) = self.buffer.get(..length) {
+                self.core.handle_datagram(from, datagram, now, &mut self.wires);
+            }
+        }
+    }
+
+    fn drain_v6(&mut self, now: Instant) {
+        for _ in 0..BURST {
+            let received = self.wires.sockets.v6.as_ref().and_then(|socket| receive(socket, &mut self.buffer));
+            let Some((length, from)) = received else { return };
+            if let Some(datagram) = self.buffer.get(..length) {
+                self.core.handle_datagram(from, datagram, now, &mut self.wires);
+            }
+        }
+    }
+
+    fn obey(&mut self) -> std::ops::ControlFlow<()> {
+        let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                Command::SetEpochs(epochs) => self.core.set_epochs(epochs),
+                Command::SetEndpoint(id, endpoint) => self.core.set_endpoint(id, endpoint),
+                Command::Shutdown => return std::ops::ControlFlow::Break(()),
+            }
+            // New epochs and endpoints are tried at once.
+            self.core.handle_timeout(Instant::now(), &mut self.wires);
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let status = TunnelStatus { epochs: self.core.status(now), refused: self.core.refused() };
+        let is_due = now.saturating_duration_since(self.published) >= STATUS_INTERVAL;
+        if is_due || signs_of_life(&self.publish.borrow()) != signs_of_life(&status) {
+            self.publish.send_replace(status);
+            self.published = now;
+        }
+    }
+}
+
+fn signs_of_life(status: &TunnelStatus) -> Vec<(EpochId, bool, Option<SocketAddr>)> {
+    status.epochs.iter().map(|epoch| (epoch.id, epoch.alive, epoch.endpoint)).collect()
+}
+
+fn register(epoll: &OwnedFd, source: BorrowedFd<'_>, name: Source) -> io::Result<()> {
+    Ok(epoll::add(epoll, source, epoll::EventData::new_u64(name as u64), epoll::EventFlags::IN)?)
+}
+
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+    socket.recv_from(buffer).ok()
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs() as i64, tv_nsec: duration.subsec_nanos().into() }
+}
+
+fn random_index() -> u32 {
+    use ring::rand::SecureRandom;
+    let mut octets = [0; 4];
+    // A failure leaves zero, which is a valid index too.
+    let _ = ring::rand::SystemRandom::new().fill(&mut octets);
+    u32::from_ne_bytes(octets)
+}
