@@ -40,7 +40,7 @@ pub trait LineSession {
     fn handle_shutdown(&mut self, now: std::time::Instant);
 
     /// The next thing to do. Called until it says [`Output::Wait`] or [`Output::Close`].
-    fn poll_output(&mut self) -> Output<Self::Event>;
+    fn poll_output(&mut self, now: std::time::Instant) -> Output<Self::Event>;
 }
 
 /// What a session wants next.
@@ -99,7 +99,7 @@ where
     let mut buffer = vec![0; READ_OCTETS];
     let mut told_of_shutdown = false;
     loop {
-        let deadline = match session.poll_output() {
+        let deadline = match session.poll_output(now()) {
             Output::Send(octets) => {
                 within(WRITE_TIMEOUT, stream.write_all(&octets)).await?;
                 continue;

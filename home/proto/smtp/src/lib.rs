@@ -1,3 +1,7 @@
-//! Placeholder.
+//! SMTP, pure: no sockets, no clock, no files.
+//!
+//! * [`server`] is the receiving side: mail from other servers, and submission by users.
+//! * [`client`] is the sending side: one session that hands messages over to another server.
 
 pub mod client;
+pub mod server;

@@ -1,0 +1,86 @@
+//! The parameters of MAIL: SIZE, BODY, SMTPUTF8, AUTH.
+//!
+//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 4954 §5 (the AUTH parameter is read and not used:
+//! nobody is trusted to speak for another).
+
+use crate::server::{refusal::Refusal, session::BodyType};
+
+/// What MAIL said of the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailParameters {
+    /// Octets the client means to send.
+    pub size: Option<u64>,
+    /// How the body is encoded.
+    pub body: BodyType,
+    /// Addresses and header may be UTF-8.
+    pub smtp_utf8: bool,
+}
+
+impl MailParameters {
+    /// Parses `KEYWORD[=value]` words divided by spaces; a keyword given twice is refused.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownParameter`] or [`Refusal::Syntax`].
+    pub fn parse(text: &str) -> Result<MailParameters, Refusal> {
+        let mut parameters = MailParameters::default();
+        let mut seen = Vec::new();
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            let (keyword, value) = match word.split_once('=') {
+                Some((keyword, value)) => (keyword, Some(value)),
+                None => (word, None),
+            };
+            let keyword = keyword.to_ascii_uppercase();
+            parameters.set(&keyword, value)?;
+            if seen.contains(&keyword) {
+                return Err(Refusal::Syntax("parameter given twice"));
+            }
+            seen.push(keyword);
+        }
+        Ok(parameters)
+    }
+
+    fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), Refusal> {
+        match (keyword, value) {
+            ("SIZE", Some(octets)) => self.size = Some(size(octets)?),
+            ("BODY", Some(body)) if body.eq_ignore_ascii_case("7BIT") => self.body = BodyType::SevenBit,
+            ("BODY", Some(body)) if body.eq_ignore_ascii_case("8BITMIME") => {
+                self.body = BodyType::EightBitMime
+            }
+            ("SMTPUTF8", None) => self.smtp_utf8 = true,
+            ("AUTH", Some(_)) => {}
+            ("SIZE" | "BODY" | "SMTPUTF8" | "AUTH", _) => return Err(Refusal::Syntax("bad parameter value")),
+            _ => return Err(Refusal::UnknownParameter),
+        }
+        Ok(())
+    }
+}
+
+/// Up to 20 digits (RFC 1870 §4); what does not fit is simply too big.
+fn size(digits: &str) -> Result<u64, Refusal> {
+    let well_formed = (1..=20).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
+    if !well_formed {
+        return Err(Refusal::Syntax("bad SIZE"));
+    }
+    Ok(digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_parameters() {
+        let parameters = MailParameters::parse("size=1000 BODY=8bitmime SMTPUTF8 AUTH=<>").expect("known");
+        let expected = MailParameters { size: Some(1000), body: BodyType::EightBitMime, smtp_utf8: true };
+        assert_eq!(parameters, expected);
+        assert_eq!(MailParameters::parse("SIZE=99999999999999999999").map(|p| p.size), Ok(Some(u64::MAX)));
+    }
+
+    #[test]
+    fn others_are_refused() {
+        assert_eq!(MailParameters::parse("RET=FULL"), Err(Refusal::UnknownParameter));
+        for bad in ["SIZE=", "SIZE=-1", "SIZE=1 SIZE=2", "BODY=BINARYMIME", "SMTPUTF8=1", "SIZE"] {
+            assert!(matches!(MailParameters::parse(bad), Err(Refusal::Syntax(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! MAIL and RCPT: the envelope of a transaction (RFC 5321 §3.3, §4.1.1.2, §4.1.1.3).
+
+use super::{Asked, Event, ForwardPath, Refusal, ReversePath, Role, Session, Transport};
+use crate::server::command::parameters::MailParameters;
+
+/// How the client says the body is encoded (RFC 6152 §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyType {
+    /// Not said, or 7BIT.
+    #[default]
+    SevenBit,
+    /// 8BITMIME.
+    EightBitMime,
+}
+
+/// The envelope of the current transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The sender.
+    pub reverse_path: ReversePath,
+    /// The recipients that were accepted, in order.
+    pub forward_paths: Vec<ForwardPath>,
+    /// Octets announced by SIZE.
+    pub size: Option<u64>,
+    /// How the body is encoded.
+    pub body: BodyType,
+    /// Whether addresses and header may be UTF-8.
+    pub smtp_utf8: bool,
+}
+
+impl Session {
+    pub(super) fn mail_command(&mut self, reverse_path: ReversePath, parameters: MailParameters) {
+        if let Err(refusal) = self.may_begin_transaction(&parameters) {
+            return self.refuse(&refusal);
+        }
+        let MailParameters { size, body, smtp_utf8 } = parameters;
+        let event = Event::Mail { reverse_path: reverse_path.clone(), size, body };
+        let envelope = Envelope { reverse_path, forward_paths: Vec::new(), size, body, smtp_utf8 };
+        self.ask(event, Asked::Mail(envelope));
+    }
+
+    fn may_begin_transaction(&self, parameters: &MailParameters) -> Result<(), Refusal> {
+        if self.client.helo.is_none() {
+            return Err(Refusal::BadSequence("send EHLO first"));
+        }
+        if self.config.role == Role::Msa && self.client.user.is_none() {
+            return Err(match self.client.transport {
+                Transport::Clear => Refusal::TlsRequired,
+                Transport::Tls => Refusal::AuthenticationRequired,
+            });
+        }
+        if self.transaction.is_some() {
+            return Err(Refusal::BadSequence("a transaction is open; send RSET first"));
+        }
+        // RFC 1870 §6.1.
+        if parameters.size.is_some_and(|size| size > self.config.limits.message_octets) {
+            return Err(Refusal::MessageTooBig);
+        }
+        Ok(())
+    }
+
+    /// Answers [`Event::Mail`].
+    pub fn mail_verdict(&mut self, verdict: Result<(), Refusal>) {
+        let asked = self.take_asked(|asked| match asked {
+            Asked::Mail(envelope) => Ok(envelope),
+            other => Err(other),
+        });
+        let Some(envelope) = asked else { return };
+        match verdict {
+            Ok(()) => {
+                self.transaction = Some(envelope);
+                self.accept(250, "2.1.0", "sender ok");
+            }
+            Err(refusal) => self.refuse(&refusal),
+        }
+        self.process();
+    }
+
+    pub(super) fn rcpt_command(&mut self, forward_path: ForwardPath) {
+        match &self.transaction {
+            None => self.refuse(&Refusal::BadSequence("send MAIL first")),
+            Some(envelope) if envelope.forward_paths.len() >= self.config.limits.recipients => {
+                self.refuse(&Refusal::TooManyRecipients);
+            }
+            // RFC 6531 §3.4: the addresses of a transaction are ASCII unless MAIL said otherwise.
+            Some(envelope) if !envelope.smtp_utf8 && !forward_path.to_string().is_ascii() => {
+                self.refuse(&Refusal::NeedsSmtpUtf8);
+            }
+            Some(_) => {
+                let event = Event::Recipient { forward_path: forward_path.clone() };
+                self.ask(event, Asked::Recipient(forward_path));
+            }
+        }
+    }
+
+    /// Answers [`Event::Recipient`].
+    pub fn recipient_verdict(&mut self, verdict: Result<(), Refusal>) {
+        let asked = self.take_asked(|asked| match asked {
+            Asked::Recipient(forward_path) => Ok(forward_path),
+            other => Err(other),
+        });
+        let (Some(forward_path), Some(envelope)) = (asked, self.transaction.as_mut()) else { return };
+        match verdict {
+            Ok(()) => {
+                envelope.forward_paths.push(forward_path);
+                self.accept(250, "2.1.5", "recipient ok");
+            }
+            Err(refusal) => self.refuse(&refusal),
+        }
+        self.process();
+    }
+}

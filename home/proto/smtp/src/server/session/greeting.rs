@@ -1,0 +1,60 @@
+//! The greeting, HELO and EHLO (RFC 5321 §3.1, §4.1.1.1).
+
+use postern_sasl::Mechanism;
+
+use super::{Client, Helo, Role, Session, Transport};
+use crate::server::reply::Reply;
+
+impl Session {
+    pub(super) fn greet(&mut self) {
+        let text = format!("{} ESMTP Postern", self.config.hostname);
+        self.reply(&Reply::without_status(220, vec![text]));
+    }
+
+    pub(super) fn helo_command(&mut self, name: &str) {
+        self.begin_client(name, false);
+        self.reply(&Reply::without_status(250, vec![self.config.hostname.clone()]));
+    }
+
+    pub(super) fn ehlo_command(&mut self, name: &str) {
+        self.begin_client(name, true);
+        let mut lines = vec![self.config.hostname.clone()];
+        lines.extend(self.extensions());
+        self.reply(&Reply::without_status(250, lines));
+    }
+
+    /// HELO and EHLO end a transaction like RSET (RFC 5321 §4.1.4); who has authenticated stays so.
+    fn begin_client(&mut self, name: &str, extended: bool) {
+        self.abort_transaction();
+        if self.client.helo.is_some() {
+            self.count_idle_command();
+        }
+        self.client = Client {
+            helo: Some(Helo { name: name.to_owned(), extended }),
+            ..std::mem::take(&mut self.client)
+        };
+    }
+
+    /// What is offered at this moment.
+    fn extensions(&self) -> Vec<String> {
+        let mut offered = vec![
+            "PIPELINING".to_owned(),
+            format!("SIZE {}", self.config.limits.message_octets),
+            "8BITMIME".to_owned(),
+            "SMTPUTF8".to_owned(),
+            "ENHANCEDSTATUSCODES".to_owned(),
+        ];
+        if self.offers_starttls() {
+            offered.push("STARTTLS".to_owned());
+        }
+        if self.config.role == Role::Msa
+            && self.client.transport == Transport::Tls
+            && self.client.user.is_none()
+        {
+            let names = Mechanism::ALL.map(Mechanism::name).join(" ");
+            offered.push(format!("AUTH {names}"));
+        }
+        offered.push("HELP".to_owned());
+        offered
+    }
+}
