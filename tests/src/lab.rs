@@ -94,6 +94,14 @@ impl Lab {
         &self.name
     }
 
+    /// The supervisor's process id, as this process sees it.
+    ///
+    /// # Errors
+    /// When the lab has ended.
+    pub fn supervisor(&self) -> Result<i32> {
+        Ok(self.ask(&Request::Status)?.supervisor)
+    }
+
     /// A host of the lab.
     pub fn host(&self, host: Host) -> HostHandle {
         self.try_host(host).expect("a running lab has all hosts")

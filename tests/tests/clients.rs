@@ -1,0 +1,46 @@
+//! Mail clients that we did not write, against home's IMAP, from outside through the edge.
+
+use anyhow::Result;
+use postern_lab::lab::{ANA, ANA_PASSWORD};
+use postern_lab::{Host, Lab, mail};
+
+const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
+
+#[test]
+fn python_imaplib_does_all_that_a_mail_user_does() -> Result<()> {
+    let lab = Lab::joined()?;
+    let session = ["python3", "-c", IMAP_SESSION, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+#[test]
+fn mbsync_carries_messages_and_flags_both_ways() -> Result<()> {
+    let lab = Lab::joined()?;
+    lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, "to the phone"))?;
+    lab.await_ana_message("to the phone")?;
+    assert_eq!(lab.mbsync_messages("to the phone")?.len(), 1);
+
+    // The reader marks it as read and writes a draft.
+    let cafe = lab.host(Host::Cafe);
+    cafe.sh(
+        "cd /var/lib/ana/mail
+         for file in INBOX/new/*; do mv \"$file\" \"INBOX/cur/$(basename \"$file\" | sed 's/:2,.*//'):2,S\"; done",
+    )?;
+    let draft = mail::plain_message(ANA, mail::SAM, "a draft");
+    let path = "/var/lib/ana/mail/Drafts/cur/1.draft.cafe:2,DS";
+    cafe.write(path, draft.as_bytes())?;
+    lab.mbsync()?.success().map_err(|error| lab.explain(error))?;
+
+    let seen = lab.curl_imap("INBOX", &["--request", "SEARCH SEEN"])?.success()?.stdout;
+    assert!(seen.contains("* SEARCH 1"), "{seen}");
+    let drafts = lab.curl_imap("Drafts", &["--request", "SEARCH DRAFT SUBJECT \"a draft\""])?.success()?.stdout;
+    assert!(drafts.contains("* SEARCH 1"), "{drafts}");
+
+    // What is deleted far away goes here too.
+    lab.curl_imap("INBOX", &["--request", "STORE 1 +FLAGS (\\Deleted)"])?.success()?;
+    lab.curl_imap("INBOX", &["--request", "EXPUNGE"])?.success()?;
+    assert!(lab.mbsync_messages("to the phone")?.is_empty());
+    Ok(())
+}
