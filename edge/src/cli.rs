@@ -1,1 +1,291 @@
-//! Being built.
+//! The command line: what can be asked, and how each command is carried out.
+//!
+//! In: arguments. Out: an answer on standard output and an exit code. `run` is the daemon; `config check`, `completions`
+//! and `man` work alone; all else is asked of the running daemon over its administration socket.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use postern_shared::cli::{Colour, Exit, Failure, Output};
+use postern_shared::config::Source;
+use postern_shared::http::Method;
+use postern_shared::{local, observability};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::admin::{InviteRequest, Invited};
+use crate::config::{Config, DEFAULT_PATH};
+use crate::status::EdgeStatus;
+use crate::{host, run};
+
+/// The name in front of every error.
+pub const PROGRAM: &str = "postern-edge";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, about = "The public end of a self-hosted mail server: tunnel, forwarding and DNS.")]
+#[command(after_help = "Example:\n  postern-edge run --config /etc/postern/edge.toml")]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_PATH, value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+    /// Answer in JSON, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground, with its log on standard error
+    #[command(after_help = "Example:\n  postern-edge run --config /etc/postern/edge.toml")]
+    Run,
+    /// Look at the configuration file
+    #[command(subcommand, after_help = "Example:\n  postern-edge config check")]
+    Config(ConfigCommand),
+    /// Make a join code for home: one use, replaces the code before it
+    #[command(after_help = "Example:\n  postern-edge invite --expires 2h --endpoint edge.example.net:51820")]
+    Invite {
+        /// How long the code is good: a number and s, m, h or d
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_lifetime)]
+        expires: Duration,
+        /// Where home shall dial [default: the first public address and the tunnel's port]
+        #[arg(long, value_name = "HOST:PORT")]
+        endpoint: Option<String>,
+    },
+    /// Show who has joined, the tunnel, the zones and what is forwarded
+    #[command(after_help = "Example:\n  postern-edge status --json")]
+    Status,
+    /// Write a shell's completions to standard output
+    #[command(after_help = "Example:\n  postern-edge completions bash > /etc/bash_completion.d/postern-edge")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Example:\n  postern-edge man /usr/local/share/man/man1")]
+    Man {
+        /// The directory
+        #[arg(value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+}
+
+/// What can be asked about the configuration file.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the file, and whether this machine fits it; exit code 3 where there are only warnings
+    #[command(after_help = "Example:\n  postern-edge config check --config ./edge.toml")]
+    Check,
+}
+
+/// Parses the arguments and carries out the command. `ready` is called when the daemon listens.
+///
+/// # Errors
+/// The failure and the form in which it is to be reported.
+pub fn main(
+    arguments: Vec<OsString>,
+    colour: Colour,
+    ready: impl FnOnce(),
+) -> Result<Exit, (Failure, Output)> {
+    let asked_for_json = Output::from_switch(arguments.iter().any(|argument| argument == "--json"));
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return usage(&error, asked_for_json),
+        Err(help_or_version) => {
+            return help_or_version.print().map(|()| Exit::Done).map_err(|error| {
+                (Failure::failed(format!("standard output cannot be written: {error}.")), asked_for_json)
+            });
+        }
+    };
+    let output = Output::from_switch(cli.json);
+    execute(&cli, output, colour, ready).map_err(|failure| (failure, output))
+}
+
+fn usage(error: &clap::Error, output: Output) -> Result<Exit, (Failure, Output)> {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    Err((Failure::usage(text), output))
+}
+
+fn execute(cli: &Cli, output: Output, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Run => daemon(&cli.config, colour, ready),
+        Command::Config(ConfigCommand::Check) => check(&cli.config, output),
+        Command::Invite { expires, endpoint } => {
+            let wanted = InviteRequest { lifetime: expires.as_secs(), endpoint: endpoint.clone() };
+            let invited: Invited = ask(&cli.config, Method::POST, "/invite", &wanted)?;
+            output.print(&invited, invitation(&invited, *expires))?;
+            Ok(Exit::Done)
+        }
+        Command::Status => {
+            let status: EdgeStatus = ask(&cli.config, Method::GET, "/status", &())?;
+            output.print(&status, &status)?;
+            Ok(Exit::Done)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        Command::Man { directory } => manual(directory),
+    }
+}
+
+fn daemon(path: &Path, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+    let config = Config::load(path)?;
+    observability::init(&config.log, colour);
+    runtime(Builder::new_multi_thread())?.block_on(run::run(config, ready))?;
+    Ok(Exit::Done)
+}
+
+/// The answer of `config check`.
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    file: &'a Path,
+    warnings: Vec<String>,
+}
+
+fn check(path: &Path, output: Output) -> Result<Exit, Failure> {
+    let config = Config::from_source(&Source::read(path)?)?;
+    let survey = runtime(Builder::new_current_thread())?.block_on(host::survey());
+    let survey = survey.map_err(|error| Failure::failed(error.to_string()))?;
+    let checked = Checked { file: path, warnings: host::warnings(&config, &survey) };
+    let mut text = format!("{}: correct", path.display());
+    for warning in &checked.warnings {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
+    output.print(&checked, text)?;
+    Ok(if checked.warnings.is_empty() { Exit::Done } else { Exit::Warnings })
+}
+
+/// The configuration tells where the daemon's socket is.
+fn ask<B: Serialize, T: DeserializeOwned>(
+    config: &Path,
+    method: Method,
+    path: &str,
+    body: &B,
+) -> Result<T, Failure> {
+    let config = Config::load(config)?;
+    let runtime = runtime(Builder::new_current_thread())?;
+    Ok(runtime.block_on(local::call(&config.runtime_dir, method, path, body))?)
+}
+
+fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}.")))
+}
+
+fn invitation(invited: &Invited, lifetime: Duration) -> String {
+    let replaces = invited.replaces.as_ref().map_or(String::new(), |home| {
+        format!("\nThis edge is joined to {home}; whoever uses the code takes its place.\n")
+    });
+    format!(
+        "Join code for {}, good once and for {}:\n\n  {}\n{replaces}\nOn the machine at home: postern-home join",
+        invited.endpoint,
+        lifetime_text(lifetime),
+        invited.code,
+    )
+}
+
+fn manual(directory: &Path) -> Result<Exit, Failure> {
+    std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+        .map(|()| Exit::Done)
+        .map_err(|error| {
+            Failure::failed(format!("{}: the manual cannot be written there: {error}.", directory.display()))
+        })
+}
+
+const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+
+/// `90s`, `30m`, `1h`, `2d`.
+fn parse_lifetime(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a number and a unit, like 90s, 30m, 1h or 2d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let total =
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(*seconds)).ok_or_else(wrong)?;
+    if total == 0 {
+        Err("a code that is good for no time joins nobody".to_owned())
+    } else {
+        Ok(Duration::from_secs(total))
+    }
+}
+
+fn lifetime_text(lifetime: Duration) -> String {
+    let seconds = lifetime.as_secs();
+    let unit = UNITS.iter().find(|(_, size)| seconds.is_multiple_of(*size));
+    unit.map_or(format!("{seconds}s"), |(name, size)| format!("{}{name}", seconds / size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(arguments: &[&str]) -> Result<Exit, (Failure, Output)> {
+        let arguments = [PROGRAM].iter().chain(arguments).map(OsString::from).collect();
+        main(arguments, Colour::Never, || {})
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn visit(command: &clap::Command) {
+            for sub in command.get_subcommands() {
+                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example:"), "{} has no example", sub.get_name());
+                visit(sub);
+            }
+        }
+        visit(&Cli::command());
+    }
+
+    #[test]
+    fn usage_errors_are_exit_code_2_also_in_json() {
+        let (failure, output) = outcome(&["invite", "--expires", "soon", "--json"]).unwrap_err();
+        assert_eq!((failure.exit, output), (Exit::Usage, Output::Json));
+        assert!(failure.message.contains("like 90s, 30m, 1h or 2d"), "{}", failure.message);
+        assert_eq!(outcome(&["statsu"]).unwrap_err().0.exit, Exit::Usage);
+    }
+
+    #[test]
+    fn a_missing_daemon_is_exit_code_4() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("edge.toml");
+        std::fs::write(&path, format!("runtime_dir = \"{}\"\n", directory.path().display())).unwrap();
+        let (failure, _) = outcome(&["status", "--config", path.to_str().unwrap()]).unwrap_err();
+        assert_eq!(failure.exit, Exit::Unreachable);
+    }
+
+    #[test]
+    fn lifetimes_are_read_and_shown() {
+        for text in ["90s", "30m", "1h", "2d"] {
+            assert_eq!(lifetime_text(parse_lifetime(text).unwrap()), text);
+        }
+        for wrong in ["", "h", "1", "0h", "1w", "-1h", "99999999999999999999d", "é"] {
+            assert!(parse_lifetime(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn manual_pages_are_written_for_every_command() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(outcome(&["man", directory.path().to_str().unwrap()]).unwrap(), Exit::Done);
+        assert!(directory.path().join("postern-edge-invite.1").exists());
+    }
+}

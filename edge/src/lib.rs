@@ -5,9 +5,14 @@ pub mod config;
 pub mod host;
 pub mod run;
 
-pub mod control;
 pub mod dns;
-pub mod enrol;
 pub mod forward;
+pub mod tunnel;
+
+pub mod control;
+pub mod enrol;
+pub mod service;
+
+pub mod admin;
 pub mod state;
 pub mod status;

@@ -1,1 +1,110 @@
-//! Being built.
+//! The daemon from start to stop.
+//!
+//! In: a checked configuration. Out: a running edge, until SIGTERM or SIGINT. Whatever fails on the way up is one
+//! paragraph, and everything started before it is undone: each part undoes itself when it is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_shared::cli::Failure;
+use postern_shared::http::Limits;
+use postern_shared::local;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::Config;
+use crate::control::ControlServer;
+use crate::dns::{NameServer, SharedZones};
+use crate::enrol::Enrolment;
+use crate::forward::Forwarding;
+use crate::service::{Service, desired_state, on_stop};
+use crate::state::State;
+use crate::{admin, host, tunnel};
+
+/// How often expired invites are looked for.
+const EPOCH_REFRESH: Duration = Duration::from_secs(60);
+
+/// Runs the edge; `ready` is called once everything listens.
+///
+/// # Errors
+/// What could not be started, or what failed while running.
+pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
+    let mut stop = StopSignals::install()?;
+    let survey = host::survey().await.map_err(failed)?;
+    for warning in host::warnings(&config, &survey) {
+        tracing::warn!("{warning}");
+    }
+    let public = host::public(&config, &survey);
+
+    let state = State::open(&config.state_dir).map_err(failed)?;
+    let enrolment = Enrolment::open(&config.state_dir).map_err(failed)?;
+    let zones = SharedZones::default();
+    zones.replace(state.load_zones());
+
+    let tunnel = tunnel::start(&config.tunnel).await.map_err(failed)?;
+    let wanted = desired_state(&config, state.load_forward().as_ref());
+    let forwarding =
+        Forwarding::start(wanted, public.interface.as_deref(), on_stop(&config)).map_err(failed)?;
+    let mut name_server = NameServer::start(&config.dns.listen, zones.clone()).map_err(failed)?;
+    let control = ControlServer::bind(&config).map_err(failed)?;
+    let operator = local::Server::bind(&config.runtime_dir).map_err(failed)?;
+
+    let service = Arc::new(Service::new(config, public, zones, state, enrolment, tunnel, forwarding).await);
+    let on_operator_call = {
+        let service = service.clone();
+        move |request| {
+            let service = service.clone();
+            async move { admin::handle(&service, request).await }
+        }
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "edge is ready");
+    ready();
+    tokio::select! {
+        () = control.serve(service.clone()) => Err(Failure::failed("the control server ended by itself.")),
+        () = operator.serve(Limits::default(), on_operator_call) => Err(Failure::failed("the administration socket ended.")),
+        () = refresh_epochs(&service) => Err(Failure::failed("the epoch refresh ended.")),
+        error = name_server.failed() => Err(Failure::failed(format!("the name server failed: {error}."))),
+        () = stop.received() => {
+            tracing::info!("edge stops");
+            Ok(())
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    let text = error.to_string();
+    Failure::failed(if text.ends_with('.') { text } else { format!("{text}.") })
+}
+
+async fn refresh_epochs(service: &Service) {
+    let mut ticks = interval(EPOCH_REFRESH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        service.refresh_epochs().await;
+    }
+}
+
+/// Caught from the first moment, so that a stop during the start also undoes what was done.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn install() -> Result<Self, Failure> {
+        let install =
+            |kind| signal(kind).map_err(|error| failed(format!("signals cannot be caught: {error}")));
+        Ok(Self {
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -26,8 +26,10 @@ use postern_shared::enrolment::{
 };
 use postern_shared::identity::{RequestSignature, SignatureError};
 use postern_shared::join_code::{Endpoint, JoinCode, Secret};
-use postern_shared::tunnel::{EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey};
-use serde::Serialize;
+use postern_shared::tunnel::{
+    EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey,
+};
+use serde::{Deserialize, Serialize};
 
 pub use file::EnrolFileError;
 use file::{EnrolFile, Home, Invite};
@@ -91,7 +93,7 @@ pub enum NotAuthorized {
 }
 
 /// Who has joined, for `postern-edge status` and the control protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolStatus {
     /// The home that has joined, as its identity's fingerprint.
     pub home: Option<String>,
@@ -122,8 +124,14 @@ impl Enrolment {
     ///
     /// # Errors
     /// When the state cannot be stored or the operating system gives no random numbers.
-    pub fn invite(&mut self, endpoint: Endpoint, lifetime: Duration, now: SystemTime) -> Result<JoinCode, EnrolError> {
-        let expires = u32::try_from(seconds(now).saturating_add(lifetime.as_secs())).map_err(|_| EnrolError::TooLong)?;
+    pub fn invite(
+        &mut self,
+        endpoint: Endpoint,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<JoinCode, EnrolError> {
+        let expires = u32::try_from(seconds(now).saturating_add(lifetime.as_secs()))
+            .map_err(|_| EnrolError::TooLong)?;
         let secret = Secret::generate()?;
         let edge_key = PrivateKey::generate()?;
         let keys = secret.bootstrap_keys();
@@ -174,7 +182,9 @@ impl Enrolment {
 
     fn check_invite(&self, request: &EnrolRequest, now: SystemTime) -> Result<(), Refusal> {
         let invite = self.file.state().invite.as_ref();
-        let invite = invite.filter(|invite| invite.edge_key.public() == request.invite).ok_or(Refusal::UnknownInvite)?;
+        let invite = invite
+            .filter(|invite| invite.edge_key.public() == request.invite)
+            .ok_or(Refusal::UnknownInvite)?;
         let confirmed = self.file.state().home.as_ref().is_some_and(|home| home.confirmed);
         match invite.used_by {
             Some(identity) if identity != request.identity || confirmed => Err(Refusal::Used),
@@ -236,7 +246,8 @@ impl Enrolment {
     /// The epochs that the tunnel shall keep now. Ask again after every change and every minute.
     pub fn epochs(&self, inner: &InnerAddresses, now: SystemTime) -> Vec<EpochConfig> {
         let state = self.file.state();
-        let is_answered = |invite: &&Invite| seconds(now) < invite.expires.saturating_add(REFUSAL_GRACE.as_secs());
+        let is_answered =
+            |invite: &&Invite| seconds(now) < invite.expires.saturating_add(REFUSAL_GRACE.as_secs());
         let bootstrap = state.invite.as_ref().filter(is_answered).map(bootstrap_epoch);
         bootstrap.into_iter().chain(state.home.as_ref().map(|home| home_epoch(home, inner))).collect()
     }
@@ -255,7 +266,11 @@ impl Enrolment {
     }
 }
 
-fn verified(request: &EnrolRequest, body: &[u8], signature: Option<&str>) -> Result<RequestSignature, Refusal> {
+fn verified(
+    request: &EnrolRequest,
+    body: &[u8],
+    signature: Option<&str>,
+) -> Result<RequestSignature, Refusal> {
     let signature: RequestSignature =
         signature.and_then(|text| text.parse().ok()).ok_or(Refusal::BadSignature)?;
     let verified = request.identity.verify_request("POST", ENROL_PATH, body, &signature);

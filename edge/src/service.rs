@@ -1,0 +1,388 @@
+//! What the edge can be asked to do, whoever asks: the control protocol or the operator on this machine.
+//!
+//! In: parsed calls. Out: changed zones, forwarding and epochs, durable before they are acknowledged. Refused: zones that
+//! cannot be served or go back in serial, forwarding that would take this machine's own ports.
+//!
+//! One lock orders all changes. Answers to DNS queries never wait for it: they read [`SharedZones`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hickory_proto::rr::{LowerName, Name};
+use postern_shared::control::{self, Changed, Forward, ZoneStatus};
+use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
+use postern_shared::join_code::{Endpoint, JoinCode};
+use postern_shared::tunnel::Tunnel;
+use postern_shared::zone::{Zone, ZoneError};
+use tokio::sync::Mutex;
+use tokio::task::block_in_place;
+
+use crate::config::Config;
+use crate::dns::{ServedZone, SharedZones};
+use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, Terms};
+use crate::forward::{Count, DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, read_counters};
+use crate::host::Public;
+use crate::state::State;
+use crate::status::{EdgeStatus, TunnelReport};
+use crate::tunnel::inner_addresses;
+
+/// Ports that home cannot have forwarded by itself: the machine's ssh and the name server.
+const RESERVED_PORTS: [u16; 2] = [22, 53];
+
+/// RFC 1982 §3.2: serial numbers compare in a circle of 2^32.
+const SERIAL_HALF: u32 = 1 << 31;
+
+/// Everything that changes while the edge runs.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    public: Public,
+    zones: SharedZones,
+    changes: Mutex<Changes>,
+}
+
+#[derive(Debug)]
+struct Changes {
+    state: State,
+    enrolment: Enrolment,
+    tunnel: Tunnel,
+    forwarding: Forwarding,
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The zone cannot be served.
+    #[error("the zone is refused: {0}.")]
+    Zone(#[from] ZoneError),
+    /// The zone in the body is not the one in the path.
+    #[error("the zone is refused: its origin is not the one in the path.")]
+    OtherZone,
+    /// A serial that goes back would leave resolvers with a zone they take for newer.
+    #[error("the zone is refused: serial {got} is older than {served}, which is being served.")]
+    OlderSerial {
+        /// In the pushed zone.
+        got: u32,
+        /// Being served.
+        served: u32,
+    },
+    /// A port that is not home's to take.
+    #[error(
+        "port {0} cannot be forwarded on home's word: the edge needs it itself. Only `forward.ports` in edge.toml can do that."
+    )]
+    ReservedPort(u16),
+    /// Port 0.
+    #[error("0 is not a port.")]
+    NoPort,
+    /// The change could not be kept, so it was not made.
+    #[error("the edge cannot keep the change: {0}.")]
+    NotKept(#[from] std::io::Error),
+    /// The firewall did not take it.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+}
+
+impl Service {
+    /// Takes over the parts that the run loop has started, and lets in the home that joined earlier.
+    pub async fn new(
+        config: Config,
+        public: Public,
+        zones: SharedZones,
+        state: State,
+        enrolment: Enrolment,
+        tunnel: Tunnel,
+        forwarding: Forwarding,
+    ) -> Self {
+        let changes = Mutex::new(Changes { state, enrolment, tunnel, forwarding });
+        let service = Self { config, public, zones, changes };
+        service.refresh_epochs().await;
+        service
+    }
+
+    /// Lets the tunnel know which epochs count now; to be repeated every minute, since invites expire.
+    pub async fn refresh_epochs(&self) {
+        self.changes.lock().await.set_epochs(&self.inner());
+    }
+
+    /// Makes a join code, which voids the one before. `endpoint` is where home shall dial.
+    ///
+    /// # Errors
+    /// See [`EnrolError`].
+    pub async fn invite(&self, endpoint: Endpoint, lifetime: Duration) -> Result<JoinCode, EnrolError> {
+        let mut changes = self.changes.lock().await;
+        let code = block_in_place(|| changes.enrolment.invite(endpoint, lifetime, SystemTime::now()))?;
+        changes.set_epochs(&self.inner());
+        Ok(code)
+    }
+
+    /// Answers an enrolment request that came through the bootstrap epoch.
+    ///
+    /// # Errors
+    /// The refusal to send back.
+    pub async fn enrol(&self, body: &[u8], signature: Option<&str>) -> Result<EnrolResponse, Refusal> {
+        let mut changes = self.changes.lock().await;
+        let terms = self.terms();
+        let answer = block_in_place(|| changes.enrolment.accept(body, signature, &terms, SystemTime::now()))?;
+        changes.set_epochs(&self.inner());
+        Ok(answer)
+    }
+
+    /// Notes that home was heard through its own epoch.
+    pub async fn heard_from_home(&self) {
+        let mut changes = self.changes.lock().await;
+        if let Err(error) = block_in_place(|| changes.enrolment.confirm()) {
+            tracing::warn!(%error, "that home has joined could not be noted; the join code lives on until its next call");
+        }
+    }
+
+    /// Checks a signed call.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub async fn authorize(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        signature: Option<&str>,
+    ) -> Result<(), NotAuthorized> {
+        let mut changes = self.changes.lock().await;
+        block_in_place(|| changes.enrolment.authorize(method, path, body, signature))
+    }
+
+    /// Serves `zone` from now on; `origin` is the one of the call's path.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]; the zone before is then still being served.
+    pub async fn put_zone(&self, origin: &str, zone: &Zone) -> Result<ZoneStatus, ChangeError> {
+        let changes = self.changes.lock().await;
+        let served = block_in_place(|| ServedZone::new(zone))?;
+        if path_origin(origin).as_ref() != Some(&served.origin) {
+            return Err(ChangeError::OtherZone);
+        }
+        let current = self.zones.current();
+        if let Some(before) = current.get(&served.origin)
+            && is_older(served.serial, before.serial)
+        {
+            return Err(ChangeError::OlderSerial { got: served.serial, served: before.serial });
+        }
+        block_in_place(|| changes.state.save_zone(zone))?;
+        let status = zone_status(&served);
+        tracing::info!(origin = %status.origin, serial = status.serial, "zone taken from home");
+        self.zones.replace(current.with(Arc::new(served)));
+        Ok(status)
+    }
+
+    /// Serves the zone at `origin` no longer.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`]; the zone is then still being served.
+    pub async fn delete_zone(&self, origin: &str) -> Result<Changed, ChangeError> {
+        let changes = self.changes.lock().await;
+        let current = self.zones.current();
+        let Some(zone) = path_origin(origin).and_then(|name| current.get(&name)) else {
+            return Ok(Changed { changed: false });
+        };
+        block_in_place(|| changes.state.remove_zone(&zone.origin.to_string()))?;
+        tracing::info!(origin = %zone.origin, "zone removed by home");
+        self.zones.replace(current.without(&zone.origin));
+        Ok(Changed { changed: true })
+    }
+
+    /// Forwards as home asks from now on, instead of as the configuration file says.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]; the forwarding before is then still in force.
+    pub async fn put_forward(&self, forward: &Forward) -> Result<Changed, ChangeError> {
+        check_forward(forward)?;
+        let mut changes = self.changes.lock().await;
+        let wanted = desired_state(&self.config, Some(forward));
+        let changed = *changes.forwarding.state() != wanted;
+        block_in_place(|| {
+            changes.state.save_forward(forward)?;
+            changes.forwarding.change(wanted).map_err(ChangeError::from)
+        })?;
+        Ok(Changed { changed })
+    }
+
+    /// What home is told.
+    pub async fn control_status(&self) -> control::Status {
+        let changes = self.changes.lock().await;
+        let enrolment = changes.enrolment.status(SystemTime::now());
+        control::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: control::VERSION,
+            public_addresses: self.public.addresses.clone(),
+            joined: enrolment.home.is_some(),
+            last_counter: enrolment.last_counter,
+            zones: self.zone_statuses(),
+            forward: forward_of(changes.forwarding.state()),
+        }
+    }
+
+    /// What the operator is told.
+    pub async fn edge_status(&self) -> EdgeStatus {
+        let changes = self.changes.lock().await;
+        EdgeStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            public_interface: self.public.interface.clone(),
+            public_addresses: self.public.addresses.clone(),
+            enrolment: enrol_status(&changes.enrolment),
+            tunnel: TunnelReport {
+                interface: self.config.tunnel.interface.clone(),
+                port: changes.tunnel.port(),
+                epochs: changes.tunnel.status().epochs,
+            },
+            zones: self.zone_statuses(),
+            forward: forward_of(changes.forwarding.state()),
+            counters: counters(),
+        }
+    }
+
+    /// Where home shall dial unless the operator names another endpoint: the first public address.
+    pub fn default_endpoint(&self) -> Option<String> {
+        let port = self.config.tunnel.port;
+        self.public.addresses.first().map(|address| std::net::SocketAddr::new(*address, port).to_string())
+    }
+
+    fn inner(&self) -> InnerAddresses {
+        inner_addresses(&self.config.tunnel)
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            inner: self.inner(),
+            mtu: self.config.tunnel.mtu,
+            control_port: self.config.control.port,
+            public_addresses: self.public.addresses.clone(),
+        }
+    }
+
+    fn zone_statuses(&self) -> Vec<ZoneStatus> {
+        self.zones.current().iter().map(|zone| zone_status(zone)).collect()
+    }
+}
+
+impl Changes {
+    fn set_epochs(&self, inner: &InnerAddresses) {
+        self.tunnel.set_epochs(self.enrolment.epochs(inner, SystemTime::now()));
+    }
+}
+
+/// The table for the configuration file, or for what home pushed where it has pushed something.
+pub fn desired_state(config: &Config, pushed: Option<&Forward>) -> DesiredState {
+    let ports = pushed.map_or(&config.forward.ports, |forward| &forward.ports).clone();
+    let outbound = pushed.map(|forward| forward.home_may_connect_to.iter().copied().collect());
+    DesiredState {
+        tunnel_interface: config.tunnel.interface.clone(),
+        edge_v4: config.tunnel.edge_v4,
+        edge_v6: config.tunnel.edge_v6,
+        home_v4: config.tunnel.home_v4,
+        home_v6: config.tunnel.home_v6,
+        ports,
+        home_may_connect_to: outbound.unwrap_or_else(|| config.forward.home_may_connect_to.clone()),
+        closed_input: config.forward.drop_other_input.then(|| open_ports(config)),
+    }
+}
+
+/// What a closed input still needs: the name server, the tunnel, the operator's own, and DHCP (RFC 2131, RFC 8415).
+fn open_ports(config: &Config) -> OpenPorts {
+    const DHCP_CLIENT: [u16; 2] = [68, 546];
+    let dns: BTreeSet<u16> = config.dns.listen.iter().map(|address| address.port()).collect();
+    let udp = dns.iter().copied().chain(DHCP_CLIENT).chain([config.tunnel.port]).collect();
+    OpenPorts { tcp: dns.union(&config.forward.open_input).copied().collect(), udp }
+}
+
+/// Whether the table stays after the daemon.
+pub fn on_stop(config: &Config) -> OnStop {
+    if config.forward.keep_on_stop { OnStop::Keep } else { OnStop::Remove }
+}
+
+fn check_forward(forward: &Forward) -> Result<(), ChangeError> {
+    if let Some(port) = RESERVED_PORTS.iter().find(|port| forward.ports.contains_key(port)) {
+        return Err(ChangeError::ReservedPort(*port));
+    }
+    let mut all =
+        forward.ports.iter().flat_map(|(public, home)| [public, home]).chain(&forward.home_may_connect_to);
+    if all.any(|port| *port == 0) { Err(ChangeError::NoPort) } else { Ok(()) }
+}
+
+fn forward_of(state: &DesiredState) -> Forward {
+    Forward {
+        ports: state.ports.clone(),
+        home_may_connect_to: state.home_may_connect_to.iter().copied().collect(),
+    }
+}
+
+fn zone_status(zone: &ServedZone) -> ZoneStatus {
+    ZoneStatus { origin: zone.origin.to_string(), serial: zone.serial, digest: zone.digest.clone() }
+}
+
+fn enrol_status(enrolment: &Enrolment) -> EnrolStatus {
+    enrolment.status(SystemTime::now())
+}
+
+fn counters() -> BTreeMap<String, Count> {
+    block_in_place(read_counters).unwrap_or_else(|error| {
+        tracing::warn!(%error, "firewall counters cannot be read");
+        BTreeMap::new()
+    })
+}
+
+fn path_origin(origin: &str) -> Option<LowerName> {
+    let absolute = format!("{}.", origin.trim_end_matches('.'));
+    Name::from_ascii(absolute).ok().map(LowerName::from)
+}
+
+fn is_older(serial: u32, than: u32) -> bool {
+    serial != than && serial.wrapping_sub(than) >= SERIAL_HALF
+}
+
+/// Whether an address is the one that homes have while they join.
+pub fn is_bootstrap(address: IpAddr) -> bool {
+    address.to_canonical() == IpAddr::V4(postern_shared::enrolment::BOOTSTRAP_HOME_V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn home_overrides_the_file_but_not_the_machine() {
+        let config = Config::default();
+        assert_eq!(forward_of(&desired_state(&config, None)).ports.len(), 4);
+        let pushed = Forward { ports: [(25, 2525)].into(), home_may_connect_to: vec![] };
+        assert_eq!(forward_of(&desired_state(&config, Some(&pushed))), pushed);
+        assert!(check_forward(&pushed).is_ok());
+        for port in RESERVED_PORTS {
+            let greedy = Forward { ports: [(port, 25)].into(), home_may_connect_to: vec![] };
+            assert!(matches!(check_forward(&greedy), Err(ChangeError::ReservedPort(_))));
+        }
+        let zero = Forward { ports: [(25, 0)].into(), home_may_connect_to: vec![] };
+        assert!(matches!(check_forward(&zero), Err(ChangeError::NoPort)));
+    }
+
+    #[test]
+    fn a_closed_input_keeps_what_the_edge_needs() {
+        let mut config = Config::default();
+        config.forward.drop_other_input = true;
+        let open = desired_state(&config, None).closed_input.unwrap();
+        assert_eq!(open.tcp, [22, 53].into());
+        assert_eq!(open.udp, [53, 68, 546, 51820].into());
+    }
+
+    #[test]
+    fn serials_compare_in_a_circle() {
+        assert!(is_older(1, 2) && !is_older(2, 1) && !is_older(5, 5));
+        assert!(!is_older(3, u32::MAX - 3) && is_older(u32::MAX - 3, 3));
+    }
+
+    #[test]
+    fn the_bootstrap_peer_is_known_in_both_notations() {
+        assert!(is_bootstrap("169.254.118.2".parse().unwrap()));
+        assert!(is_bootstrap("::ffff:169.254.118.2".parse().unwrap()));
+        assert!(!is_bootstrap("10.118.0.2".parse().unwrap()));
+    }
+}
