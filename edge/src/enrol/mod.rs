@@ -34,9 +34,6 @@ use serde::{Deserialize, Serialize};
 pub use file::EnrolFileError;
 use file::{EnrolFile, Home, Invite};
 
-/// The first real epoch.
-const FIRST_EPOCH: EpochId = EpochId(1);
-
 /// How long after its expiry a code is still answered, by a refusal that says so.
 const REFUSAL_GRACE: Duration = Duration::from_secs(3600);
 
@@ -313,7 +310,7 @@ fn bootstrap_epoch(invite: &Invite) -> EpochConfig {
 
 fn home_epoch(home: &Home, inner: &InnerAddresses) -> EpochConfig {
     EpochConfig {
-        id: FIRST_EPOCH,
+        id: EpochId::FIRST,
         private_key: home.edge_key.clone(),
         peer: home.home_key,
         preshared_key: home.preshared_key.clone(),

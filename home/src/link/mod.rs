@@ -14,15 +14,24 @@
 
 mod task;
 
+mod client;
+mod join;
+mod push;
+mod state;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use postern_shared::identity::{Identity, IdentityError};
 use postern_shared::join_code::JoinCode;
 use postern_shared::tunnel::EpochStatus;
 use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+pub use client::ControlError;
+pub use state::LinkStateError;
 
 /// What the link must know from home's configuration.
 #[derive(Debug, Clone)]
@@ -98,6 +107,9 @@ pub enum LinkError {
     /// The identity key could not be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// `link.json` could not be read or written.
+    #[error(transparent)]
+    State(#[from] LinkStateError),
     /// The TUN device or the UDP socket could not be made.
     #[error(transparent)]
     Tunnel(#[from] postern_shared::tunnel::TunnelError),
@@ -138,6 +150,9 @@ pub enum LinkError {
     /// The edge answered and refused.
     #[error(transparent)]
     Refused(#[from] postern_shared::enrolment::Refusal),
+    /// The control request failed for another reason.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// Another join is under way, or the link has stopped.
     #[error("the link is {0}; try again in a moment")]
     Busy(&'static str),
@@ -149,13 +164,13 @@ pub struct Link {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<LinkStatus>,
     addresses: watch::Receiver<Option<EdgeAddresses>>,
+    stop: Arc<Notify>,
 }
 
 /// What the handle asks of the task.
 enum Command {
     Join(Box<JoinCode>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
     Zones(Vec<Zone>),
-    Shutdown(oneshot::Sender<()>),
 }
 
 impl Link {
@@ -166,10 +181,12 @@ impl Link {
     /// status, so that mail in the local network goes on.
     pub fn start(config: LinkConfig) -> Result<Link, LinkError> {
         let identity = Identity::load_or_generate(&config.state_dir.join("identity.key"))?;
+        let file = state::LinkFile::open(&config.state_dir)?;
         let (commands, inbox) = mpsc::channel(16);
-        let (task, status, addresses) = task::Task::new(config, identity, inbox);
-        tokio::spawn(task.run());
-        Ok(Link { commands, status, addresses })
+        let (task, status, addresses) = task::Task::new(config, identity, file, inbox);
+        let stop = Arc::new(Notify::new());
+        tokio::spawn(task.run(Arc::clone(&stop)));
+        Ok(Link { commands, status, addresses, stop })
     }
 
     /// Joins the edge that made the code; returns once the first real epoch carries data.
@@ -179,10 +196,7 @@ impl Link {
     /// the same code is always safe.
     pub async fn join(&self, code: JoinCode) -> Result<EdgeAddresses, LinkError> {
         let (answer, result) = oneshot::channel();
-        self.commands
-            .send(Command::Join(Box::new(code), answer))
-            .await
-            .map_err(|_| LinkError::Busy("stopped"))?;
+        self.commands.send(Command::Join(Box::new(code), answer)).await.map_err(|_| LinkError::Busy("stopped"))?;
         result.await.map_err(|_| LinkError::Busy("stopping"))?
     }
 
@@ -208,11 +222,10 @@ impl Link {
         self.addresses.clone()
     }
 
-    /// Takes the tunnel down and removes the policy rules.
+    /// Takes the tunnel down and removes the policy rules; also in the middle of a join.
     pub async fn shutdown(&self) {
-        let (done, stopped) = oneshot::channel();
-        if self.commands.send(Command::Shutdown(done)).await.is_ok() {
-            let _ = stopped.await;
-        }
+        self.stop.notify_one();
+        // The task drops its end of the channel when all is down.
+        self.commands.closed().await;
     }
 }

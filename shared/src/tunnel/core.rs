@@ -6,7 +6,7 @@
 //!
 //! Several epochs live side by side on one port. A handshake initiation goes to the epoch under whose static key its mac1
 //! verifies; every other message carries a receiver index whose upper 24 bits name the epoch. A packet for the peer goes
-//! by the newest epoch on which the peer is heard.
+//! by the epoch with the longest matching prefix; among equals by the newest on which the peer is heard.
 //!
 //! Nothing is allocated per packet: one scratch buffer is used again and again. An [`Outlet`] may gather what it is given
 //! and pass it on in batches.
@@ -156,15 +156,14 @@ impl Core {
     }
 }
 
-/// The newest epoch that is alive, or the newest at all. `epochs` is sorted, newest first.
+/// The epoch whose allowed IPs hold the address most closely; among equals one that is alive, then the newest.
 fn route(epochs: &mut [Epoch], to: IpAddr, now: Instant) -> Option<&mut Epoch> {
     if to.is_multicast() {
         return None;
     }
-    let leads_there = |epoch: &Epoch| epoch.allows(to);
-    let alive = epochs.iter().position(|epoch| leads_there(epoch) && epoch.is_alive(now));
-    let chosen = alive.or_else(|| epochs.iter().position(leads_there))?;
-    epochs.get_mut(chosen)
+    let candidates = epochs.iter_mut().filter_map(|epoch| Some((epoch.prefix_of(to)?, epoch)));
+    let best = candidates.max_by_key(|(prefix, epoch)| (*prefix, epoch.is_alive(now), epoch.config.id));
+    best.map(|(_, epoch)| epoch)
 }
 
 /// Whether a configuration asks for the epoch that exists; its first endpoint does not matter.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Tunn, TunnResult};
+use ipnet::IpNet;
 
 use super::core::Outlet;
 use super::heartbeat::{self, DEAD_AFTER, Heartbeat, Kind};
@@ -109,9 +110,10 @@ impl Epoch {
         }
     }
 
-    /// Whether an inner address belongs to the peer.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        self.config.allowed_ips.iter().any(|network| network.contains(&address))
+    /// The length of the longest of the peer's prefixes that hold an inner address; `None` if it is not the peer's.
+    pub fn prefix_of(&self, address: IpAddr) -> Option<u8> {
+        let holding = self.config.allowed_ips.iter().filter(|network| network.contains(&address));
+        holding.map(IpNet::prefix_len).max()
     }
 
     /// Whether the peer was heard lately.
@@ -176,7 +178,7 @@ impl Epoch {
         out: &mut impl Outlet,
     ) -> Received {
         self.heard(from, now);
-        if !self.allows(source) {
+        if self.prefix_of(source).is_none() {
             return Received::Spoofed;
         }
         self.received_octets += packet.len() as u64;

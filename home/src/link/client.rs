@@ -1,0 +1,100 @@
+//! The control protocol's client: one request over one connection to the edge's inner address.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use postern_shared::control::{STATUS_PATH, Status};
+use postern_shared::http::{ExchangeError, Limits, Method, Request, Response, StatusCode, exchange};
+use postern_shared::identity::{RequestSignature, SIGNATURE_HEADER};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// How long the edge may take to accept a connection or to answer a request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a control request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The connection could not be made.
+    #[error("the edge's control port {address} cannot be reached through the tunnel: {source}")]
+    Unreachable {
+        /// The inner address and port.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The exchange broke off.
+    #[error("the control request to the edge failed: {0}")]
+    Exchange(#[from] ExchangeError),
+    /// The edge answered with an error.
+    #[error("the edge refused `{request}`: {text}")]
+    Refused {
+        /// Method and path.
+        request: String,
+        /// The HTTP status.
+        status: u16,
+        /// The edge's sentence.
+        text: String,
+    },
+    /// The edge's answer is not what this version expects.
+    #[error("the edge's answer is not understood ({0}): bring edge and home to the same release")]
+    Answer(serde_json::Error),
+    /// The request could not be written as JSON.
+    #[error("the request cannot be written: {0}")]
+    Request(serde_json::Error),
+}
+
+/// A client that connects from one inner address to one control port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlClient {
+    /// Home's inner address.
+    pub from: IpAddr,
+    /// The edge's inner address and control port.
+    pub to: SocketAddr,
+}
+
+impl ControlClient {
+    /// Asks for the edge's status.
+    pub async fn status(&self) -> Result<Status, ControlError> {
+        let response = self.send(Request::new(Method::GET, STATUS_PATH)).await?;
+        accepted("GET", STATUS_PATH, &response)?;
+        response.json().map_err(ControlError::Answer)
+    }
+
+    /// Sends a signed request and returns the edge's answer, whatever its status.
+    pub async fn send_signed(
+        &self,
+        mut request: Request,
+        signature: &RequestSignature,
+    ) -> Result<Response, ControlError> {
+        let value = signature.to_string().parse().expect("digits, Base64 and spaces are a header value");
+        request.headers.insert(SIGNATURE_HEADER, value);
+        self.send(request).await
+    }
+
+    async fn send(&self, request: Request) -> Result<Response, ControlError> {
+        let stream = tokio::time::timeout(PATIENCE, self.connect())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|source| ControlError::Unreachable { address: self.to, source })?;
+        Ok(exchange(stream, request, Limits { read: PATIENCE, ..Limits::default() }).await?)
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let socket = if self.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind((self.from, 0).into())?;
+        socket.connect(self.to).await
+    }
+}
+
+/// Turns an answer that is no success into an error.
+pub fn accepted(method: &str, path: &str, response: &Response) -> Result<(), ControlError> {
+    if response.status == StatusCode::OK {
+        return Ok(());
+    }
+    Err(ControlError::Refused {
+        request: format!("{method} {path}"),
+        status: response.status.as_u16(),
+        text: response.error_text(),
+    })
+}

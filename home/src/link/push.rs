@@ -1,0 +1,150 @@
+//! Brings the edge's zones to what they should be.
+//!
+//! In: the declared zones, the edge while it is heard. Out: signed `PUT` and `DELETE` requests, and a [`Report`]. A round
+//! asks the edge what it serves and changes what differs by digest; there is a round whenever the zones change, whenever
+//! the edge comes alive, and every [`ROUND`], so that an edge that lost its state is filled again.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use postern_shared::control::{Status, ZoneStatus, zone_path};
+use postern_shared::http::{Method, Request};
+use postern_shared::identity::Identity;
+use postern_shared::zone::Zone;
+use tokio::sync::watch;
+
+use super::client::{ControlClient, ControlError, accepted};
+use super::state::LinkFile;
+use super::{LinkError, ZonePush};
+
+/// How often the edge is asked while nothing changes.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// The pauses after failed rounds.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// What the last round found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Whether the edge answered.
+    pub is_reached: bool,
+    /// The edge's addresses, once it has said them.
+    pub public_addresses: Vec<IpAddr>,
+    /// The declared zones.
+    pub zones: Vec<ZonePush>,
+    /// What went wrong, if something did.
+    pub error: Option<String>,
+}
+
+/// The pushing side of the control protocol.
+pub struct Pusher {
+    /// Signs the requests.
+    pub identity: Arc<Identity>,
+    /// Keeps the request counter.
+    pub file: Arc<Mutex<LinkFile>>,
+    /// The edge, while it is heard.
+    pub edge: watch::Receiver<Option<ControlClient>>,
+    /// The declared zones; `None` until they are declared.
+    pub zones: watch::Receiver<Option<Vec<Zone>>>,
+    /// Where the reports go.
+    pub report: watch::Sender<Report>,
+}
+
+impl Pusher {
+    /// Works until the link is gone.
+    pub async fn run(mut self) {
+        let mut retry = FIRST_RETRY;
+        loop {
+            let edge = *self.edge.borrow_and_update();
+            let zones = self.zones.borrow_and_update().clone();
+            let pause = match edge {
+                None => {
+                    self.report.send_modify(|report| report.is_reached = false);
+                    ROUND
+                }
+                Some(edge) => {
+                    let report = self.round(edge, zones.as_deref()).await;
+                    let is_well = report.error.is_none();
+                    self.report.send_replace(report);
+                    retry = if is_well { FIRST_RETRY } else { (retry * 2).min(ROUND) };
+                    if is_well { ROUND } else { retry }
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                changed = self.edge.changed() => if changed.is_err() { return },
+                changed = self.zones.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn round(&self, edge: ControlClient, zones: Option<&[Zone]>) -> Report {
+        let status = match edge.status().await {
+            Ok(status) => status,
+            Err(error) => {
+                tracing::warn!(%error, "the edge's control server does not answer");
+                let known = self.report.borrow().clone();
+                return Report { is_reached: false, error: Some(error.to_string()), ..known };
+            }
+        };
+        let mut report = Report {
+            is_reached: true,
+            public_addresses: status.public_addresses.clone(),
+            ..Report::default()
+        };
+        let Some(zones) = zones else { return report };
+        for zone in zones {
+            let pushed = self.bring(edge, &status, zone).await.map_err(|error| error.to_string());
+            report.zones.push(ZonePush {
+                origin: zone.origin.clone(),
+                serial: zone.serial,
+                accepted: pushed.is_ok(),
+                error: pushed.err(),
+            });
+        }
+        let withdrawn = self.withdraw_others(edge, &status, zones).await.map_err(|error| error.to_string());
+        let failed = report.zones.iter().find_map(|zone| zone.error.clone());
+        Report { error: failed.or(withdrawn.err()), ..report }
+    }
+
+    /// Pushes a zone unless the edge serves it already.
+    async fn bring(&self, edge: ControlClient, status: &Status, zone: &Zone) -> Result<(), LinkError> {
+        if status.zones.iter().any(|held| is_same_name(&held.origin, &zone.origin) && held.digest == zone.digest()) {
+            return Ok(());
+        }
+        let request = Request::new(Method::PUT, zone_path(&zone.origin));
+        let request = request.with_json(zone).map_err(ControlError::Request)?;
+        self.send_signed(edge, request, status.last_counter).await?;
+        tracing::info!(origin = %zone.origin, serial = zone.serial, "the edge has taken the zone");
+        Ok(())
+    }
+
+    async fn withdraw_others(&self, edge: ControlClient, status: &Status, zones: &[Zone]) -> Result<(), LinkError> {
+        let is_declared = |held: &&ZoneStatus| zones.iter().any(|zone| is_same_name(&zone.origin, &held.origin));
+        for held in status.zones.iter().filter(|held| !is_declared(held)) {
+            let request = Request::new(Method::DELETE, zone_path(&held.origin));
+            self.send_signed(edge, request, status.last_counter).await?;
+            tracing::info!(origin = %held.origin, "the edge has withdrawn the zone");
+        }
+        Ok(())
+    }
+
+    async fn send_signed(&self, edge: ControlClient, request: Request, seen: u64) -> Result<(), LinkError> {
+        let (method, path) = (request.method.to_string(), request.path.clone());
+        let counter = lock(&self.file).next_counter(seen)?;
+        let signature = self.identity.sign_request(&method, &path, &request.body, counter);
+        let response = edge.send_signed(request, &signature).await?;
+        Ok(accepted(&method, &path, &response)?)
+    }
+}
+
+/// Locks the file; it is consistent also after a panic elsewhere, since a change is applied as a whole.
+pub fn lock(file: &Mutex<LinkFile>) -> std::sync::MutexGuard<'_, LinkFile> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// RFC 4343: names compare without regard to case; the final dot is presentation.
+fn is_same_name(one: &str, other: &str) -> bool {
+    one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'))
+}

@@ -1,0 +1,243 @@
+//! `link.json`: the edge that home has joined and the request counter. Mode 0600, replaced as a whole and fsynced.
+//!
+//! The counter is stored before the request that uses it is sent, so that no two requests carry the same one, also over a
+//! crash. A home restored from a backup catches up with the counter that the edge reports.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use postern_shared::durable;
+use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, EnrolResponse, InnerAddresses};
+use postern_shared::join_code::{Endpoint, JoinCode};
+use postern_shared::tunnel::{EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, PublicKey};
+use serde::{Deserialize, Serialize};
+
+use super::EdgeAddresses;
+
+/// Why `link.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkStateError {
+    /// The operating system refused.
+    #[error("the link's state {path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The content is not what this program wrote.
+    #[error(
+        "the link's state {path} is damaged ({source}). Move it away and join again with a new code from `postern-edge \
+         invite`; no mail is lost by it", path = path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Everything home knows about its edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedEdge {
+    /// Where the edge's tunnel listens, as the join code said.
+    pub endpoint: Endpoint,
+    /// Home's static key of epoch 1.
+    pub home_key: PrivateKey,
+    /// The edge's static key of epoch 1.
+    pub edge_key: PublicKey,
+    /// The pre-shared key of epoch 1.
+    pub preshared_key: PresharedKey,
+    /// The inner addresses.
+    pub inner: InnerAddresses,
+    /// The edge's MTU in octets.
+    pub mtu: u16,
+    /// The TCP port of the control protocol.
+    pub control_port: u16,
+    /// The edge's addresses on the internet, as it last said.
+    pub public_addresses: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Content {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edge: Option<JoinedEdge>,
+    /// The counter of the last signed request.
+    counter: u64,
+}
+
+/// The file and its content.
+#[derive(Debug)]
+pub struct LinkFile {
+    path: PathBuf,
+    content: Content,
+}
+
+impl LinkFile {
+    /// Reads the file; a missing one means that home has not joined.
+    pub fn open(state_dir: &Path) -> Result<Self, LinkStateError> {
+        let path = state_dir.join("link.json");
+        let content = match std::fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json)
+                .map_err(|source| LinkStateError::Damaged { path: path.clone(), source })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Content::default(),
+            Err(source) => return Err(LinkStateError::Io { path, source }),
+        };
+        Ok(Self { path, content })
+    }
+
+    /// The edge, if home has joined one.
+    pub fn edge(&self) -> Option<&JoinedEdge> {
+        self.content.edge.as_ref()
+    }
+
+    /// Stores the edge that home has just joined.
+    pub fn set_edge(&mut self, edge: JoinedEdge) -> Result<(), LinkStateError> {
+        self.change(|content| content.edge = Some(edge))
+    }
+
+    /// Stores the edge's addresses where they have changed; tells whether they have.
+    pub fn set_public_addresses(&mut self, addresses: &[IpAddr]) -> Result<bool, LinkStateError> {
+        if self.edge().is_none_or(|edge| edge.public_addresses == addresses) {
+            return Ok(false);
+        }
+        self.change(|content| {
+            if let Some(edge) = &mut content.edge {
+                edge.public_addresses = addresses.to_vec();
+            }
+        })?;
+        Ok(true)
+    }
+
+    /// Takes the next request counter, greater than all before and than what the edge has seen.
+    pub fn next_counter(&mut self, seen_by_edge: u64) -> Result<u64, LinkStateError> {
+        let next = self.content.counter.max(seen_by_edge).saturating_add(1);
+        self.change(|content| content.counter = next)?;
+        Ok(next)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Content)) -> Result<(), LinkStateError> {
+        let mut content = self.content.clone();
+        change(&mut content);
+        let json = serde_json::to_vec_pretty(&content)
+            .map_err(|source| LinkStateError::Damaged { path: self.path.clone(), source })?;
+        durable::write_secret(&self.path, &json)
+            .map_err(|source| LinkStateError::Io { path: self.path.clone(), source })?;
+        self.content = content;
+        Ok(())
+    }
+}
+
+impl JoinedEdge {
+    /// What home has learned from the code and the edge's answer.
+    pub fn new(endpoint: Endpoint, home_key: PrivateKey, answer: EnrolResponse) -> Self {
+        Self {
+            endpoint,
+            home_key,
+            edge_key: answer.edge_key,
+            preshared_key: answer.preshared_key,
+            inner: answer.inner,
+            mtu: answer.mtu,
+            control_port: answer.control_port,
+            public_addresses: answer.public_addresses,
+        }
+    }
+
+    /// The epoch that carries the mail: everything may come from the edge, whose firewall passes the mail ports only.
+    pub fn epoch(&self, endpoint: Option<SocketAddr>) -> EpochConfig {
+        EpochConfig {
+            id: EpochId::FIRST,
+            private_key: self.home_key.clone(),
+            peer: self.edge_key,
+            preshared_key: self.preshared_key.clone(),
+            endpoint,
+            allowed_ips: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
+            heartbeat: HeartbeatAddresses { local: self.inner.home_v4, peer: self.inner.edge_v4 },
+        }
+    }
+
+    /// Where the control protocol is spoken.
+    pub fn control_address(&self) -> SocketAddr {
+        (self.inner.edge_v4, self.control_port).into()
+    }
+
+    /// What other rooms of home need.
+    pub fn addresses(&self) -> EdgeAddresses {
+        EdgeAddresses {
+            public: self.public_addresses.clone(),
+            home_v4: self.inner.home_v4,
+            home_v6: self.inner.home_v6,
+        }
+    }
+}
+
+/// The throw-away epoch of a join code.
+pub fn bootstrap_epoch(code: &JoinCode, endpoint: SocketAddr) -> EpochConfig {
+    let keys = code.secret.bootstrap_keys();
+    EpochConfig {
+        id: EpochId::BOOTSTRAP,
+        private_key: keys.home_key,
+        peer: code.edge_key,
+        preshared_key: keys.preshared_key,
+        endpoint: Some(endpoint),
+        allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_EDGE_V4))],
+        heartbeat: HeartbeatAddresses { local: BOOTSTRAP_HOME_V4, peer: BOOTSTRAP_EDGE_V4 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge() -> JoinedEdge {
+        let answer = EnrolResponse {
+            edge_key: PrivateKey::from_octets([1; 32]).public(),
+            preshared_key: PresharedKey::from_octets([2; 32]),
+            inner: InnerAddresses {
+                edge_v4: [10, 118, 0, 1].into(),
+                home_v4: [10, 118, 0, 2].into(),
+                edge_v6: "fd70:6f73:7465::1".parse().expect("an address"),
+                home_v6: "fd70:6f73:7465::2".parse().expect("an address"),
+            },
+            mtu: 1380,
+            control_port: 8053,
+            public_addresses: vec![[192, 0, 2, 1].into()],
+        };
+        let endpoint = "edge.example:51820".parse().expect("an endpoint");
+        JoinedEdge::new(endpoint, PrivateKey::from_octets([3; 32]), answer)
+    }
+
+    #[test]
+    fn the_edge_and_the_counter_survive_a_restart() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let mut file = LinkFile::open(directory.path()).expect("opened");
+        assert_eq!(file.edge(), None);
+        file.set_edge(edge()).expect("stored");
+        assert_eq!(file.next_counter(0).expect("stored"), 1);
+        assert_eq!(file.next_counter(40).expect("stored"), 41);
+        let mut file = LinkFile::open(directory.path()).expect("opened");
+        assert_eq!(file.edge(), Some(&edge()));
+        assert_eq!(file.next_counter(0).expect("stored"), 42);
+        assert!(!file.set_public_addresses(&[[192, 0, 2, 1].into()]).expect("stored"));
+        assert!(file.set_public_addresses(&[[192, 0, 2, 9].into()]).expect("stored"));
+    }
+
+    #[test]
+    fn the_epoch_takes_all_addresses() {
+        let epoch = edge().epoch(None);
+        for address in ["203.0.113.9", "2001:db8::1"] {
+            let address: IpAddr = address.parse().expect("an address");
+            assert!(epoch.allowed_ips.iter().any(|network| network.contains(&address)));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(directory.path().join("link.json"), b"{").expect("written");
+        assert!(matches!(LinkFile::open(directory.path()), Err(LinkStateError::Damaged { .. })));
+    }
+}
