@@ -44,3 +44,24 @@ fn mbsync_carries_messages_and_flags_both_ways() -> Result<()> {
     assert!(lab.mbsync_messages("to the phone")?.is_empty());
     Ok(())
 }
+
+#[test]
+fn msmtp_submits_after_scram_sha_256() -> Result<()> {
+    let lab = Lab::joined()?;
+    let cafe = lab.host(Host::Cafe);
+    cafe.write("/run/password", ANA_PASSWORD.as_bytes())?;
+    let subject = "by scram";
+    for (port, starttls) in [("587", "on"), ("465", "off")] {
+        let msmtp = format!(
+            "msmtp --host=mail.home.example --port={port} --tls=on --tls-starttls={starttls} --auth=scram-sha-256 \
+             --tls-trust-file=/etc/ssl/certs/ca-certificates.crt --user={ANA} --passwordeval='cat /run/password' \
+             --from={ANA} {}",
+            mail::SAM
+        );
+        let message = mail::plain_message(ANA, mail::SAM, &format!("{subject} {port}"));
+        cafe.run_with_input(["sh", "-c", &msmtp], message.as_bytes())?.success()?;
+        let delivered = lab.await_stranger_message(&format!("{subject} {port}")).map_err(|error| lab.explain(error))?;
+        lab.authenticate(&delivered)?.require_pass()?;
+    }
+    Ok(())
+}
