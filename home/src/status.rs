@@ -1,1 +1,165 @@
-//! Being built.
+//! `postern-home status`: how home is, in one picture, with what a person should look at.
+//!
+//! In: the running services. Out: a [`Status`], as JSON and as text. Warnings do not stop any service; the command ends
+//! with status 3 when there are some.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
+
+use postern_message::address::DomainName;
+use serde::{Deserialize, Serialize};
+
+use crate::admin::Admin;
+use crate::link::{LinkState, LinkStatus};
+
+/// How home is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// What home is called.
+    pub hostname: DomainName,
+    /// The tunnel and the edge.
+    pub link: LinkStatus,
+    /// Domains, in alphabetical order.
+    pub domains: Vec<DomainName>,
+    /// How many users there are.
+    pub users: usize,
+    /// How many aliases there are.
+    pub aliases: usize,
+    /// How many messages wait to be delivered.
+    pub queued: u64,
+    /// Each service and the address it listens on.
+    pub listeners: Vec<Listener>,
+    /// The certificate that is shown.
+    pub certificate: Certificate,
+    /// Sentences about what a person should look at.
+    pub warnings: Vec<String>,
+}
+
+/// One listening service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// `smtp`, `submissions`, `submission` or `imaps`.
+    pub service: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// The certificate that is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Whether home made it itself.
+    pub self_signed: bool,
+    /// SHA-256 of its DER, in hexadecimal with colons.
+    pub fingerprint: String,
+}
+
+/// Gathers the status; blocks on the disk for the queue.
+pub fn gather(admin: &Admin) -> Status {
+    let snapshot = admin.directory.snapshot();
+    let listener = |(service, address): &(&str, SocketAddr)| Listener {
+        service: (*service).to_owned(),
+        address: *address,
+    };
+    let queued = admin.queue.len();
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hostname: admin.hostname.current(),
+        link: admin.link.status(),
+        domains: snapshot.domains().cloned().collect(),
+        users: snapshot.users().count(),
+        aliases: snapshot.aliases().count(),
+        queued: *queued.as_ref().unwrap_or(&0),
+        listeners: admin.listeners.iter().map(listener).collect(),
+        certificate: Certificate {
+            self_signed: admin.tls.is_self_signed(),
+            fingerprint: admin.tls.fingerprint(),
+        },
+        warnings: Vec::new(),
+    };
+    status.warnings = warnings(&status);
+    status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));
+    status
+}
+
+fn warnings(status: &Status) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |sentences: String| warnings.push(sentences);
+    match status.link.state {
+        LinkState::Unjoined => warn(
+            "No edge is joined, so nobody can reach this home. Run `postern-edge invite` there and `postern-home join` here."
+                .to_owned(),
+        ),
+        LinkState::Joining => warn("The edge is being joined.".to_owned()),
+        LinkState::Connecting => warn(format!(
+            "The edge does not answer{}.",
+            status.link.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
+        )),
+        LinkState::Connected => {}
+    }
+    if status.domains.is_empty() {
+        warn("There is no domain. Add one: `postern-home domain add home.example`.".to_owned());
+    } else if status.users == 0 {
+        warn("There is no user, so all mail is refused, even to postmaster. Add one: `postern-home user add ana@home.example`."
+            .to_owned());
+    }
+    for zone in status.link.zones.iter().filter(|zone| !zone.accepted) {
+        let why = zone.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+        warn(format!(
+            "The edge does not serve the newest zone {} yet{why}.",
+            zone.origin.trim_end_matches('.')
+        ));
+    }
+    if status.certificate.self_signed {
+        warn("The certificate is self-signed, so mail programs ask whether to trust it. Name one in the section `[tls]`."
+            .to_owned());
+    }
+    warnings
+}
+
+impl Display for Status {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let domains: Vec<&str> = self.domains.iter().map(DomainName::as_str).collect();
+        let kind = if self.certificate.self_signed { "self-signed" } else { "from files" };
+        row(formatter, "host name", &self.hostname)?;
+        row(formatter, "version", &self.version)?;
+        write_link(formatter, &self.link)?;
+        row(formatter, "domains", &if domains.is_empty() { "none".to_owned() } else { domains.join(", ") })?;
+        row(formatter, "users", &self.users)?;
+        row(formatter, "aliases", &self.aliases)?;
+        row(formatter, "queued", &self.queued)?;
+        for listener in &self.listeners {
+            row(formatter, &listener.service, &listener.address)?;
+        }
+        row(formatter, "certificate", &format_args!("{kind}, SHA-256 {}", self.certificate.fingerprint))?;
+        self.warnings.iter().try_for_each(|warning| writeln!(formatter, "warning: {warning}"))
+    }
+}
+
+fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
+    let state = match link.state {
+        LinkState::Unjoined => "not joined",
+        LinkState::Joining => "joining",
+        LinkState::Connecting => "connecting",
+        LinkState::Connected => "connected",
+    };
+    match &link.edge {
+        Some(edge) => row(formatter, "edge", &format_args!("{edge}, {state}"))?,
+        None => row(formatter, "edge", &state)?,
+    }
+    if let Some(addresses) = &link.addresses {
+        let public: Vec<String> = addresses.public.iter().map(ToString::to_string).collect();
+        row(formatter, "public", &public.join(", "))?;
+        row(formatter, "inner", &format_args!("{}, {}", addresses.home_v4, addresses.home_v6))?;
+    }
+    for zone in &link.zones {
+        let accepted = if zone.accepted { "served" } else { "not yet served" };
+        row(formatter, "zone", &format_args!("{} serial {} {accepted}", zone.origin, zone.serial))?;
+    }
+    row(formatter, "identity", &link.identity)
+}
+
+fn row(formatter: &mut Formatter<'_>, label: &str, value: &dyn Display) -> fmt::Result {
+    writeln!(formatter, "{label:<12} {value}")
+}

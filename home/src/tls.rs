@@ -106,6 +106,17 @@ impl Tls {
         Ok(Self { source, shown, server: Arc::new(server) })
     }
 
+    /// Reads the configured files, where there are some, without taking them up.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn check(config: &config::Tls) -> Result<(), TlsError> {
+        match (&config.certificate, &config.key) {
+            (Some(certificate), Some(key)) => load(certificate, key).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes up the certificate again: changed files, or the self-signed one of a new host name. Connections that are
     /// open keep the old one.
     ///

@@ -1,1 +1,154 @@
-//! Being built.
+//! The administration interface: HTTP and JSON on the local socket, which the command line speaks.
+//!
+//! * In: one request at a time from whoever may open `RUNTIME_DIR/admin.sock`, that is, the service's own user and root.
+//! * Out: the answer as JSON, the types of which are in [`wire`]; an error as `{"error": "…"}` with whole sentences.
+//! * Refused: what the directory, the queue or the link refuse, with their reason; unknown paths.
+//!
+//! | path | GET | POST | PUT | DELETE |
+//! |---|---|---|---|---|
+//! | `/v1/status` | [`Status`](crate::status::Status) | | | |
+//! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | | [`wire::RemoveDomain`] |
+//! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
+//! | `/v1/users/password` | | | [`wire::SetPassword`] | |
+//! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
+//! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
+//! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
+//! | `/v1/queue/ID/retry` | | makes it due | | |
+//! | `/v1/join` | | [`wire::Join`] | | |
+
+mod domains;
+
+mod users;
+
+mod aliases;
+
+mod queue;
+
+mod join;
+
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use postern_shared::http::{Method, Request, Response, StatusCode};
+use postern_store::Store;
+use postern_store::directory::{Directory, DirectoryError};
+use postern_store::queue::Queue;
+use serde::Serialize;
+
+use crate::hostname::Hostname;
+use crate::link::Link;
+use crate::status;
+use crate::tls::Tls;
+
+/// What the administration interface shows and changes; cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    /// Domains, users and aliases.
+    pub directory: Directory,
+    /// Their mail.
+    pub store: Store,
+    /// Mail on its way out.
+    pub queue: Arc<Queue>,
+    /// The edge.
+    pub link: Link,
+    /// What home is called.
+    pub hostname: Hostname,
+    /// The certificate.
+    pub tls: Tls,
+    /// Each service with the address it listens on.
+    pub listeners: Arc<[(&'static str, SocketAddr)]>,
+}
+
+/// Why a request was not done: the HTTP status and the sentences for the operator.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl Admin {
+    /// Answers one request.
+    pub async fn handle(self, request: Request) -> Response {
+        match (request.method.clone(), request.segments().as_slice()) {
+            (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
+            _ => {
+                let work = tokio::task::spawn_blocking(move || self.handle_blocking(&request));
+                work.await.unwrap_or_else(|_| stopped())
+            }
+        }
+    }
+
+    /// All that waits for the disk.
+    fn handle_blocking(&self, request: &Request) -> Response {
+        let method = &request.method;
+        match (method, request.segments().as_slice()) {
+            (&Method::GET, ["v1", "status"]) => answer(Ok(status::gather(self))),
+            (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),
+            (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
+            (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
+            (&Method::GET, ["v1", "users"]) => answer(users::list(self)),
+            (&Method::POST, ["v1", "users"]) => change(request, |body| users::add(self, body)),
+            (&Method::PUT, ["v1", "users", "password"]) => {
+                change(request, |body| users::set_password(self, body))
+            }
+            (&Method::DELETE, ["v1", "users"]) => change(request, |body| users::remove(self, body)),
+            (&Method::GET, ["v1", "aliases"]) => answer(Ok(aliases::list(self))),
+            (&Method::POST, ["v1", "aliases"]) => change(request, |body| aliases::add(self, body)),
+            (&Method::DELETE, ["v1", "aliases"]) => change(request, |body| aliases::remove(self, body)),
+            (&Method::GET, ["v1", "queue"]) => answer(queue::list(self)),
+            (&Method::GET, ["v1", "queue", id]) => answer(queue::show(self, id)),
+            (&Method::POST, ["v1", "queue", id, "retry"]) => answer(queue::retry(self, id)),
+            (&Method::DELETE, ["v1", "queue", id]) => answer(queue::drop_message(self, id)),
+            _ => Response::not_found(),
+        }
+    }
+}
+
+/// Reads the body, makes the change, answers.
+fn change<B, T>(request: &Request, change: impl FnOnce(B) -> Result<T, Refusal>) -> Response
+where
+    B: serde::de::DeserializeOwned,
+    T: Serialize,
+{
+    match request.json() {
+        Ok(body) => answer(change(body)),
+        Err(malformed) => malformed,
+    }
+}
+
+fn answer<T: Serialize>(outcome: Result<T, Refusal>) -> Response {
+    match outcome {
+        Ok(value) => Response::ok(&value),
+        Err(Refusal(status, sentences)) => Response::error(status, sentences),
+    }
+}
+
+fn stopped() -> Response {
+    Response::error(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the request ended with a fault of the program; see its log.",
+    )
+}
+
+impl From<DirectoryError> for Refusal {
+    fn from(error: DirectoryError) -> Self {
+        use DirectoryError as E;
+        let status = match &error {
+            E::UnknownDomain(_) | E::UnknownUser(_) | E::UnknownAlias(_) => StatusCode::NOT_FOUND,
+            E::DomainExists(_) | E::DomainInUse { .. } | E::IsUser(_) | E::IsAlias(_) => StatusCode::CONFLICT,
+            E::DomainTooShort(_)
+            | E::HasDetail(_)
+            | E::TargetOutside(_)
+            | E::PasswordTooShort
+            | E::PasswordTooLong
+            | E::PasswordControl => StatusCode::UNPROCESSABLE_ENTITY,
+            E::KeyGeneration | E::Corrupt(_) | E::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, format!("{error}."))
+    }
+}
+
+impl From<postern_store::Error> for Refusal {
+    fn from(error: postern_store::Error) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}."))
+    }
+}

@@ -69,6 +69,21 @@ impl Store {
         Ok(account)
     }
 
+    /// Deletes the account `id` with all its mail, for good. The caller has removed the user first, so nothing is
+    /// delivered to it any more; a session that still has it open reads on until it ends. A crash in the middle leaves
+    /// files that belong to nobody: account numbers are never given twice.
+    ///
+    /// # Errors
+    /// `Temporary` if the files cannot be removed.
+    pub fn delete_account(&self, id: AccountId) -> Result<()> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let directory = self.0.accounts.join(id.to_string());
+        match std::fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::at(&directory, &error)),
+            _ => files::sync_directory(&self.0.accounts),
+        }
+    }
+
     /// Begins to receive a message.
     pub fn stage(&self) -> Staging {
         Staging::new(&self.0.staging)

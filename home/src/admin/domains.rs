@@ -1,0 +1,41 @@
+//! Domains, over the administration interface.
+
+use postern_shared::http::StatusCode;
+use postern_store::directory::{DirectoryError, User, WithUsers};
+
+use super::wire::{AddDomain, Domain, Done, RemoveDomain, Removed};
+use super::{Admin, Refusal, users};
+
+pub(super) fn list(admin: &Admin) -> Vec<Domain> {
+    let snapshot = admin.directory.snapshot();
+    let describe = |name| Domain {
+        users: snapshot.users().filter(|user| user.address.domain() == name).count(),
+        dkim_selectors: snapshot.dkim_keys(name).iter().map(|key| key.selector.clone()).collect(),
+        name: name.clone(),
+    };
+    snapshot.domains().map(describe).collect()
+}
+
+pub(super) fn add(admin: &Admin, request: AddDomain) -> Result<Done, Refusal> {
+    admin.directory.add_domain(&request.name)?;
+    tracing::info!(domain = %request.name, "domain added");
+    Ok(Done {})
+}
+
+/// Removes the users first, so that a failure in between leaves users without mail troubles, never mail without a domain
+/// that nobody was asked about.
+pub(super) fn remove(admin: &Admin, request: RemoveDomain) -> Result<Removed, Refusal> {
+    let snapshot = admin.directory.snapshot();
+    let affected: Vec<User> =
+        snapshot.users().filter(|user| user.address.domain() == &request.name).cloned().collect();
+    if !affected.is_empty() && !request.with_users {
+        let error = DirectoryError::DomainInUse { domain: request.name, users: affected.len() as u32 };
+        let sentences = format!("{error}. Remove them first, or add --with-users.");
+        return Err(Refusal(StatusCode::CONFLICT, sentences));
+    }
+    let kept = users::dispose(admin, &affected, request.mail)?;
+    let with_users = if request.with_users { WithUsers::Remove } else { WithUsers::Refuse };
+    admin.directory.remove_domain(&request.name, with_users)?;
+    tracing::info!(domain = %request.name, users = affected.len(), "domain removed");
+    Ok(Removed { kept })
+}

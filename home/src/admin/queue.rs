@@ -1,0 +1,42 @@
+//! The outbound queue, over the administration interface.
+
+use postern_shared::http::StatusCode;
+use postern_store::queue::{Detail, QueueId, Summary};
+
+use super::wire::Done;
+use super::{Admin, Refusal};
+
+/// Messages in one list; the oldest come first.
+const LIST_LENGTH: usize = 10_000;
+
+pub(super) fn list(admin: &Admin) -> Result<Vec<Summary>, Refusal> {
+    Ok(admin.queue.list(None, LIST_LENGTH)?)
+}
+
+pub(super) fn show(admin: &Admin, id: &str) -> Result<Detail, Refusal> {
+    admin.queue.show(parse(id)?)?.ok_or_else(|| not_queued(id))
+}
+
+pub(super) fn retry(admin: &Admin, id: &str) -> Result<Done, Refusal> {
+    found(admin.queue.retry(parse(id)?)?, id)
+}
+
+pub(super) fn drop_message(admin: &Admin, id: &str) -> Result<Done, Refusal> {
+    let done = found(admin.queue.drop_message(parse(id)?)?, id)?;
+    tracing::info!(message = id, "queued message dropped");
+    Ok(done)
+}
+
+fn parse(id: &str) -> Result<QueueId, Refusal> {
+    id.parse().map_err(|_| not_queued(id))
+}
+
+fn found(found: bool, id: &str) -> Result<Done, Refusal> {
+    found.then_some(Done {}).ok_or_else(|| not_queued(id))
+}
+
+fn not_queued(id: &str) -> Refusal {
+    let sentences =
+        format!("there is no message {id} in the queue; `postern-home queue list` shows those that are.");
+    Refusal(StatusCode::NOT_FOUND, sentences)
+}

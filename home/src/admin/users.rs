@@ -1,0 +1,79 @@
+//! Users, over the administration interface.
+//!
+//! Removing a user never deletes mail that nobody spoke of: where there is any, the request must say whether it stays
+//! on the disk or goes.
+
+use postern_shared::http::StatusCode;
+use postern_store::directory;
+
+use super::wire::{AddUser, Done, Mail, RemoveUser, Removed, SetPassword, User};
+use super::{Admin, Refusal};
+
+pub(super) fn list(admin: &Admin) -> Result<Vec<User>, Refusal> {
+    let snapshot = admin.directory.snapshot();
+    snapshot.users().map(|user| describe(admin, user)).collect()
+}
+
+pub(super) fn add(admin: &Admin, request: AddUser) -> Result<User, Refusal> {
+    let user = admin.directory.add_user(&request.address, request.password.expose())?;
+    tracing::info!(user = %user.address, account = %user.account, "user added");
+    describe(admin, &user)
+}
+
+pub(super) fn set_password(admin: &Admin, request: SetPassword) -> Result<Done, Refusal> {
+    admin.directory.set_password(&request.address, request.password.expose())?;
+    tracing::info!(user = %request.address, "password changed");
+    Ok(Done {})
+}
+
+pub(super) fn remove(admin: &Admin, request: RemoveUser) -> Result<Removed, Refusal> {
+    let snapshot = admin.directory.snapshot();
+    let user = snapshot.user_at(&request.address);
+    let user = user.ok_or_else(|| directory::DirectoryError::UnknownUser(request.address.clone()))?;
+    let kept = dispose(admin, std::slice::from_ref(user), request.mail)?;
+    tracing::info!(user = %user.address, account = %user.account, "user removed");
+    Ok(Removed { kept })
+}
+
+/// Removes users and does with their mail what was asked; gives the directories of mail that was kept. Nothing is
+/// changed when one of them has mail and nothing was asked.
+pub(super) fn dispose(
+    admin: &Admin,
+    users: &[directory::User],
+    mail: Option<Mail>,
+) -> Result<Vec<String>, Refusal> {
+    let mut with_mail = Vec::new();
+    for user in users {
+        let octets = octets(admin, user)?;
+        if octets > 0 && mail.is_none() {
+            return Err(mail_undecided(user, octets));
+        }
+        with_mail.push(octets > 0);
+    }
+    let mut kept = Vec::new();
+    for (user, has_mail) in users.iter().zip(with_mail) {
+        admin.directory.remove_user(&user.address)?;
+        match mail {
+            Some(Mail::Keep) if has_mail => kept.push(format!("accounts/{}", user.account)),
+            Some(Mail::Keep) | Some(Mail::Delete) | None => admin.store.delete_account(user.account)?,
+        }
+    }
+    Ok(kept)
+}
+
+fn mail_undecided(user: &directory::User, octets: u64) -> Refusal {
+    let sentences = format!(
+        "{} has {octets} octets of mail. Add --keep-mail to leave it on the disk, or --delete-mail to delete it for good.",
+        user.address
+    );
+    Refusal(StatusCode::CONFLICT, sentences)
+}
+
+fn describe(admin: &Admin, user: &directory::User) -> Result<User, Refusal> {
+    Ok(User { address: user.address.clone(), account: user.account, octets: octets(admin, user)? })
+}
+
+fn octets(admin: &Admin, user: &directory::User) -> Result<u64, Refusal> {
+    let mailboxes = admin.store.account(user.account)?.mailboxes().unwrap_or_default();
+    Ok(mailboxes.iter().map(|mailbox| mailbox.size).sum())
+}

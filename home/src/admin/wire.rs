@@ -1,0 +1,164 @@
+//! What the command line and the daemon say to each other, as JSON.
+
+use std::fmt;
+
+use postern_message::address::{DomainName, EmailAddress};
+use postern_store::account::AccountId;
+use serde::{Deserialize, Serialize};
+
+/// A domain in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// Its name in A-labels.
+    pub name: DomainName,
+    /// How many users it has.
+    pub users: usize,
+    /// The selectors of its DKIM keys.
+    pub dkim_selectors: Vec<String>,
+}
+
+/// Adds a domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddDomain {
+    /// Its name.
+    pub name: DomainName,
+}
+
+/// Removes a domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveDomain {
+    /// Its name.
+    pub name: DomainName,
+    /// Whether its users go with it; a domain with users stays otherwise.
+    pub with_users: bool,
+    /// What becomes of their mail.
+    pub mail: Option<Mail>,
+}
+
+/// What becomes of the mail of a user who is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mail {
+    /// It stays on the disk.
+    Keep,
+    /// It is deleted.
+    Delete,
+}
+
+/// A user in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The address and login name.
+    pub address: EmailAddress,
+    /// The number of the account, which names its directory.
+    pub account: AccountId,
+    /// Octets of stored mail.
+    pub octets: u64,
+}
+
+/// Adds a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddUser {
+    /// The address.
+    pub address: EmailAddress,
+    /// The password.
+    pub password: Password,
+}
+
+/// Changes a password.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetPassword {
+    /// The user.
+    pub address: EmailAddress,
+    /// The new password.
+    pub password: Password,
+}
+
+/// Removes a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveUser {
+    /// The user.
+    pub address: EmailAddress,
+    /// What becomes of the mail; must be said where there is any.
+    pub mail: Option<Mail>,
+}
+
+/// What became of users who were removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Directories with mail that was kept.
+    pub kept: Vec<String>,
+}
+
+/// An alias in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// The alias itself.
+    pub address: EmailAddress,
+    /// The users it leads to.
+    pub targets: Vec<EmailAddress>,
+}
+
+/// Makes an alias lead to these users too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddAlias {
+    /// The alias.
+    pub address: EmailAddress,
+    /// Users of this home, at least one.
+    pub targets: Vec<EmailAddress>,
+}
+
+/// Removes targets from an alias, or the whole alias.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveAlias {
+    /// The alias.
+    pub address: EmailAddress,
+    /// Which targets; all when empty.
+    pub targets: Vec<EmailAddress>,
+}
+
+/// Joins an edge.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Join {
+    /// What `postern-edge invite` printed.
+    pub code: String,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Join(…)")
+    }
+}
+
+/// The answer to a change that has nothing to say but that it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
+/// A password on its way to the directory; never printed, wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// Takes the password over.
+    pub fn new(password: String) -> Self {
+        Self(password)
+    }
+
+    /// The password itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Password(…)")
+    }
+}

@@ -1,0 +1,255 @@
+//! The command line of `postern-home`.
+//!
+//! In: the arguments. Out: the daemon itself for `run`, and for everything else a question to the running daemon over its
+//! local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `status` found warnings, 4 the daemon is not reachable.
+//! Passwords and join codes are never arguments: other users of the machine can read those.
+
+mod client;
+
+mod domain;
+
+mod user;
+
+mod alias;
+
+mod queue;
+
+mod join;
+mod status;
+
+mod check;
+mod generate;
+
+mod secret;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use postern_message::address::{DomainName, EmailAddress};
+use postern_shared::cli::{Exit, Failure, Output};
+use postern_store::queue::QueueId;
+
+use crate::config::{Config, DEFAULT_PATH};
+use client::Client;
+
+/// The program that holds the mail: mailboxes, submission, IMAP and the outbound queue, behind a Postern edge.
+#[derive(Debug, Parser)]
+#[command(name = "postern-home", version, after_help = "Example: postern-home user add ana@home.example")]
+pub struct Cli {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_PATH)]
+    pub config: PathBuf,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    #[command(after_help = "Example: postern-home run --config /etc/postern/home.toml")]
+    Run,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Join an edge with the code that `postern-edge invite` printed there
+    #[command(
+        after_help = "The code is asked for, or read from standard input.\nExample: postern-home join --code-file code.txt"
+    )]
+    Join {
+        /// Read the code from this file
+        #[arg(long, value_name = "FILE")]
+        code_file: Option<PathBuf>,
+    },
+    /// Domains that have their mail here
+    #[command(subcommand)]
+    Domain(DomainCommand),
+    /// People with a mailbox
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Addresses that lead to users
+    #[command(subcommand)]
+    Alias(AliasCommand),
+    /// Mail on its way out
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Show how home is; ends with 3 when a person should look
+    #[command(after_help = "Example: postern-home status --json")]
+    Status,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example: postern-home completions bash > /etc/bash_completion.d/postern-home")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a directory
+    #[command(after_help = "Example: postern-home man /usr/local/share/man/man1")]
+    Man {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+/// `postern-home config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the configuration and the files it names, and say what is wrong
+    #[command(after_help = "Example: postern-home config check --config home.toml")]
+    Check,
+}
+
+/// `postern-home domain …`
+#[derive(Debug, Subcommand)]
+pub enum DomainCommand {
+    /// Add a domain and make its DKIM keys
+    #[command(after_help = "Example: postern-home domain add home.example")]
+    Add {
+        /// The domain
+        name: DomainName,
+    },
+    /// List the domains
+    #[command(after_help = "Example: postern-home domain list --json")]
+    List,
+    /// Remove a domain, its aliases and its DKIM keys
+    #[command(after_help = "Example: postern-home domain remove old.example --with-users --keep-mail")]
+    Remove {
+        /// The domain
+        name: DomainName,
+        /// Remove its users too
+        #[arg(long)]
+        with_users: bool,
+        /// What becomes of their mail
+        #[command(flatten)]
+        mail: MailChoice,
+    },
+}
+
+/// `postern-home user …`
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user; the password is asked for, or read from standard input
+    #[command(after_help = "Example: postern-home user add ana@home.example --password-file ana.password")]
+    Add {
+        /// The address, which is also the login name
+        address: EmailAddress,
+        /// Read the password from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Change a password; it is asked for, or read from standard input
+    #[command(after_help = "Example: postern-home user passwd ana@home.example")]
+    Passwd {
+        /// The user
+        address: EmailAddress,
+        /// Read the password from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// List the users
+    #[command(after_help = "Example: postern-home user list --json")]
+    List,
+    /// Remove a user
+    #[command(after_help = "Example: postern-home user remove ana@home.example --keep-mail")]
+    Remove {
+        /// The user
+        address: EmailAddress,
+        /// What becomes of the mail
+        #[command(flatten)]
+        mail: MailChoice,
+    },
+}
+
+/// What becomes of the mail of users who are removed.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct MailChoice {
+    /// Leave the mail on the disk
+    #[arg(long)]
+    keep_mail: bool,
+    /// Delete the mail for good
+    #[arg(long)]
+    delete_mail: bool,
+}
+
+/// `postern-home alias …`
+#[derive(Debug, Subcommand)]
+pub enum AliasCommand {
+    /// Make an alias lead to one or more users of this home; further calls add targets
+    #[command(
+        after_help = "Example: postern-home alias add family@home.example ana@home.example bo@home.example"
+    )]
+    Add {
+        /// The alias
+        alias: EmailAddress,
+        /// The users
+        #[arg(required = true, value_name = "TARGET")]
+        targets: Vec<EmailAddress>,
+    },
+    /// List the aliases
+    #[command(after_help = "Example: postern-home alias list")]
+    List,
+    /// Remove an alias, or only these targets of it
+    #[command(after_help = "Example: postern-home alias remove family@home.example bo@home.example")]
+    Remove {
+        /// The alias
+        alias: EmailAddress,
+        /// The users that it shall no longer lead to
+        #[arg(value_name = "TARGET")]
+        targets: Vec<EmailAddress>,
+    },
+}
+
+/// `postern-home queue …`
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List the messages that wait to be delivered
+    #[command(after_help = "Example: postern-home queue list")]
+    List,
+    /// Show one message and the story of each recipient
+    #[command(after_help = "Example: postern-home queue show 17")]
+    Show {
+        /// The message
+        id: QueueId,
+    },
+    /// Try a message now
+    #[command(after_help = "Example: postern-home queue retry 17")]
+    Retry {
+        /// The message
+        id: QueueId,
+    },
+    /// Remove a message from the queue; nobody is told
+    #[command(after_help = "Example: postern-home queue drop 17")]
+    Drop {
+        /// The message
+        id: QueueId,
+    },
+}
+
+/// Carries out every command but `run`.
+///
+/// # Errors
+/// The [`Failure`] to report.
+pub fn execute(cli: Cli) -> Result<Exit, Failure> {
+    let output = Output::from_switch(cli.json);
+    let client = || Ok::<_, Failure>(Client::new(Config::load(&cli.config)?.runtime_dir, output));
+    match cli.command {
+        Command::Run => Err(Failure::usage("`run` is not a question to a running daemon.")),
+        Command::Config(ConfigCommand::Check) => check::check(&cli.config, output),
+        Command::Join { code_file } => join::join(&client()?, code_file.as_deref()),
+        Command::Domain(command) => domain::execute(&client()?, command),
+        Command::User(command) => user::execute(&client()?, command),
+        Command::Alias(command) => alias::execute(&client()?, command),
+        Command::Queue(command) => queue::execute(&client()?, command),
+        Command::Status => status::status(&client()?),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { directory } => generate::manual(&directory),
+    }
+}

@@ -1,0 +1,157 @@
+//! The daemon: opens what home keeps, listens, keeps the link to the edge, and stops cleanly.
+//!
+//! In: the configuration, signals. Out: the services. Refused, before anything is served: a state directory that cannot
+//! be written or that another daemon uses, an address that is taken, files that cannot be used. Each is a [`Failure`].
+//!
+//! SIGTERM and SIGINT stop the program: sessions say goodbye, the tunnel comes down, what was acknowledged is on the disk
+//! already. SIGHUP takes up changed certificate files.
+
+mod listen;
+mod lock;
+mod services;
+
+use std::sync::Arc;
+
+use postern_shared::cli::Failure;
+use postern_shared::{http, local};
+use postern_store::Store;
+use postern_store::directory::Directory;
+use postern_store::queue::Queue;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::hostname::Hostname;
+use crate::link::{Link, LinkConfig};
+use crate::resolver::Resolver;
+use crate::tls::Tls;
+use crate::zone;
+use services::Services;
+
+/// Runs the daemon until it is told to stop. `ready` is called when every service listens.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
+    let _lock = lock::state_dir(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    runtime.block_on(serve(config, ready))
+}
+
+async fn serve(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
+    let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
+    let store = Store::open(&config.state_dir).map_err(cannot_start)?;
+    let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
+    let hostname = Hostname::new(config.hostname.clone(), directory.clone());
+    let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())
+        .map_err(|error| Failure::failed(error.to_string()))?;
+    let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
+    let listeners = listen::bind(&config.listen)?;
+    let socket =
+        local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))?;
+    let mut signals = Signals::new().map_err(cannot_start)?;
+    let link = Link::start(link_config(&config)).map_err(cannot_start)?;
+
+    let (stop, shutdown) = watch::channel(false);
+    let admin = Admin {
+        directory: directory.clone(),
+        store: store.clone(),
+        queue: queue.clone(),
+        link: link.clone(),
+        hostname: hostname.clone(),
+        tls: tls.clone(),
+        listeners: listen::addresses(&listeners),
+    };
+    let mut background = JoinSet::new();
+    background.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
+    background.spawn(zone::publish::run(directory.clone(), hostname.clone(), link.clone()));
+    background.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
+    let services = Services {
+        config,
+        directory,
+        store,
+        queue,
+        hostname,
+        tls: tls.clone(),
+        resolver,
+        link: link.clone(),
+    };
+    let mut serving = services.start(listeners, &shutdown);
+
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    ready();
+    while let Wish::Reload = signals.next().await {
+        reload(&tls, &services.hostname);
+    }
+    tracing::info!("stopping");
+    // Receivers are only gone when nothing serves any more.
+    let _ = stop.send(true);
+    while serving.join_next().await.is_some() {}
+    link.shutdown().await;
+    Ok(())
+}
+
+fn link_config(config: &Config) -> LinkConfig {
+    LinkConfig {
+        state_dir: config.state_dir.clone(),
+        interface: config.tunnel.interface.clone(),
+        mtu: config.tunnel.mtu,
+    }
+}
+
+/// Shows the certificate of the new host name when the first domain comes or goes.
+async fn follow_hostname(directory: Directory, hostname: Hostname, tls: Tls) {
+    let mut changes = directory.subscribe();
+    let mut shown = hostname.current();
+    while changes.changed().await.is_ok() {
+        let current = hostname.current();
+        if current != shown {
+            reload(&tls, &hostname);
+            shown = current;
+        }
+    }
+}
+
+fn reload(tls: &Tls, hostname: &Hostname) {
+    match tls.reload(&hostname.current()) {
+        Ok(()) => tracing::info!(hostname = %hostname.current(), "certificate taken up"),
+        Err(error) => tracing::error!(%error, "certificate cannot be taken up; the old one is shown on"),
+    }
+}
+
+fn cannot_start(error: impl std::fmt::Display) -> Failure {
+    Failure::failed(format!("the daemon cannot start: {error}."))
+}
+
+/// The signals that are listened to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// What a signal asks for.
+enum Wish {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hang_up.recv() => Wish::Reload,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What stands behind each listener, and the worker that delivers.
+
+use std::sync::Arc;
+
+use postern_store::Store;
+use postern_store::directory::Directory;
+use postern_store::queue::Queue;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::listen::Bound;
+use crate::config::Config;
+use crate::hostname::Hostname;
+use crate::link::Link;
+use crate::net::{Connection, ConnectionLimits, Security, Service};
+use crate::resolver::Resolver;
+use crate::tls::Tls;
+
+/// Connections of one service at once, in all and from one client network.
+const CONNECTIONS: (usize, usize) = (1000, 50);
+
+/// What the services share.
+pub(super) struct Services {
+    pub(super) config: Config,
+    pub(super) directory: Directory,
+    pub(super) store: Store,
+    pub(super) queue: Arc<Queue>,
+    pub(super) hostname: Hostname,
+    pub(super) tls: Tls,
+    pub(super) resolver: Resolver,
+    pub(super) link: Link,
+}
+
+impl Services {
+    /// Starts every service; the tasks end after `shutdown` says so.
+    pub(super) fn start(&self, listeners: Vec<Bound>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for Bound { service, listener } in listeners {
+            let security = match service {
+                "submissions" | "imaps" => Security::Implicit(self.tls.server()),
+                _ => Security::Clear,
+            };
+            let (most, most_per_network) = CONNECTIONS;
+            let limits = ConnectionLimits::new(most, most_per_network);
+            let service = Service { name: service, listener, security, limits };
+            tasks.spawn(
+                service.serve(shutdown.clone(), |connection: Connection| async move { drop(connection) }),
+            );
+        }
+        tasks
+    }
+}

@@ -1,0 +1,249 @@
+//! The daemon on a temporary directory with ports of the kernel's choice, and the command line that asks it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_postern-home");
+
+/// A running daemon; killed when dropped, so that a failed test leaves nothing behind.
+struct Daemon {
+    process: Child,
+    directory: TempDir,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        write_config(directory.path(), "");
+        let process = start(directory.path());
+        Self { process, directory }
+    }
+
+    /// Runs a command against this daemon, with a line on standard input.
+    fn ask(&self, arguments: &[&str], input: &str) -> Output {
+        command(&self.config(), arguments, input)
+    }
+
+    /// Runs a command that must succeed and answers in JSON.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.ask(&[arguments, &["--json"]].concat(), "");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Runs a command that must fail; gives its exit code and its one line on standard error.
+    fn refusal(&self, arguments: &[&str], input: &str) -> (i32, String) {
+        let output = self.ask(arguments, input);
+        let (code, message) = (output.status.code().expect("an exit code"), text(&output.stderr));
+        assert_eq!(message.lines().count(), 1, "{message}");
+        (code, message)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("home.toml")
+    }
+
+    /// Ends the daemon as systemd would and waits for it.
+    fn stop(mut self) -> (Option<i32>, TempDir) {
+        let signalled = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill");
+        assert!(signalled.success());
+        let status = self.process.wait().expect("ended");
+        let directory =
+            std::mem::replace(&mut self.directory, tempfile::tempdir().expect("temporary directory"));
+        (status.code(), directory)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn write_config(directory: &Path, extra: &str) {
+    let shown = directory.display();
+    let text = format!(
+        "{extra}\nstate_dir = \"{shown}/state\"\nruntime_dir = \"{shown}/run\"\n\
+         [listen]\nsmtp = [\"127.0.0.1:0\"]\nsubmissions = [\"127.0.0.1:0\"]\n\
+         submission = [\"127.0.0.1:0\"]\nimaps = [\"127.0.0.1:0\"]\n\
+         [dns]\nresolver = [\"127.0.0.1:9\"]\n"
+    );
+    std::fs::write(directory.join("home.toml"), text).expect("written");
+}
+
+/// Starts the daemon and waits for the log line that says it is ready.
+fn start(directory: &Path) -> Child {
+    let mut process = Command::new(PROGRAM)
+        .args(["run", "--config"])
+        .arg(directory.join("home.toml"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut log = BufReader::new(process.stderr.take().expect("piped")).lines();
+    let ready = log.by_ref().map_while(Result::ok).find(|line| line.contains("ready"));
+    assert!(ready.is_some(), "the daemon ended before it was ready");
+    // Keeps reading, so that the daemon never waits for its log.
+    std::thread::spawn(move || log.for_each(drop));
+    process
+}
+
+fn command(config: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut process = Command::new(PROGRAM)
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    // A command that reads no input may have closed it.
+    let _ = process.stdin.take().expect("piped").write_all(input.as_bytes());
+    process.wait_with_output().expect("ended")
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).trim_end().to_owned()
+}
+
+#[test]
+fn domains_users_and_aliases_live_from_add_to_remove_and_through_a_restart() {
+    let daemon = Daemon::start();
+    assert_eq!(daemon.json(&["domain", "list"]), serde_json::json!([]));
+    daemon.json(&["domain", "add", "Home.Example"]);
+    let added = daemon.ask(&["user", "add", "ana@home.example"], "correct horse battery\n");
+    assert_eq!(text(&added.stdout), "The user ana@home.example is here now.", "{}", text(&added.stderr));
+    let password_file = daemon.directory.path().join("password");
+    std::fs::write(&password_file, "another password\n").expect("written");
+    let file = password_file.to_str().expect("UTF-8");
+    assert!(daemon.ask(&["user", "add", "bo@home.example", "--password-file", file], "").status.success());
+    daemon.json(&["alias", "add", "family@home.example", "ana@home.example", "bo@home.example"]);
+
+    let domains = daemon.json(&["domain", "list"]);
+    assert_eq!(domains[0]["name"], "home.example");
+    assert_eq!(domains[0]["users"], 2);
+    assert_eq!(domains[0]["dkim_selectors"], serde_json::json!(["r1", "e1"]));
+    let table = text(&daemon.ask(&["alias", "list"], "").stdout);
+    assert_eq!(
+        table,
+        "ALIAS                LEADS TO\nfamily@home.example  ana@home.example, bo@home.example"
+    );
+
+    let (code, directory) = daemon.stop();
+    assert_eq!(code, Some(0), "a clean stop");
+    let daemon = Daemon { process: start(directory.path()), directory };
+    assert_eq!(daemon.json(&["user", "list"])[1]["address"], "bo@home.example");
+
+    daemon.json(&["user", "remove", "bo@home.example"]);
+    assert_eq!(daemon.json(&["alias", "list"])[0]["targets"], serde_json::json!(["ana@home.example"]));
+    let (code, message) = daemon.refusal(&["domain", "remove", "home.example"], "");
+    assert_eq!(code, 1);
+    assert!(message.contains("still has 1 user(s)") && message.contains("--with-users"), "{message}");
+    daemon.json(&["domain", "remove", "home.example", "--with-users", "--delete-mail"]);
+    assert_eq!(daemon.json(&["user", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn status_shows_where_home_listens_and_what_is_missing() {
+    let daemon = Daemon::start();
+    let output = daemon.ask(&["status", "--json"], "");
+    assert_eq!(output.status.code(), Some(3), "warnings");
+    let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(status["link"]["state"], "unjoined");
+    assert_eq!(status["listeners"].as_array().expect("a list").len(), 4);
+    assert_eq!(status["queued"], 0);
+    let warnings = status["warnings"].to_string();
+    for expected in ["No edge is joined", "There is no domain", "self-signed"] {
+        assert!(warnings.contains(expected), "{warnings}");
+    }
+    let fingerprint = status["certificate"]["fingerprint"].clone();
+    daemon.json(&["domain", "add", "home.example"]);
+    let for_people = text(&daemon.ask(&["status"], "").stdout);
+    assert!(for_people.starts_with("host name    mail.home.example\n"), "{for_people}");
+    assert!(!for_people.contains(fingerprint.as_str().expect("text")), "the certificate follows the name");
+    assert_eq!(daemon.json(&["queue", "list"]), serde_json::json!([]));
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line_with_the_right_code() {
+    let daemon = Daemon::start();
+    daemon.json(&["domain", "add", "home.example"]);
+    let cases: [(&[&str], &str, &str); 8] = [
+        (&["domain", "add", "home.example"], "", "the domain home.example is here already."),
+        (&["user", "add", "ana@other.example"], "a good password\n", "the domain other.example is not here"),
+        (
+            &["user", "add", "ana@home.example"],
+            "short\n",
+            "the password is too short: at least 8 characters.",
+        ),
+        (&["user", "passwd", "eve@home.example"], "a good password\n", "there is no user eve@home.example."),
+        (&["user", "remove", "eve@home.example"], "", "there is no user eve@home.example."),
+        (
+            &["alias", "add", "a@home.example", "x@other.example"],
+            "",
+            "an alias can only lead to users of this server.",
+        ),
+        (&["queue", "show", "17"], "", "there is no message 17 in the queue"),
+        (&["join"], "not a code\n", "join code"),
+    ];
+    for (arguments, input, expected) in cases {
+        let (code, message) = daemon.refusal(arguments, input);
+        assert_eq!(code, 1, "{arguments:?}: {message}");
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    }
+    let usage = daemon.ask(&["user", "add", "no address"], "");
+    assert_eq!(usage.status.code(), Some(2));
+    let (code, message) = daemon.refusal(&["user", "add", "ana@home.example"], "");
+    assert_eq!(code, 2, "{message}");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_directory_is_refused() {
+    let daemon = Daemon::start();
+    let (code, message) = daemon.refusal(&["run"], "");
+    assert_eq!(code, 1);
+    assert!(message.contains("another postern-home uses this state directory (process "), "{message}");
+}
+
+#[test]
+fn without_a_daemon_the_exit_code_says_so() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    write_config(directory.path(), "");
+    let output = command(&directory.path().join("home.toml"), &["status"], "");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output.stderr).contains("the daemon is not reachable at"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_configuration_is_checked_without_a_daemon() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let config = directory.path().join("home.toml");
+    let check = || command(&config, &["config", "check"], "");
+    let missing = check();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).contains("there is no such file"));
+    write_config(directory.path(), "hostnme = \"mail.home.example\"");
+    let misspelt = check();
+    assert_eq!(misspelt.status.code(), Some(2));
+    assert!(text(&misspelt.stderr).contains("did you mean `hostname`?"), "{}", text(&misspelt.stderr));
+    write_config(directory.path(), "hostname = \"mail.home.example\"");
+    assert!(check().status.success());
+    assert!(!directory.path().join("state").exists(), "checking changes nothing");
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let config = directory.path().join("none.toml");
+    let script = command(&config, &["completions", "bash"], "");
+    assert!(text(&script.stdout).contains("postern-home"));
+    let made = command(&config, &["man", directory.path().to_str().expect("UTF-8")], "");
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    assert!(directory.path().join("postern-home-user-add.1").exists());
+}
