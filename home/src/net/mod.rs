@@ -9,6 +9,7 @@
 //!
 //! Nothing is trusted for its address: loopback, tunnel and LAN peers are strangers like any other.
 
+pub mod dial;
 pub mod driver;
 pub mod limits;
 pub mod listener;

@@ -1,1 +1,71 @@
-//! Being built.
+//! Delivery of what is queued: into the mailboxes of this home, or by SMTP to other servers through the edge.
+//!
+//! In: the queue. Out: delivered mail, and in the queue what came of each attempt; reports to senders of this home.
+//! Refused: remote delivery while the tunnel is down (the mail waits, and `queue show` says why); mail that would come
+//! back to ourselves; reports to anyone who was not authenticated here.
+//!
+//! ```text
+//! queue ─ due ─> worker ─ local ──────────────────────> store
+//!                  │    └ route (MX) ─ attempt (SMTP) ─> other server
+//!                  └──── verdict ─ report ─ settle ────> queue
+//! ```
+//! `schedule` and `verdict` are pure: what is tried when, and what follows from an answer. `worker` is the event loop;
+//! a message that is queued wakes it at once.
+//!
+//! Implements RFC 5321 §4.5.4 (retry), §5.1 (routing), §6.1; RFC 7505; RFC 7435 (opportunistic TLS); RFC 3461 §5.2.
+
+pub mod way_out;
+
+pub mod schedule;
+
+pub mod route;
+
+mod attempt;
+mod body;
+mod local;
+
+mod verdict;
+
+mod report;
+
+mod job;
+
+mod worker;
+
+mod chance;
+
+#[cfg(test)]
+mod tests;
+
+pub use job::Parts;
+pub use route::Families;
+pub use schedule::{Concurrency, RetryPolicy};
+pub use way_out::{Gate, WayOut};
+pub use worker::Worker;
+
+/// What the operator may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// When to try again and when to give up.
+    pub retry: RetryPolicy,
+    /// How much at once.
+    pub concurrency: Concurrency,
+    /// Address families towards other servers.
+    pub families: Families,
+    /// Recipients in one transaction; every server takes 100 (RFC 5321 §4.5.3.1.8).
+    pub recipients_per_transaction: usize,
+    /// The port of other servers; 25 but in tests.
+    pub remote_port: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            retry: RetryPolicy::default(),
+            concurrency: Concurrency::default(),
+            families: Families::default(),
+            recipients_per_transaction: 100,
+            remote_port: 25,
+        }
+    }
+}

@@ -243,6 +243,16 @@ impl Session {
         self.under_tls
     }
 
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Whether the server reports by itself (RFC 3461).
+    pub fn offers_dsn(&self) -> bool {
+        self.capabilities.dsn
+    }
+
     fn handle_reply(&mut self, reply: Reply, now: Instant) {
         if reply.is_closing() && self.state != State::Quitting {
             return self.close(Closed::Refused(reply));

@@ -1,0 +1,212 @@
+//! One job from its beginning to its settlement: attempt, decide, write down.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_message::address::DomainName;
+use postern_store::Store;
+use postern_store::directory::{Directory, Snapshot};
+use postern_store::queue::{DueRecipient, Job, NewMessage, Queue, QueueId};
+use rustls::ClientConfig;
+use tokio::task::spawn_blocking;
+use tokio::time::Duration;
+
+use super::attempt::{Attempt, Sender};
+use super::body::Body;
+use super::report::{self, Case};
+use super::route::{self, Ourselves};
+use super::verdict::{Closing, Verdict, close};
+use super::way_out::WayOut;
+use super::{Settings, chance, local};
+use crate::hostname::Hostname;
+use crate::resolver::Resolver;
+
+/// After a failure of the database.
+pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// What delivery works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// What is to be delivered.
+    pub queue: Arc<Queue>,
+    /// Where local mail goes.
+    pub store: Store,
+    /// Who is local.
+    pub directory: Directory,
+    /// Finds the servers of others.
+    pub resolver: Resolver,
+    /// Our name in EHLO and in reports.
+    pub hostname: Hostname,
+    /// For STARTTLS; accepts any certificate.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// What the loop learns from a job.
+pub struct Ended {
+    /// The message.
+    pub message: QueueId,
+    /// The destination.
+    pub domain: String,
+    /// What was learnt of the destination.
+    pub contact: Contact,
+}
+
+/// Whether the destination can be talked to.
+pub enum Contact {
+    /// It answered.
+    Reached,
+    /// No host of it answered; the reason names the last one.
+    NotReached(String),
+    /// The job did not get that far.
+    Unknown,
+}
+
+/// One job: attempt, decide, settle.
+pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, way: Option<WayOut>) -> Ended {
+    let (message, domain) = (job.message, job.domain.clone());
+    let (verdicts, contact) = if is_local(&parts.directory.snapshot(), &domain) {
+        deliver_locally(&parts, &job).await
+    } else {
+        match way {
+            Some(way) => deliver_remotely(&parts, &settings, &job, &way).await,
+            // It waits, as it did, until there is a way.
+            None => return Ended { message, domain, contact: Contact::Unknown },
+        }
+    };
+    match settle(&parts, &settings, job, verdicts).await {
+        Ok(()) => Ended { message, domain, contact },
+        Err(error) => {
+            tracing::error!(%message, %error, "an attempt could not be written down; it will be made again");
+            tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            Ended { message, domain, contact: Contact::Unknown }
+        }
+    }
+}
+
+async fn deliver_locally(parts: &Parts, job: &Job) -> (Vec<Verdict>, Contact) {
+    let (parts, job) = (parts.clone(), job.clone());
+    let delivered = blocking(move || {
+        let content = parts.queue.content(job.message)?;
+        Ok(content.map(|content| local::deliver(&parts.store, &parts.directory, &job, content)))
+    });
+    match delivered.await {
+        Ok(verdicts) => (verdicts.unwrap_or_default(), Contact::Reached),
+        Err(error) => {
+            tracing::error!(%error, "queued content cannot be read");
+            (vec![unreadable()], Contact::Unknown)
+        }
+    }
+}
+
+async fn deliver_remotely(
+    parts: &Parts,
+    settings: &Settings,
+    job: &Job,
+    way: &WayOut,
+) -> (Vec<Verdict>, Contact) {
+    let host_name = parts.hostname.current().to_string();
+    let ourselves =
+        Ourselves { host_name: host_name.clone(), public: way.public.clone(), families: settings.families };
+    let candidates = match route::find(&parts.resolver, &job.domain, &ourselves, chance::number).await {
+        Ok(candidates) => candidates,
+        Err(none) => return (vec![Verdict::from(none)], Contact::Unknown),
+    };
+    let (queue, message) = (parts.queue.clone(), job.message);
+    let opened = blocking(move || Ok(queue.content(message)?.map(Body::open).transpose()?)).await;
+    let mut body = match opened {
+        Ok(Some(body)) => body,
+        // The operator has dropped it.
+        Ok(None) => return (Vec::new(), Contact::Unknown),
+        Err(error) => {
+            tracing::error!(%message, %error, "queued content cannot be read");
+            return (vec![unreadable()], Contact::Unknown);
+        }
+    };
+    let sender = Sender { host_name, port: settings.remote_port, tls: parts.tls.clone() };
+    match sender.attempt(job, &mut body, &candidates, |address| way.source(address)).await {
+        Attempt::Verdicts(verdicts) => (verdicts, Contact::Reached),
+        Attempt::Unreachable(reason) => {
+            (vec![Verdict::deferred("4.4.1", reason.clone())], Contact::NotReached(reason))
+        }
+    }
+}
+
+fn unreadable() -> Verdict {
+    Verdict::deferred("4.3.0", "the queued message cannot be read at present")
+}
+
+/// A recipient with what was decided about it.
+struct Decided<'a> {
+    recipient: &'a DueRecipient,
+    verdict: &'a Verdict,
+    closing: Closing,
+}
+
+impl<'a> Decided<'a> {
+    fn case(&self) -> Option<Case<'a>> {
+        Some(Case { recipient: self.recipient, verdict: self.verdict, told: self.closing.report? })
+    }
+}
+
+/// Writes the attempt down with its reports.
+async fn settle(
+    parts: &Parts,
+    settings: &Arc<Settings>,
+    job: Job,
+    verdicts: Vec<Verdict>,
+) -> postern_store::Result<()> {
+    let (parts, settings) = (parts.clone(), settings.clone());
+    blocking(move || {
+        let decided = decide(&job, &verdicts, &settings);
+        decided.iter().for_each(|decided| log(&job, decided));
+        let cases: Vec<Case<'_>> = decided.iter().filter_map(Decided::case).collect();
+        let host = parts.hostname.current();
+        let reports = report::compose(&parts.queue, &job, &cases, &host, &settings.retry);
+        let messages: Vec<NewMessage<'_>> =
+            reports.iter().filter_map(|report| report::message(&job, report)).collect();
+        let settlements = decided.iter().map(|decided| decided.closing.settlement.clone()).collect();
+        parts.queue.settle(job.message, settlements, messages).map(|_| ())
+    })
+    .await
+}
+
+/// A single verdict holds for all recipients; without any, nothing is decided.
+fn decide<'a>(job: &'a Job, verdicts: &'a [Verdict], settings: &Settings) -> Vec<Decided<'a>> {
+    let (now, policy, arrived) = (Timestamp::now(), &settings.retry, job.envelope.arrived);
+    let verdict_of = |index| match verdicts {
+        [only] => Some(only),
+        several => several.get(index),
+    };
+    let decide = |(index, recipient): (usize, &'a DueRecipient)| {
+        let verdict = verdict_of(index)?;
+        let closing = close(recipient, verdict, policy, arrived, now, chance::number());
+        Some(Decided { recipient, verdict, closing })
+    };
+    job.recipients.iter().enumerate().filter_map(decide).collect()
+}
+
+fn log(job: &Job, decided: &Decided<'_>) {
+    tracing::info!(
+        message = %job.message,
+        forward_path = %decided.recipient.forward_path,
+        decision = ?decided.verdict.decision,
+        outcome = ?decided.closing.settlement.outcome,
+        status = decided.verdict.status,
+        host = decided.verdict.host,
+        reply = decided.verdict.text(),
+        "delivery attempt"
+    );
+}
+
+/// Whether the directory has this domain.
+pub fn is_local(directory: &Snapshot, domain: &str) -> bool {
+    DomainName::parse(domain).is_ok_and(|domain| directory.is_local(&domain))
+}
+
+/// Runs what blocks; a panic in it becomes an error.
+pub async fn blocking<T: Send + 'static>(
+    operation: impl FnOnce() -> postern_store::Result<T> + Send + 'static,
+) -> postern_store::Result<T> {
+    let failed = |error: tokio::task::JoinError| Err(postern_store::Error::Fault(error.to_string()));
+    spawn_blocking(operation).await.unwrap_or_else(failed)
+}
