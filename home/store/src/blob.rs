@@ -1,5 +1,180 @@
-//! Stored messages, by content.
+//! Stored messages' octets: once for each content of an account, counted, in the database or in a file.
+//!
+//! In: staged messages. Out: ranges of octets. The on-disk shape and the order of file and commit are told in the
+//! module `account::schema`.
 
-/// A stored message's octets. Immutable; stays valid until the last copy of the message in the account is expunged.
+use std::collections::HashSet;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::db::Database;
+use crate::stage::{BlobHash, StagedMessage};
+use crate::{Error, Result, files};
+
+/// A stored message's octets. Immutable; valid until the last copy of the message in the account is expunged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BlobId(pub i64);
+
+impl rusqlite::ToSql for BlobId {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl rusqlite::types::FromSql for BlobId {
+    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        value.as_i64().map(BlobId)
+    }
+}
+
+/// The files of one account's large blobs.
+#[derive(Debug)]
+pub(crate) struct BlobFiles {
+    directory: PathBuf,
+}
+
+impl BlobFiles {
+    pub(crate) fn open(directory: PathBuf) -> Result<BlobFiles> {
+        files::create_directory(&directory)?;
+        Ok(BlobFiles { directory })
+    }
+
+    /// Gives a large message a durable name here; a small one needs none. On success the caller hands the name to
+    /// [`keep`]. It is never taken back after an error, because a commit that reported an error may still be found
+    /// durable when the database is opened again.
+    pub(crate) fn link(&self, message: &StagedMessage) -> Result<Option<String>> {
+        if message.inline().is_some() {
+            return Ok(None);
+        }
+        let hash = hex(&message.hash());
+        let prefix = hash.get(..2).unwrap_or_default();
+        files::create_directory(&self.directory.join(prefix))?;
+        for number in 0u32.. {
+            let name = format!("{prefix}/{hash}-{number}");
+            match message.persist(&self.directory.join(&name)) {
+                Ok(()) => return Ok(Some(name)),
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Temporary("no name is left for a blob".to_owned()))
+    }
+
+    /// Removes files that no committed row refers to.
+    pub(crate) fn remove_files(&self, names: &[String]) {
+        for name in names {
+            if let Err(error) = std::fs::remove_file(self.directory.join(name)) {
+                tracing::warn!(file = %name, %error, "unreferenced blob stays until the account is opened again");
+            }
+        }
+    }
+
+    /// Removes what a crash left: files without a row. Must run before anything is linked.
+    pub(crate) fn sweep(&self, database: &Database) -> Result<()> {
+        let known: HashSet<String> = database.read(|connection| {
+            let mut statement = connection.prepare("SELECT file FROM blob WHERE file IS NOT NULL")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            Ok::<_, Error>(rows.collect::<Result<_, _>>()?)
+        })?;
+        let unknown: Vec<String> = self.names()?.into_iter().filter(|name| !known.contains(name)).collect();
+        self.remove_files(&unknown);
+        Ok(())
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for prefix in entries(&self.directory)? {
+            for file in entries(&self.directory.join(&prefix))? {
+                names.push(format!("{prefix}/{file}"));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Reads octets; the range is cut at the blob's end.
+    pub(crate) fn read(&self, connection: &Connection, blob: BlobId, range: Range<u64>) -> Result<Vec<u8>> {
+        let row: Option<(u64, Option<String>)> = connection
+            .prepare_cached("SELECT size, file FROM blob WHERE blob_id = ?1")?
+            .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (size, file) = row.ok_or_else(|| Error::NotFound("the message's content".to_owned()))?;
+        let start = range.start.min(size);
+        let length = usize::try_from(range.end.min(size).saturating_sub(start))
+            .map_err(|_| Error::Permanent("the range is too large for this machine".to_owned()))?;
+        let mut octets = vec![0; length];
+        match file {
+            Some(file) => read_file(&self.directory.join(file), &mut octets, start)?,
+            None => read_row(connection, blob, &mut octets, start)?,
+        }
+        Ok(octets)
+    }
+}
+
+fn read_file(path: &Path, octets: &mut [u8], start: u64) -> Result<()> {
+    let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(octets, start));
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
+            Error::Corrupt(format!("{}: {error}", path.display()))
+        }
+        _ => files::at(path, &error),
+    })
+}
+
+fn read_row(connection: &Connection, blob: BlobId, octets: &mut [u8], start: u64) -> Result<()> {
+    let content = connection.blob_open("main", "blob_content", "content", blob.0, true)?;
+    let start = usize::try_from(start).map_err(|_| Error::Corrupt("a blob's size".to_owned()))?;
+    Ok(content.read_at_exact(octets, start)?)
+}
+
+fn entries(directory: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(directory).map_err(|error| files::at(directory, &error))?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect::<io::Result<_>>().map_err(|error| files::at(directory, &error))
+}
+
+/// Counts one reference to the message's octets, storing them if they are new here. `linked` is the name that
+/// [`BlobFiles::link`] gave; when it is not needed, because the content is there already, it is given back for
+/// removal after the commit.
+pub(crate) fn keep(
+    connection: &Connection,
+    message: &StagedMessage,
+    linked: Option<String>,
+) -> Result<(BlobId, Option<String>)> {
+    let known: Option<BlobId> = connection
+        .prepare_cached("UPDATE blob SET refs = refs + 1 WHERE hash = ?1 RETURNING blob_id")?
+        .query_row([message.hash().0], |row| row.get(0))
+        .optional()?;
+    if let Some(blob) = known {
+        return Ok((blob, linked));
+    }
+    let blob: BlobId = connection
+        .prepare_cached("INSERT INTO blob (hash, size, refs, file) VALUES (?1, ?2, 1, ?3) RETURNING blob_id")?
+        .query_row(params![message.hash().0, message.size(), linked], |row| row.get(0))?;
+    if let Some(octets) = message.inline() {
+        connection
+            .prepare_cached("INSERT INTO blob_content (blob_id, content) VALUES (?1, ?2)")?
+            .execute(params![blob, octets])?;
+    }
+    Ok((blob, None))
+}
+
+/// Counts one reference less; at none the blob goes, and the name of its file, if it has one, is given back for
+/// removal after the commit.
+pub(crate) fn release(connection: &Connection, blob: BlobId) -> Result<Option<String>> {
+    let (refs, file): (i64, Option<String>) = connection
+        .prepare_cached("UPDATE blob SET refs = refs - 1 WHERE blob_id = ?1 RETURNING refs, file")?
+        .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if refs > 0 {
+        return Ok(None);
+    }
+    connection.prepare_cached("DELETE FROM blob WHERE blob_id = ?1")?.execute([blob])?;
+    Ok(file)
+}
+
+fn hex(hash: &BlobHash) -> String {
+    hash.0.iter().map(|octet| format!("{octet:02x}")).collect()
+}

@@ -12,11 +12,12 @@ use std::io::{BufWriter, Write};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use crate::account::Parsed;
 use crate::files;
 use crate::{Error, Result};
 
@@ -59,6 +60,7 @@ pub struct StagedMessage {
     hash: BlobHash,
     size: u64,
     content: Staged,
+    parsed: OnceLock<Arc<Parsed>>,
 }
 
 #[derive(Debug)]
@@ -135,7 +137,8 @@ impl Staging {
                 Staged::File { file, path, synced: OnceLock::new() }
             }
         };
-        Ok(StagedMessage { hash: BlobHash(self.hasher.finalize().into()), size: self.size, content })
+        let hash = BlobHash(self.hasher.finalize().into());
+        Ok(StagedMessage { hash, size: self.size, content, parsed: OnceLock::new() })
     }
 
     fn spill(&self, buffered: &[u8]) -> Result<Sink> {
@@ -186,6 +189,17 @@ impl StagedMessage {
                 // only it writes; nothing writes to it after `finish`, and links to it are read-only by rule.
                 let map = unsafe { memmap2::Mmap::map(file) };
                 Ok(StagedBytes::Mapped(map.map_err(Error::from)?))
+            }
+        }
+    }
+
+    /// What `parse` finds in the message, kept so that each message is parsed once however many accounts take it.
+    pub(crate) fn parsed_or(&self, parse: impl FnOnce(&Self) -> Result<Parsed>) -> Result<Arc<Parsed>> {
+        match self.parsed.get() {
+            Some(parsed) => Ok(Arc::clone(parsed)),
+            None => {
+                let parsed = Arc::new(parse(self)?);
+                Ok(Arc::clone(self.parsed.get_or_init(|| parsed)))
             }
         }
     }

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::account::{Account, AccountId, Appended, Flags, MailboxId};
+use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
 use crate::stage::{StagedMessage, Staging};
-use crate::{Result, Timestamp, files};
+use crate::{Error, Result, Timestamp, files};
 
 /// The mailbox store. Cheap to clone; all clones share the open accounts.
 #[derive(Debug, Clone)]
@@ -89,10 +89,32 @@ impl Store {
         Staging::new(&self.0.staging)
     }
 
-    /// Stores `message` in each of the given places. When this returns, every copy answered `Ok` is durable.
-    /// The accounts are written at the same time. One answer for each delivery, in their order.
+    /// Stores `message` in each of the given places. Every copy answered `Ok` is durable when this returns. The
+    /// accounts are written at the same time; one that fails does not hinder the others. One answer for each
+    /// delivery, in their order. A mailbox that is gone is replaced by INBOX.
     pub fn deliver(&self, message: &Arc<StagedMessage>, deliveries: &[Delivery]) -> Vec<Result<Appended>> {
-        let _ = message;
-        deliveries.iter().map(|_| Err(crate::Error::Fault("not yet".to_owned()))).collect()
+        let begun: Vec<_> =
+            deliveries.iter().map(|delivery| self.begin_delivery(message, delivery)).collect();
+        begun
+            .into_iter()
+            .map(|begun| begun.and_then(|(account, pending)| finish(&account, pending)))
+            .collect()
     }
+
+    fn begin_delivery(
+        &self,
+        message: &Arc<StagedMessage>,
+        delivery: &Delivery,
+    ) -> Result<(Account, PendingAppend)> {
+        let Delivery { account, mailbox, flags, internal_date } = delivery.clone();
+        let account = self.account(account)?;
+        let append = Append { message: Arc::clone(message), flags, internal_date };
+        let pending = account.begin_append(Target::OrInbox(mailbox), account.incoming(vec![append])?);
+        Ok((account, pending))
+    }
+}
+
+fn finish(account: &Account, pending: PendingAppend) -> Result<Appended> {
+    let appended = account.finish_append(pending)?;
+    appended.into_iter().next().ok_or_else(|| Error::Fault("a delivery stored nothing".to_owned()))
 }

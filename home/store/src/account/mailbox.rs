@@ -1,4 +1,4 @@
-//! Mailboxes.
+//! A mailbox as callers see it.
 
 use super::{MailboxId, ModSeq, UidValidity};
 
@@ -15,6 +15,29 @@ pub enum SpecialUse {
     Sent,
     /// `\Trash`
     Trash,
+}
+
+impl SpecialUse {
+    const NAMES: [(SpecialUse, &'static str); 5] = [
+        (SpecialUse::Archive, "Archive"),
+        (SpecialUse::Drafts, "Drafts"),
+        (SpecialUse::Junk, "Junk"),
+        (SpecialUse::Sent, "Sent"),
+        (SpecialUse::Trash, "Trash"),
+    ];
+
+    /// The use's name without backslash, as in RFC 6154 §2.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(special_use, _)| *special_use == self).map_or("", |(_, name)| name)
+    }
+
+    /// The use with this name, without backslash, in any case.
+    pub fn parse(name: &str) -> Option<SpecialUse> {
+        Self::NAMES
+            .iter()
+            .find(|(_, known)| known.eq_ignore_ascii_case(name))
+            .map(|(special_use, _)| *special_use)
+    }
 }
 
 /// A mailbox as of one moment.
@@ -36,7 +59,7 @@ pub struct Mailbox {
     pub subscribed: bool,
     /// The generation of its UIDs.
     pub uid_validity: UidValidity,
-    /// The next UID; larger than any that was ever given out. (Above `u32::MAX` none is left.)
+    /// The next UID; larger than any that was ever given out.
     pub uid_next: u32,
     /// The largest mod-sequence of its messages and expunges (HIGHESTMODSEQ, RFC 7162 §3.1.2.1).
     pub highest_mod_seq: ModSeq,

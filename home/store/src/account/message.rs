@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Account, EmailId, Flags, Mailbox, MailboxId, ModSeq, ThreadId, Uid, UidSet, UidValidity};
+use super::{EmailId, Flags, Mailbox, MailboxId, ModSeq, ThreadId, Uid, UidSet, UidValidity};
+use crate::Timestamp;
 use crate::blob::BlobId;
 use crate::stage::StagedMessage;
 use crate::structure::Structure;
-use crate::{Result, Timestamp};
 
 /// What a session must know of every message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,22 +143,4 @@ pub struct Email {
     pub preview: String,
     /// Envelope and body structure, where asked for.
     pub structure: Option<Structure>,
-}
-
-/// Messages, read a few hundred at a time.
-#[derive(Debug)]
-pub struct Messages {
-    pub(super) account: Account,
-    pub(super) mailbox: MailboxId,
-    pub(super) uids: UidSet,
-    pub(super) detail: Detail,
-}
-
-impl Iterator for Messages {
-    type Item = Result<Message>;
-
-    fn next(&mut self) -> Option<Result<Message>> {
-        let _ = (&self.account, self.mailbox, &self.uids, self.detail);
-        None
-    }
 }

@@ -6,7 +6,18 @@
 //! places are octet ranges of the whole message. Refused: nothing. What is not understood is kept as a single
 //! `text/plain` or `application/octet-stream` leaf; depth and number of parts are bounded.
 
+mod address;
+mod encoding;
+mod header;
+mod parse;
+mod subject;
+pub mod text;
+
 use std::ops::Range;
+
+pub use header::{Field, fields, unfold};
+pub use parse::message_ids;
+pub use subject::base_subject;
 
 /// Octets as they stand in the message, in no particular character set.
 pub type Octets = Vec<u8>;
@@ -59,7 +70,7 @@ pub struct Address {
     pub route: Option<Octets>,
     /// The local part, or a group's name.
     pub mailbox: Option<Octets>,
-    /// The domain.
+    /// The domain; empty where it is missing in the message, because `None` would make it a group.
     pub host: Option<Octets>,
 }
 
@@ -82,7 +93,7 @@ pub struct Part {
     pub header: Range<u64>,
     /// Where the part's body is, still transfer-encoded.
     pub body: Range<u64>,
-    /// Lines in the body, as `body-fld-lines` counts them: CRLFs, and a last line without one.
+    /// Line ends in the body, as `body-fld-lines` counts them.
     pub lines: u64,
     /// The media type, such as `text`, as spelled.
     pub media_type: Octets,
@@ -124,6 +135,8 @@ pub enum Content {
 pub struct Structure {
     /// The envelope.
     pub envelope: Envelope,
+    /// `References`
+    pub references: Option<Octets>,
     /// The root of the tree of parts.
     pub root: Part,
 }

@@ -1,0 +1,101 @@
+//! SELECT and resynchronisation: the state of all messages, and what happened since.
+
+use rusqlite::{Connection, params};
+
+use super::keywords::{Keywords, StoredFlags};
+use super::{Account, Changes, Keyword, MailboxId, MessageState, ModSeq, Snapshot, UidSet};
+use crate::{Error, Result};
+
+impl Account {
+    /// The mailbox with the state of all its messages in UID order, as of one moment.
+    ///
+    /// # Errors
+    /// `NotFound` for a mailbox that is not there or cannot be selected.
+    pub fn snapshot(&self, mailbox: MailboxId) -> Result<Snapshot> {
+        self.0.database.read(|connection| {
+            let mailbox = super::mailboxes::selectable(connection, mailbox)?;
+            let messages = states(connection, mailbox.id, ModSeq(0))?;
+            let recent: u32 = connection
+                .prepare_cached("SELECT recent_from FROM mailbox WHERE mailbox_id = ?1")?
+                .query_row([mailbox.id], |row| row.get(0))?;
+            Ok(Snapshot { mailbox, messages, recent })
+        })
+    }
+
+    /// Takes the `\Recent` messages: gives the UID from which on messages are recent for the caller's session, and
+    /// makes them not recent for any later one (RFC 3501 §2.3.2). SELECT does this, EXAMINE does not.
+    ///
+    /// # Errors
+    /// `NotFound` for the mailbox.
+    pub fn claim_recent(&self, mailbox: MailboxId) -> Result<u32> {
+        let (from, next) = self.0.database.read(|connection| recent(connection, mailbox))?;
+        if from == next {
+            return Ok(from);
+        }
+        self.0.database.write(move |connection| {
+            let (from, next) = recent(connection, mailbox)?;
+            connection
+                .prepare_cached("UPDATE mailbox SET recent_from = ?2 WHERE mailbox_id = ?1")?
+                .execute(params![mailbox, next])?;
+            Ok(from)
+        })
+    }
+
+    /// What happened in the mailbox after `since`: messages added or changed, and UIDs gone (VANISHED, RFC 7162).
+    ///
+    /// # Errors
+    /// `NotFound` for the mailbox.
+    pub fn changes_since(&self, mailbox: MailboxId, since: ModSeq) -> Result<Changes> {
+        self.0.database.read(|connection| {
+            let mailbox = super::mailboxes::selectable(connection, mailbox)?;
+            if mailbox.highest_mod_seq <= since {
+                return Ok(Changes { mailbox, changed: Vec::new(), vanished: UidSet::default() });
+            }
+            let changed = states(connection, mailbox.id, since)?;
+            let vanished = vanished(connection, mailbox.id, since)?;
+            Ok(Changes { mailbox, changed, vanished })
+        })
+    }
+
+    /// Every keyword that was ever set in the account (FLAGS, PERMANENTFLAGS).
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn keywords(&self) -> Result<Vec<Keyword>> {
+        self.0.database.read(|connection| Ok(Keywords::load(connection)?.all()))
+    }
+}
+
+fn states(connection: &Connection, mailbox: MailboxId, since: ModSeq) -> Result<Vec<MessageState>> {
+    let keywords = Keywords::load(connection)?;
+    let sql = if since == ModSeq(0) {
+        "SELECT uid, mod_seq, flags, keywords FROM message WHERE mailbox_id = ?1 AND ?2 = 0 ORDER BY uid"
+    } else {
+        "SELECT uid, mod_seq, flags, keywords FROM message INDEXED BY message_mod_seq
+          WHERE mailbox_id = ?1 AND mod_seq > ?2 ORDER BY uid"
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![mailbox, since], |row| {
+        let flags = keywords.resolve(&StoredFlags::read(row, 2)?);
+        Ok(MessageState { uid: row.get(0)?, mod_seq: row.get(1)?, flags })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn vanished(connection: &Connection, mailbox: MailboxId, since: ModSeq) -> Result<UidSet> {
+    let mut statement = connection
+        .prepare_cached("SELECT uid_first, uid_last FROM expunged WHERE mailbox_id = ?1 AND mod_seq > ?2")?;
+    let rows = statement.query_map(params![mailbox, since], |row| Ok(row.get(0)?..=row.get(1)?))?;
+    let ranges: Vec<std::ops::RangeInclusive<u32>> = rows.collect::<Result<_, _>>()?;
+    Ok(UidSet::from_ranges(ranges))
+}
+
+fn recent(connection: &Connection, mailbox: MailboxId) -> Result<(u32, u32)> {
+    connection
+        .prepare_cached("SELECT recent_from, uid_next FROM mailbox WHERE mailbox_id = ?1 AND selectable")?
+        .query_row([mailbox], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => Error::NotFound(format!("mailbox {mailbox}")),
+            other => other.into(),
+        })
+}

@@ -1,0 +1,372 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{Delivery, StagedMessage, Store, Timestamp};
+
+struct Fixture {
+    store: Store,
+    account: Account,
+    directory: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let account = store.account(AccountId(1)).unwrap();
+    Fixture { store, account, directory }
+}
+
+impl Fixture {
+    fn stage(&self, text: &str) -> Arc<StagedMessage> {
+        let mut staging = self.store.stage();
+        staging.write(text.as_bytes()).unwrap();
+        Arc::new(staging.finish().unwrap())
+    }
+
+    fn append(&self, mailbox: &str, text: &str, flags: Flags) -> Appended {
+        let mailbox = self.account.mailbox_named(mailbox).unwrap().id;
+        let message = self.stage(text);
+        let append = Append { message, flags, internal_date: at(1_000) };
+        self.account.append(mailbox, vec![append]).unwrap()[0]
+    }
+
+    fn id(&self, mailbox: &str) -> MailboxId {
+        self.account.mailbox_named(mailbox).unwrap().id
+    }
+
+    fn uids(&self, mailbox: &str) -> Vec<u32> {
+        let snapshot = self.account.snapshot(self.id(mailbox)).unwrap();
+        snapshot.messages.iter().map(|message| message.uid.get()).collect()
+    }
+
+    fn reopen(self) -> Fixture {
+        let Fixture { store, account, directory } = self;
+        drop((store, account));
+        let store = Store::open(directory.path()).unwrap();
+        let account = store.account(AccountId(1)).unwrap();
+        Fixture { store, account, directory }
+    }
+
+    fn blob_files(&self) -> usize {
+        let blobs = self.directory.path().join("accounts/1/blobs");
+        let prefixes = std::fs::read_dir(blobs).unwrap();
+        prefixes.map(|prefix| std::fs::read_dir(prefix.unwrap().path()).unwrap().count()).sum()
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn set(uids: impl IntoIterator<Item = u32>) -> UidSet {
+    uids.into_iter().filter_map(Uid::new).collect()
+}
+
+fn mail(subject: &str, more: &str) -> String {
+    format!("From: Ana <ana@home.example>\r\nSubject: {subject}\r\n{more}\r\nHello {subject}.\r\n")
+}
+
+fn seen() -> Flags {
+    SystemFlags::SEEN.into()
+}
+
+#[test]
+fn an_account_begins_with_its_mailboxes() {
+    let fixture = fixture();
+    let mailboxes = fixture.account.mailboxes().unwrap();
+    let names: Vec<_> = mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
+    assert_eq!(names, ["INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"]);
+    assert!(
+        mailboxes.iter().all(|mailbox| mailbox.subscribed && mailbox.selectable && mailbox.uid_next == 1)
+    );
+    assert_eq!(mailboxes[4].special_use, Some(SpecialUse::Sent));
+    assert_eq!(fixture.account.mailbox_named("inbox").unwrap().id, mailboxes[0].id);
+    let validities: std::collections::HashSet<_> =
+        mailboxes.iter().map(|mailbox| mailbox.uid_validity).collect();
+    assert_eq!(validities.len(), 6);
+}
+
+#[test]
+fn an_appended_message_is_read_back() {
+    let fixture = fixture();
+    let text = mail("Grüße", "Date: Thu, 01 Jan 1970 01:00:00 +0100\r\nTo: bo@home.example\r\n");
+    let flags = Flags { system: SystemFlags::SEEN, keywords: vec![Keyword::new("$Work").unwrap()] };
+    let appended = fixture.append("INBOX", &text, flags.clone());
+    let fixture = fixture.reopen();
+    let read: Vec<Message> = fixture
+        .account
+        .messages(appended.mailbox, &UidSet::all(), Detail::Structure)
+        .collect::<Result<_>>()
+        .unwrap();
+    let [message] = read.as_slice() else { panic!("{read:?}") };
+    assert_eq!((message.uid, &message.flags), (appended.uid, &flags));
+    assert_eq!(message.email.size, text.len() as u64);
+    assert_eq!((message.email.sent_date, message.email.internal_date), (at(0), at(1_000)));
+    assert_eq!(
+        (message.email.base_subject.as_str(), message.email.preview.as_str()),
+        ("GRÜSSE", "Hello Grüße.")
+    );
+    assert!(!message.email.has_attachment);
+    let structure = message.email.structure.as_ref().unwrap();
+    assert_eq!(structure.envelope.to[0].host.as_deref(), Some(&b"home.example"[..]));
+    let whole = fixture.account.read_blob(message.email.blob, 0..u64::MAX).unwrap();
+    assert_eq!(whole, text.as_bytes());
+    let part = fixture.account.read_blob(message.email.blob, 6..9).unwrap();
+    assert_eq!(part, b"Ana");
+    assert_eq!(fixture.account.mailbox(appended.mailbox).unwrap().uid_next, 2);
+}
+
+#[test]
+fn large_messages_are_files_and_stored_once() {
+    let fixture = fixture();
+    let text = mail("large", "") + &"0123456789abcde\n".repeat(20_000);
+    let first = fixture.append("INBOX", &text, seen());
+    let second = fixture.append("Archive", &text, seen());
+    assert_ne!(first.email, second.email);
+    assert_eq!(fixture.blob_files(), 1);
+    let blob = |mailbox| {
+        let mut messages = fixture.account.messages(mailbox, &UidSet::all(), Detail::Summary);
+        messages.next().unwrap().unwrap().email.blob
+    };
+    assert_eq!(blob(first.mailbox), blob(second.mailbox));
+    let read = fixture.account.read_blob(blob(first.mailbox), 100..text.len() as u64 + 5).unwrap();
+    assert_eq!(read, &text.as_bytes()[100..]);
+
+    fixture.account.expunge(first.mailbox, Expunge::Exactly(UidSet::all())).unwrap();
+    assert_eq!(fixture.blob_files(), 1);
+    let last = blob(second.mailbox);
+    fixture.account.expunge(second.mailbox, Expunge::Exactly(UidSet::all())).unwrap();
+    assert_eq!(fixture.blob_files(), 0);
+    assert!(matches!(fixture.account.read_blob(last, 0..1), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn files_that_a_crash_left_are_swept() {
+    let fixture = fixture();
+    let stray = fixture.directory.path().join("accounts/1/blobs/ab");
+    std::fs::create_dir_all(&stray).unwrap();
+    std::fs::write(stray.join("abcd-0"), "x").unwrap();
+    std::fs::write(fixture.directory.path().join("staging/1-0"), "x").unwrap();
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.blob_files(), 0);
+    assert_eq!(std::fs::read_dir(fixture.directory.path().join("staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn deliveries_go_to_every_account_and_fall_back_to_inbox() {
+    let fixture = fixture();
+    let message = fixture.stage(&(mail("hi", "") + &"x".repeat(200_000)));
+    let delivery = |account, mailbox| Delivery {
+        account: AccountId(account),
+        mailbox,
+        flags: Flags::default(),
+        internal_date: at(5),
+    };
+    let gone = Some(MailboxId(4711));
+    let answers = fixture.store.deliver(&message, &[delivery(1, None), delivery(2, gone)]);
+    let inbox = fixture.id("INBOX");
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().mailbox == inbox));
+    assert_eq!(fixture.uids("INBOX"), [1]);
+    let other = fixture.store.account(AccountId(2)).unwrap();
+    assert_eq!(other.mailbox_named("INBOX").unwrap().unseen, 1);
+}
+
+#[test]
+fn flags_change_only_what_changes_and_respect_unchanged_since() {
+    let fixture = fixture();
+    let inbox = fixture.append("INBOX", &mail("a", ""), seen()).mailbox;
+    fixture.append("INBOX", &mail("b", ""), Flags::default());
+    let before = fixture.account.mailbox(inbox).unwrap().highest_mod_seq;
+    let stored = fixture.account.store_flags(inbox, &UidSet::all(), FlagChange::Add(seen()), None).unwrap();
+    assert!(stored.messages.iter().all(|message| message.flags == seen()));
+    let changes = fixture.account.changes_since(inbox, before).unwrap();
+    assert_eq!(changes.changed.iter().map(|message| message.uid.get()).collect::<Vec<_>>(), [2]);
+    assert_eq!(changes.mailbox.unseen, 0);
+
+    let flagged = Flags { system: SystemFlags::FLAGGED, keywords: vec![Keyword::new("$a").unwrap()] };
+    let stored = fixture
+        .account
+        .store_flags(inbox, &UidSet::all(), FlagChange::Replace(flagged.clone()), Some(before))
+        .unwrap();
+    assert_eq!((stored.messages.len(), stored.modified), (1, set([2])));
+    let upper = Flags { system: SystemFlags::empty(), keywords: vec![Keyword::new("$A").unwrap()] };
+    let stored = fixture.account.store_flags(inbox, &set([1]), FlagChange::Remove(upper), None).unwrap();
+    assert_eq!(stored.messages[0].flags, SystemFlags::FLAGGED.into());
+    assert_eq!(fixture.account.mailbox(inbox).unwrap().unseen, 1);
+    assert_eq!(fixture.account.keywords().unwrap(), [Keyword::new("$a").unwrap()]);
+}
+
+#[test]
+fn copies_share_the_email_and_moves_keep_it() {
+    let fixture = fixture();
+    let original = fixture.append("INBOX", &mail("a", ""), seen());
+    let (inbox, archive, trash) = (original.mailbox, fixture.id("Archive"), fixture.id("Trash"));
+    let email = |mailbox, index: usize| {
+        fixture
+            .account
+            .messages(mailbox, &UidSet::all(), Detail::Summary)
+            .nth(index)
+            .unwrap()
+            .unwrap()
+            .email
+            .id
+    };
+    let copied = fixture.account.copy(inbox, &UidSet::all(), archive).unwrap();
+    assert_eq!(copied.uids, [(original.uid, Uid::new(1).unwrap())]);
+    assert_eq!(email(archive, 0), original.email);
+    // A mailbox cannot hold an email twice, so a second copy is another email.
+    fixture.account.copy(inbox, &UidSet::all(), archive).unwrap();
+    assert_ne!(email(archive, 1), original.email);
+
+    let moved = fixture.account.move_messages(inbox, &set([1, 7]), trash).unwrap();
+    assert_eq!(moved.uids.len(), 1);
+    assert_eq!(email(trash, 0), original.email);
+    assert!(fixture.uids("INBOX").is_empty());
+    let changes = fixture.account.changes_since(inbox, ModSeq(0)).unwrap();
+    assert_eq!(changes.vanished, set([1]));
+    // Within one mailbox: a new UID.
+    fixture.account.move_messages(trash, &set([1]), trash).unwrap();
+    assert_eq!(fixture.uids("Trash"), [2]);
+    assert_eq!(email(trash, 0), original.email);
+    let missing = fixture.account.copy(trash, &UidSet::all(), MailboxId(999));
+    assert!(matches!(missing, Err(Error::NotFound(_))));
+}
+
+#[test]
+fn expunge_takes_the_deleted_and_uids_never_come_back() {
+    let fixture = fixture();
+    for number in 0..4 {
+        fixture.append("INBOX", &mail(&number.to_string(), ""), Flags::default());
+    }
+    let inbox = fixture.id("INBOX");
+    let deleted = FlagChange::Add(SystemFlags::DELETED.into());
+    fixture.account.store_flags(inbox, &set([2, 3, 4]), deleted, None).unwrap();
+    assert_eq!(fixture.account.mailbox(inbox).unwrap().deleted, 3);
+    let since = fixture.account.mailbox(inbox).unwrap().highest_mod_seq;
+    assert_eq!(fixture.account.expunge(inbox, Expunge::DeletedOf(set([1, 4]))).unwrap(), set([4]));
+    assert_eq!(fixture.account.expunge(inbox, Expunge::Deleted).unwrap(), set([2, 3]));
+    assert_eq!(fixture.account.expunge(inbox, Expunge::Deleted).unwrap(), set([]));
+    assert_eq!(fixture.account.changes_since(inbox, since).unwrap().vanished, set([2, 3, 4]));
+    let fixture = fixture.reopen();
+    assert_eq!(fixture.append("INBOX", &mail("next", ""), seen()).uid.get(), 5);
+    assert_eq!(fixture.uids("INBOX"), [1, 5]);
+    assert_eq!(fixture.account.usage().unwrap().0, fixture.account.mailbox(inbox).unwrap().size);
+}
+
+#[test]
+fn mailboxes_are_made_renamed_and_deleted() {
+    let fixture = fixture();
+    let account = &fixture.account;
+    let made = account.create_mailbox("a/b/c", None).unwrap();
+    assert!(matches!(account.create_mailbox("a/b", None), Err(Error::Conflict(_))));
+    assert!(matches!(account.create_mailbox("x", Some(SpecialUse::Sent)), Err(Error::Conflict(_))));
+    account.subscribe("a/b/c").unwrap();
+    fixture.append("a/b/c", &mail("kept", ""), seen());
+    account.rename_mailbox("a/b", "z").unwrap();
+    let renamed = account.mailbox_named("z/c").unwrap();
+    assert_eq!((renamed.id, renamed.uid_validity, renamed.messages), (made.id, made.uid_validity, 1));
+    assert!(renamed.subscribed);
+    assert!(account.subscriptions().unwrap().contains(&"a/b/c".to_owned()));
+    assert!(matches!(account.rename_mailbox("z", "z/y"), Err(Error::Conflict(_))));
+    assert!(matches!(account.rename_mailbox("nowhere", "y"), Err(Error::NotFound(_))));
+
+    account.delete_mailbox("z").unwrap();
+    let hollow = account.mailbox_named("z").unwrap();
+    assert!(!hollow.selectable && hollow.has_children);
+    assert!(matches!(account.snapshot(hollow.id), Err(Error::NotFound(_))));
+    assert!(matches!(account.delete_mailbox("z"), Err(Error::Conflict(_))));
+    let revived = account.create_mailbox("z", None).unwrap();
+    assert!(revived.selectable && revived.uid_validity > hollow.uid_validity);
+
+    account.delete_mailbox("z/c").unwrap();
+    assert!(account.subscriptions().unwrap().contains(&"z/c".to_owned()));
+    let again = account.create_mailbox("z/c", None).unwrap();
+    assert!(again.uid_validity > made.uid_validity && again.id != made.id && again.messages == 0);
+    assert!(matches!(account.delete_mailbox("Inbox"), Err(Error::Permanent(_))));
+}
+
+#[test]
+fn renaming_inbox_moves_its_messages() {
+    let fixture = fixture();
+    fixture.append("INBOX", &mail("a", ""), seen());
+    fixture.account.create_mailbox("INBOX/child", None).unwrap();
+    fixture.account.rename_mailbox("INBOX", "old").unwrap();
+    assert_eq!((fixture.uids("INBOX").len(), fixture.uids("old").len()), (0, 1));
+    assert!(fixture.account.mailbox_named("INBOX/child").is_ok());
+}
+
+#[test]
+fn recent_is_claimed_once() {
+    let fixture = fixture();
+    let inbox = fixture.append("INBOX", &mail("a", ""), seen()).mailbox;
+    assert_eq!(fixture.account.mailbox(inbox).unwrap().recent, 1);
+    assert_eq!(fixture.account.claim_recent(inbox).unwrap(), 1);
+    assert_eq!(fixture.account.claim_recent(inbox).unwrap(), 2);
+    fixture.append("INBOX", &mail("b", ""), seen());
+    assert_eq!(fixture.account.snapshot(inbox).unwrap().recent, 2);
+    assert_eq!(fixture.account.mailbox(inbox).unwrap().recent, 1);
+}
+
+#[test]
+fn conversations_are_found_in_any_order() {
+    let fixture = fixture();
+    let thread = |appended: Appended| {
+        let uids = set([appended.uid.get()]);
+        let mut messages = fixture.account.messages(appended.mailbox, &uids, Detail::Summary);
+        messages.next().unwrap().unwrap().email.thread
+    };
+    let add = |subject: &str, more: &str| thread(fixture.append("INBOX", &mail(subject, more), seen()));
+    let reply = add("Re: dinner", "Message-ID: <2@h>\r\nIn-Reply-To: <1@h>\r\n");
+    let origin = add("dinner", "Message-ID: <1@h>\r\n");
+    let third = add("AW: dinner", "Message-ID: <3@h>\r\nReferences: <1@h>\r\n <2@h>\r\n");
+    assert_eq!((origin, third), (reply, reply));
+    assert_ne!(add("something else", "Message-ID: <4@h>\r\nIn-Reply-To: <1@h>\r\n"), reply);
+    assert_ne!(add("dinner", "Message-ID: <5@h>\r\n"), reply);
+    let plain = add("no ids", "");
+    assert_ne!(add("no ids", ""), plain);
+}
+
+#[test]
+fn a_quota_refuses_what_comes_but_not_a_move() {
+    let fixture = fixture();
+    fixture.append("INBOX", &mail("a", ""), seen());
+    let (inbox, archive) = (fixture.id("INBOX"), fixture.id("Archive"));
+    fixture.account.set_quota(Some(10)).unwrap();
+    let append = Append { message: fixture.stage(&mail("b", "")), flags: seen(), internal_date: at(0) };
+    assert!(matches!(fixture.account.append(inbox, vec![append]), Err(Error::OverQuota)));
+    assert!(matches!(fixture.account.copy(inbox, &UidSet::all(), archive), Err(Error::OverQuota)));
+    assert_eq!(fixture.uids("INBOX"), [1]);
+    fixture.account.move_messages(inbox, &UidSet::all(), archive).unwrap();
+    fixture.account.expunge(archive, Expunge::Exactly(UidSet::all())).unwrap();
+    assert_eq!(fixture.account.usage().unwrap(), (0, Some(10)));
+}
+
+#[test]
+fn watchers_see_each_commit() {
+    let fixture = fixture();
+    let mut watch = fixture.account.watch();
+    let before = *watch.borrow_and_update();
+    fixture.append("INBOX", &mail("a", ""), seen());
+    assert!(watch.has_changed().unwrap());
+    assert!(*watch.borrow_and_update() > before);
+}
+
+#[test]
+fn long_mailboxes_are_read_in_chunks() {
+    let fixture = fixture();
+    let inbox = fixture.id("INBOX");
+    let append = |number: u32| Append {
+        message: fixture.stage(&mail(&number.to_string(), "")),
+        flags: Flags::default(),
+        internal_date: at(0),
+    };
+    fixture.account.append(inbox, (1..=600).map(append).collect()).unwrap();
+    let read = |uids: &UidSet| -> Vec<u32> {
+        let messages = fixture.account.messages(inbox, uids, Detail::Summary);
+        messages.map(|message| message.unwrap().uid.get()).collect()
+    };
+    assert_eq!(read(&UidSet::all()), (1..=600).collect::<Vec<_>>());
+    let odd = (1..=600).filter(|number| number % 2 == 1);
+    assert_eq!(read(&set(odd.clone())), odd.collect::<Vec<_>>());
+    assert_eq!(read(&set([600, 601, 5])), [5, 600]);
+}
