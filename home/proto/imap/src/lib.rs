@@ -1,1 +1,66 @@
-//! Placeholder.
+//! IMAP4rev1, the server's side: framing, commands, responses, and the session. Pure: no sockets, clock or store.
+//!
+//! * In: octets from the client; answers from the host, which owns the store.
+//! * Out: octets for the client; requests to the host, one at a time.
+//! * Refused: everything that the grammar does not allow, commands in the wrong state, literals above the limits
+//!   (before the client has sent them where it waits, else by closing the connection).
+//!
+//! Data flows through the modules in this order: [`framer`] cuts octets into commands, [`parser`] and [`types`]
+//! turn their words into values, [`commands`] has a file for each command, [`session`] runs them one by one,
+//! [`request`] is what they ask of the host, [`response`] writes what they answer.
+//!
+//! | extension | RFC | |
+//! |---|---|---|
+//! | IMAP4rev1 | RFC 3501 | all but STARTTLS: the service is behind implicit TLS |
+//! | LITERAL+ | RFC 7888 | |
+//! | SASL-IR | RFC 4959 | |
+//! | AUTH=PLAIN, AUTH=SCRAM-SHA-256 | RFC 4616, RFC 7677 | in `postern-sasl` |
+//! | ID | RFC 2971 | |
+//! | ENABLE | RFC 5161 | nothing to enable yet |
+//! | IDLE | RFC 2177 | |
+//! | NAMESPACE | RFC 2342 | |
+//! | CHILDREN | RFC 3348 | |
+//! | LIST-EXTENDED, LIST-STATUS | RFC 5258, RFC 5819 | |
+//! | SPECIAL-USE, CREATE-SPECIAL-USE | RFC 6154 | one use for each mailbox |
+//! | UIDPLUS | RFC 4315 | |
+//! | UNSELECT | RFC 3691 | |
+//! | MOVE | RFC 6851 | |
+//! | ESEARCH, SEARCHRES, WITHIN | RFC 4731, RFC 5182, RFC 5032 | |
+//! | STATUS=SIZE | RFC 8438 | |
+//!
+//! IMAP4rev2 (RFC 9051) is not advertised: FETCH BINARY and UTF-8 in responses after ENABLE IMAP4rev2 are missing.
+//! Everything else that it asks for is in the table.
+//!
+//! The host's part is a loop over [`Session::poll`]; `postern-home` has it in `access::imap`.
+
+pub mod commands;
+pub mod framer;
+pub mod parser;
+pub mod request;
+pub mod response;
+pub mod session;
+pub mod types;
+
+pub use session::{Config, Output, Session, State};
+
+/// Octets of a message that are asked for at once, and of output that are given out at once.
+pub const CHUNK: usize = 64 * 1024;
+
+/// Parses one command of arbitrary octets, and checks that what it means survives being written and read again.
+pub fn fuzz_command(octets: &[u8]) {
+    for names in [types::NameEncoding::ModifiedUtf7, types::NameEncoding::Utf8] {
+        if let Ok(command) = commands::parse(octets, names) {
+            let mut written = Vec::new();
+            command.encode(names, &mut written);
+            assert_eq!(commands::parse(&written, names), Ok(command), "{}", written.escape_ascii());
+        }
+        let _ = commands::parse_append(octets, names);
+    }
+}
+
+/// Frames arbitrary octets, at once and one by one, and checks that the frames are the same.
+pub fn fuzz_framer(octets: &[u8]) {
+    let whole = framer::read_all([octets]);
+    let single = framer::read_all(octets.chunks(1));
+    assert_eq!(whole, single);
+}

@@ -1,0 +1,304 @@
+//! What FETCH answers: messages in batches, contents in pieces.
+//!
+//! | step | asks for | then |
+//! |---|---|---|
+//! | a batch is empty | `Messages`, the next [`BATCH`] | marks as read, or answers the first |
+//! | the batch must be marked as read | `StoreFlags` | answers the first |
+//! | an item has content | `Content`, a piece or a whole header | writes it, asks for the next |
+//! | no message is left | | the end |
+
+use std::collections::VecDeque;
+
+use super::Fetch;
+use super::header_fields::{self, Keep};
+use crate::CHUNK;
+use crate::request::{Access, Answer, FlagChange, Flagged, Request, Wanted};
+use crate::response::{Completion, Recent, encode, flag_list};
+use crate::session::core::{Core, Expunges, Numbering};
+use crate::session::task::{Input, Progress, Task, refused};
+use crate::types::{Detail, FetchItem, Flag, Message, MessageRef, Partial, SectionText, SeenEffect, Span};
+
+/// Messages asked for at once.
+const BATCH: usize = 256;
+/// A header that is filtered is read up to here, in octets.
+const MAX_HEADER: u64 = 1024 * 1024;
+
+pub(super) fn task(command: Fetch) -> Box<dyn Task> {
+    Box::new(Fetching {
+        command,
+        messages: VecDeque::new(),
+        asked: 0,
+        batch: VecDeque::new(),
+        item: 0,
+        content: None,
+        missing: false,
+    })
+}
+
+#[derive(Debug)]
+struct Fetching {
+    command: Fetch,
+    /// Messages not asked for yet.
+    messages: VecDeque<MessageRef>,
+    /// How many were asked for last.
+    asked: usize,
+    /// Messages not answered yet; the first may be half answered.
+    batch: VecDeque<Message>,
+    /// The next item of the first of them.
+    item: usize,
+    content: Option<Content>,
+    /// A message of the set was gone.
+    missing: bool,
+}
+
+/// An item's octets that are still to be written.
+#[derive(Debug)]
+enum Content {
+    /// As they are.
+    Raw(Span),
+    /// A header to be filtered.
+    Filtered { header: Span, names: Vec<Vec<u8>>, keep: Keep, partial: Option<Partial> },
+}
+
+impl Task for Fetching {
+    fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
+        match input {
+            Input::Start => self.start(core),
+            Input::Answer(Answer::Messages(messages)) => self.take_batch(core, messages),
+            Input::Answer(Answer::Stored(stored)) => self.take_seen(core, &stored),
+            Input::Answer(Answer::Content(octets)) => self.take_content(core, &octets),
+            // A response is half written: nothing else can follow on this connection.
+            _ if self.item > 0 => Progress::Close,
+            other => refused(other),
+        }
+    }
+
+    fn expunges(&self) -> Expunges {
+        match self.command.numbering {
+            Numbering::Sequence => Expunges::Held,
+            Numbering::Uid => Expunges::Told,
+        }
+    }
+}
+
+impl Fetching {
+    fn start(&mut self, core: &Core) -> Progress {
+        if self.command.numbering == Numbering::Uid && !self.command.items.contains(&FetchItem::Uid) {
+            // RFC 9051 §6.4.9: UID FETCH always answers with the UID.
+            self.command.items.insert(0, FetchItem::Uid);
+        }
+        match core.resolve(&self.command.set, self.command.numbering) {
+            Ok(messages) => {
+                self.messages = messages.into();
+                self.next_batch(core)
+            }
+            Err(completion) => completion.into(),
+        }
+    }
+
+    fn next_batch(&mut self, core: &Core) -> Progress {
+        let Some(selected) = core.selected.as_ref().filter(|_| !self.messages.is_empty()) else {
+            return self.completed();
+        };
+        let count = self.messages.len().min(BATCH);
+        self.asked = count;
+        let uids = self.messages.drain(..count).map(|message| message.uid).collect();
+        Progress::Ask(Request::Messages { mailbox: selected.mailbox, uids, wanted: self.wanted() })
+    }
+
+    fn completed(&self) -> Progress {
+        match self.missing {
+            true => Completion::no("EXPUNGEISSUED", "Some of the messages are gone").into(),
+            false => Completion::ok("FETCH completed").into(),
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        let wants = |item: &FetchItem| {
+            matches!(item, FetchItem::Body | FetchItem::BodyStructure) || item.content().is_some()
+        };
+        Wanted {
+            envelope: self.command.items.contains(&FetchItem::Envelope),
+            structure: self.command.items.iter().any(wants),
+        }
+    }
+
+    fn take_batch(&mut self, core: &mut Core, messages: Vec<Message>) -> Progress {
+        self.missing |= self.command.numbering == Numbering::Sequence && messages.len() < self.asked;
+        self.batch = messages.into();
+        let Some(selected) = core.selected.as_ref().filter(|selected| selected.access == Access::ReadWrite)
+        else {
+            return self.go_on(core);
+        };
+        let marks = self.command.items.iter().any(|item| item.seen_effect() == SeenEffect::SetSeen);
+        let unseen = |message: &&Message| !message.flags.contains(&Flag::Seen);
+        let uids: Vec<u32> = self.batch.iter().filter(unseen).map(|message| message.uid).collect();
+        if !marks || uids.is_empty() {
+            return self.go_on(core);
+        }
+        let (mailbox, flags) = (selected.mailbox, vec![Flag::Seen]);
+        Progress::Ask(Request::StoreFlags { mailbox, uids, change: FlagChange::Add, flags })
+    }
+
+    /// RFC 9051 §6.4.5: flags that the FETCH changed are told with its answer.
+    fn take_seen(&mut self, core: &mut Core, stored: &[Flagged]) -> Progress {
+        if let Some(selected) = &mut core.selected {
+            selected.know(stored);
+        }
+        for message in &mut self.batch {
+            if let Ok(index) = stored.binary_search_by_key(&message.uid, |flagged| flagged.uid) {
+                message.flags = stored.get(index).map(|flagged| flagged.flags.clone()).unwrap_or_default();
+            }
+        }
+        if !self.command.items.contains(&FetchItem::Flags) && !stored.is_empty() {
+            self.command.items.insert(0, FetchItem::Flags);
+        }
+        self.go_on(core)
+    }
+
+    /// Writes items up to the next one with content, message after message.
+    fn go_on(&mut self, core: &mut Core) -> Progress {
+        while let Some(message) = self.batch.front() {
+            match self.command.items.get(self.item) {
+                None => {
+                    core.output.extend_from_slice(b")\r\n");
+                    self.batch.pop_front();
+                    self.item = 0;
+                }
+                Some(item) => {
+                    begin_item(self.item, message, core);
+                    self.item += 1;
+                    match item.content() {
+                        None => write_item(item, message, core),
+                        Some((section, partial)) => {
+                            item.encode_label(&mut core.output);
+                            core.output.push(b' ');
+                            let span =
+                                message.structure.as_ref().and_then(|structure| structure.span(&section));
+                            self.content = Content::new(span, section.text, partial, &mut core.output);
+                            if let Some(request) = self.next_piece(core) {
+                                return Progress::Ask(request);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        self.next_batch(core)
+    }
+
+    /// Asks for the next octets of the item under way; `None` when it is complete.
+    fn next_piece(&mut self, core: &Core) -> Option<Request> {
+        let (start, length) = match self.content.as_ref()? {
+            Content::Raw(span) => (span.start, span.len().min(CHUNK as u64)),
+            Content::Filtered { header, .. } => (header.start, header.len().min(MAX_HEADER)),
+        };
+        let mailbox = core.selected.as_ref()?.mailbox;
+        let uid = self.batch.front()?.uid;
+        Some(Request::Content { mailbox, uid, start, length })
+    }
+
+    fn take_content(&mut self, core: &mut Core, octets: &[u8]) -> Progress {
+        match self.content.take() {
+            Some(Content::Raw(span)) => {
+                encode::literal_data(octets, &mut core.output);
+                let start = span.start + octets.len() as u64;
+                if octets.is_empty() {
+                    return Progress::Close;
+                }
+                if start < span.end {
+                    self.content = Some(Content::Raw(Span { start, end: span.end }));
+                }
+            }
+            Some(Content::Filtered { names, keep, partial, .. }) => {
+                let fields = header_fields::filter(octets, &names, keep);
+                encode::literal(part_of(&fields, partial), &mut core.output);
+            }
+            None => return Progress::Close,
+        }
+        match self.next_piece(core) {
+            Some(request) => Progress::Ask(request),
+            None => self.go_on(core),
+        }
+    }
+}
+
+impl Content {
+    /// Writes what can be written at once: NIL for a part that is not there, or the announcement of octets.
+    fn new(
+        span: Option<Span>,
+        text: Option<SectionText>,
+        partial: Option<Partial>,
+        out: &mut Vec<u8>,
+    ) -> Option<Content> {
+        let Some(span) = span else {
+            out.extend_from_slice(b"NIL");
+            return None;
+        };
+        let filtered = |names, keep| Some(Content::Filtered { header: span, names, keep, partial });
+        match text {
+            Some(SectionText::HeaderFields(names)) => filtered(names, Keep::Named),
+            Some(SectionText::HeaderFieldsNot(names)) => filtered(names, Keep::Others),
+            Some(SectionText::Header | SectionText::Text | SectionText::Mime) | None => {
+                let wanted = limit(span, partial);
+                encode::literal_header(wanted.len(), out);
+                (!wanted.is_empty()).then_some(Content::Raw(wanted))
+            }
+        }
+    }
+}
+
+/// The part of a span that a partial range asks for; empty beyond its end (RFC 9051 §6.4.5).
+fn limit(span: Span, partial: Option<Partial>) -> Span {
+    let Some(Partial { offset, count }) = partial else {
+        return span;
+    };
+    let start = span.start.saturating_add(offset).min(span.end);
+    Span { start, end: start.saturating_add(count).min(span.end) }
+}
+
+fn part_of(octets: &[u8], partial: Option<Partial>) -> &[u8] {
+    let Span { start, end } = limit(Span { start: 0, end: octets.len() as u64 }, partial);
+    octets.get(start as usize..end as usize).unwrap_or_default()
+}
+
+/// Writes what stands before an item: the start of the response, or a space.
+fn begin_item(index: usize, message: &Message, core: &mut Core) {
+    let sequence =
+        core.selected.as_ref().and_then(|selected| selected.view.sequence_of(message.uid)).unwrap_or(0);
+    match index {
+        0 => core.output.extend_from_slice(format!("* {sequence} FETCH (").as_bytes()),
+        _ => core.output.push(b' '),
+    }
+}
+
+/// Writes an item without content.
+fn write_item(item: &FetchItem, message: &Message, core: &mut Core) {
+    let recent = core.selected.as_ref().map_or(Recent::Old, |selected| selected.recent(message.uid));
+    let out = &mut core.output;
+    item.encode_label(out);
+    out.push(b' ');
+    match item {
+        FetchItem::Flags => flag_list(&message.flags, recent, out),
+        FetchItem::Uid => out.extend_from_slice(message.uid.to_string().as_bytes()),
+        FetchItem::InternalDate => message.internal_date.encode(out),
+        FetchItem::Rfc822Size => out.extend_from_slice(message.size.to_string().as_bytes()),
+        FetchItem::Envelope => match &message.envelope {
+            Some(envelope) => envelope.encode(out),
+            None => out.extend_from_slice(b"NIL"),
+        },
+        FetchItem::Body => write_structure(message, Detail::Basic, out),
+        FetchItem::BodyStructure => write_structure(message, Detail::Extended, out),
+        FetchItem::BodySection { .. }
+        | FetchItem::Rfc822
+        | FetchItem::Rfc822Header
+        | FetchItem::Rfc822Text => {}
+    }
+}
+
+fn write_structure(message: &Message, detail: Detail, out: &mut Vec<u8>) {
+    match &message.structure {
+        Some(structure) => structure.encode(detail, out),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}

@@ -1,0 +1,181 @@
+//! What LIST answers.
+
+use super::{List, ListReturn, ListSelection, Pattern};
+use crate::commands::status;
+use crate::request::{Answer, MailboxInfo, MailboxKind, Request, Subscription};
+use crate::response::{Completion, encode};
+use crate::session::core::Core;
+use crate::session::task::{Input, Progress, Task, refused};
+use crate::types::{DELIMITER, MailboxAttributes, MailboxName, StatusItem};
+
+pub(super) fn task(command: List) -> Box<dyn Task> {
+    Box::new(Listing { command, waiting: Vec::new(), asked: None })
+}
+
+/// The lines are told one by one, as each may need the mailbox's counters after it.
+#[derive(Debug)]
+struct Listing {
+    command: List,
+    /// Lines to tell, the last first.
+    waiting: Vec<Line>,
+    /// The mailbox whose counters were asked.
+    asked: Option<MailboxName>,
+}
+
+#[derive(Debug)]
+struct Line {
+    name: MailboxName,
+    attributes: MailboxAttributes,
+    /// RECURSIVEMATCH: a descendant is subscribed (RFC 5258 §3.5).
+    child_info: ChildInfo,
+    selectable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ChildInfo {
+    None,
+    Subscribed,
+}
+
+impl Task for Listing {
+    fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
+        match input {
+            Input::Start if self.command.patterns.iter().all(String::is_empty) => {
+                // RFC 9051 §6.3.9: an empty pattern asks for the delimiter.
+                core.untagged(&format!("LIST (\\Noselect) \"{DELIMITER}\" \"\""));
+                Completion::ok("LIST completed").into()
+            }
+            Input::Start => Progress::Ask(Request::Mailboxes),
+            Input::Answer(Answer::Mailboxes(mailboxes)) => {
+                self.waiting = self.lines(&mailboxes);
+                self.waiting.reverse();
+                self.go_on(core)
+            }
+            Input::Answer(Answer::Status(counters)) => {
+                if let (Some(mailbox), Some(items)) = (self.asked.take(), self.status_items()) {
+                    status::tell(core, &mailbox, items, counters);
+                }
+                self.go_on(core)
+            }
+            // A mailbox that went meanwhile has no STATUS; the list goes on.
+            Input::Answer(Answer::Refused(_)) if self.asked.take().is_some() => self.go_on(core),
+            other => refused(other),
+        }
+    }
+}
+
+impl Listing {
+    fn go_on(&mut self, core: &mut Core) -> Progress {
+        while let Some(line) = self.waiting.pop() {
+            line.tell(core);
+            if line.selectable && self.status_items().is_some() {
+                self.asked = Some(line.name.clone());
+                return Progress::Ask(Request::Status(line.name));
+            }
+        }
+        Completion::ok("LIST completed").into()
+    }
+
+    fn status_items(&self) -> Option<&[StatusItem]> {
+        self.command.returns.iter().find_map(|option| match option {
+            ListReturn::Status(items) => Some(items.as_slice()),
+            _ => None,
+        })
+    }
+
+    fn lines(&self, mailboxes: &[MailboxInfo]) -> Vec<Line> {
+        let patterns: Vec<Pattern> = self
+            .command
+            .patterns
+            .iter()
+            .map(|pattern| Pattern::new(&self.command.reference, pattern))
+            .collect();
+        let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+        let mut names: Vec<MailboxName> = with_ancestors(mailboxes);
+        names.retain(|name| matches(name.as_str()));
+        names.iter().filter_map(|name| self.line(name, mailboxes)).collect()
+    }
+
+    /// The line of a name that matches, unless the selection options rule it out.
+    fn line(&self, name: &MailboxName, mailboxes: &[MailboxInfo]) -> Option<Line> {
+        let itself = mailboxes.iter().find(|mailbox| mailbox.name == *name);
+        let below = || mailboxes.iter().filter(|mailbox| is_below(&mailbox.name, name));
+        let selected = itself.is_some_and(|mailbox| self.selects(mailbox));
+        let kind = itself.map_or(MailboxKind::Subscription, |mailbox| mailbox.kind);
+        let recursive = self.command.selection.contains(&ListSelection::RecursiveMatch);
+        let leads_to_one = recursive && below().any(|mailbox| self.selects(mailbox));
+        // Without selection options, names that only lead to others are told of too.
+        let bare = itself.is_none() && self.command.selection.is_empty();
+        if !selected && !leads_to_one && !bare {
+            return None;
+        }
+        let mut attributes = Vec::new();
+        match kind {
+            MailboxKind::Selectable => {}
+            MailboxKind::NotSelectable => attributes.push("\\Noselect"),
+            MailboxKind::Subscription => attributes.push("\\NonExistent"),
+        }
+        attributes.push(if below().next().is_some() { "\\HasChildren" } else { "\\HasNoChildren" });
+        attributes.extend(itself.and_then(|mailbox| self.subscribed_attribute(mailbox)));
+        attributes.extend(
+            itself.and_then(|mailbox| mailbox.special_use).map(|special_use| special_use.attribute()),
+        );
+        Some(Line {
+            name: name.clone(),
+            attributes: MailboxAttributes(attributes),
+            child_info: if leads_to_one { ChildInfo::Subscribed } else { ChildInfo::None },
+            selectable: kind == MailboxKind::Selectable,
+        })
+    }
+
+    /// RFC 5258 §3.1: all selection options must hold. A name without mailbox is listed as a subscription only.
+    fn selects(&self, mailbox: &MailboxInfo) -> bool {
+        let by_subscription = self.command.selection.contains(&ListSelection::Subscribed);
+        let listed = mailbox.kind != MailboxKind::Subscription || by_subscription;
+        listed
+            && self.command.selection.iter().all(|option| match option {
+                ListSelection::Subscribed => mailbox.subscription == Subscription::Subscribed,
+                ListSelection::SpecialUse => mailbox.special_use.is_some(),
+                ListSelection::Remote | ListSelection::RecursiveMatch => true,
+            })
+    }
+
+    /// RFC 5258 §3.1: selecting by subscription implies returning it.
+    fn subscribed_attribute(&self, mailbox: &MailboxInfo) -> Option<&'static str> {
+        let wanted = self.command.returns.contains(&ListReturn::Subscribed)
+            || self.command.selection.contains(&ListSelection::Subscribed);
+        (wanted && mailbox.subscription == Subscription::Subscribed).then_some("\\Subscribed")
+    }
+}
+
+impl Line {
+    fn tell(&self, core: &mut Core) {
+        let out = &mut core.output;
+        out.extend_from_slice(b"* LIST ");
+        self.attributes.encode(out);
+        out.extend_from_slice(format!(" \"{DELIMITER}\" ").as_bytes());
+        encode::mailbox(&core.names.encode(self.name.as_str()), out);
+        if self.child_info == ChildInfo::Subscribed {
+            out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// All names and the names above them, INBOX first, the others in order.
+fn with_ancestors(mailboxes: &[MailboxInfo]) -> Vec<MailboxName> {
+    let mut names: Vec<MailboxName> = Vec::new();
+    for mailbox in mailboxes {
+        let name = mailbox.name.as_str();
+        let ancestors = name.match_indices(DELIMITER).filter_map(|(at, _)| name.get(..at));
+        names.extend(ancestors.map(MailboxName::new));
+        names.push(mailbox.name.clone());
+    }
+    names.sort_by(|one, other| (!one.is_inbox(), one).cmp(&(!other.is_inbox(), other)));
+    names.dedup();
+    names
+}
+
+fn is_below(name: &MailboxName, ancestor: &MailboxName) -> bool {
+    name.as_str().strip_prefix(ancestor.as_str()).is_some_and(|rest| rest.starts_with(DELIMITER))
+}

@@ -1,0 +1,310 @@
+//! The commands: one file each, with its syntax and what it does.
+//!
+//! To add one: write its file with `parse`, `encode` and a [`Task`]; add a variant to [`Body`] and an arm to each
+//! of the tables below; name its capability in `capability.rs`; add a transcript. RFC 9051 §6.
+
+mod append;
+mod authenticate;
+mod capability;
+mod close;
+mod copy;
+mod create;
+mod delete;
+mod enable;
+mod expunge;
+mod fetch;
+mod id;
+mod idle;
+mod list;
+mod login;
+mod logout;
+mod lsub;
+mod namespace;
+mod noop;
+mod rename;
+mod search;
+mod select;
+mod status;
+mod store;
+mod subscribe;
+
+use crate::parser::{ParseError, Parser, Result};
+use crate::response::Completion;
+use crate::session::core::{Core, Numbering, State};
+use crate::session::task::Task;
+use crate::types::NameEncoding;
+
+pub use append::Append;
+pub use authenticate::Authenticate;
+pub(crate) use capability::words as capability_words;
+pub use close::Close;
+pub use copy::Copy;
+pub use create::Create;
+pub use delete::Delete;
+pub use enable::Enable;
+pub use expunge::Expunge;
+pub use fetch::Fetch;
+pub use id::Id;
+pub use list::{List, ListReturn, ListSelection};
+pub use login::Login;
+pub use lsub::Lsub;
+pub use noop::Noop;
+pub use rename::Rename;
+pub use search::{Search, SearchReturn};
+pub use select::Select;
+pub use status::Status;
+pub use store::{Store, StoreResponse};
+pub use subscribe::Subscribe;
+
+/// A command and the tag that its completion will bear.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// Chosen by the client.
+    pub tag: String,
+    /// What to do.
+    pub body: Body,
+}
+
+/// Every command but APPEND, which is read while its literal is still to come ([`parse_append`]).
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Body {
+    Authenticate(Authenticate),
+    Capability,
+    Close(Close),
+    Copy(Copy),
+    Create(Create),
+    Delete(Delete),
+    Enable(Enable),
+    Expunge(Expunge),
+    Fetch(Fetch),
+    Id(Id),
+    Idle,
+    List(List),
+    Login(Login),
+    Logout,
+    Lsub(Lsub),
+    Namespace,
+    Noop(Noop),
+    Rename(Rename),
+    Search(Search),
+    Select(Select),
+    Status(Status),
+    Store(Store),
+    Subscribe(Subscribe),
+}
+
+/// Reads a whole command. An error bears the tag, or `*` where there is none.
+pub fn parse(command: &[u8], names: NameEncoding) -> std::result::Result<Command, (String, ParseError)> {
+    let mut parser = Parser::new(command, names);
+    let tag = parser.tag().map_err(|error| ("*".to_owned(), error))?.to_owned();
+    match body(&mut parser) {
+        Ok(body) => Ok(Command { tag, body }),
+        Err(error) => Err((tag, error)),
+    }
+}
+
+/// Reads an APPEND up to the literal that is its message. `None`: this is another command, or an APPEND whose
+/// mailbox is itself a literal; collect the literal and look again.
+pub fn parse_append(
+    prefix: &[u8],
+    names: NameEncoding,
+) -> Option<std::result::Result<(String, Append), (String, ParseError)>> {
+    let mut parser = Parser::new(prefix, names);
+    let tag = parser.tag().ok()?.to_owned();
+    parser.space().ok()?;
+    if !parser.eat_keyword("APPEND") {
+        return None;
+    }
+    match Append::parse(&mut parser) {
+        Ok(append) => Some(Ok((tag, append))),
+        Err(ParseError::Incomplete) => None,
+        Err(error) => Some(Err((tag, error))),
+    }
+}
+
+/// The tag of a command that has not been parsed; `*` where there is none.
+pub fn tag_of(command: &[u8]) -> &str {
+    Parser::new(command, NameEncoding::Utf8).tag().unwrap_or("*")
+}
+
+fn body(parser: &mut Parser<'_>) -> Result<Body> {
+    parser.space()?;
+    let name = parser.keyword()?;
+    let body = match name.as_str() {
+        "UID" => uid_body(parser)?,
+        _ => plain_body(&name, parser)?,
+    };
+    parser.end()?;
+    Ok(body)
+}
+
+fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
+    Ok(match name {
+        "APPEND" => return Err(ParseError::Syntax("APPEND needs a literal")),
+        "AUTHENTICATE" => Body::Authenticate(Authenticate::parse(parser)?),
+        "CAPABILITY" => Body::Capability,
+        "CHECK" => Body::Noop(Noop::Check),
+        "CLOSE" => Body::Close(Close::Expunging),
+        "COPY" | "MOVE" => Body::Copy(Copy::parse(name, Numbering::Sequence, parser)?),
+        "CREATE" => Body::Create(Create::parse(parser)?),
+        "DELETE" => Body::Delete(Delete::parse(parser)?),
+        "ENABLE" => Body::Enable(Enable::parse(parser)?),
+        "EXAMINE" | "SELECT" => Body::Select(Select::parse(name, parser)?),
+        "EXPUNGE" => Body::Expunge(Expunge { uids: None }),
+        "FETCH" => Body::Fetch(Fetch::parse(Numbering::Sequence, parser)?),
+        "ID" => Body::Id(Id::parse(parser)?),
+        "IDLE" => Body::Idle,
+        "LIST" => Body::List(List::parse(parser)?),
+        "LOGIN" => Body::Login(Login::parse(parser)?),
+        "LOGOUT" => Body::Logout,
+        "LSUB" => Body::Lsub(Lsub::parse(parser)?),
+        "NAMESPACE" => Body::Namespace,
+        "NOOP" => Body::Noop(Noop::Noop),
+        "RENAME" => Body::Rename(Rename::parse(parser)?),
+        "SEARCH" => Body::Search(Search::parse(Numbering::Sequence, parser)?),
+        "STATUS" => Body::Status(Status::parse(parser)?),
+        "STORE" => Body::Store(Store::parse(Numbering::Sequence, parser)?),
+        "SUBSCRIBE" | "UNSUBSCRIBE" => Body::Subscribe(Subscribe::parse(name, parser)?),
+        "UNSELECT" => Body::Close(Close::Keeping),
+        _ => return Err(ParseError::UnknownCommand),
+    })
+}
+
+/// RFC 9051 §6.4.9; RFC 4315 §2.1 (UID EXPUNGE).
+fn uid_body(parser: &mut Parser<'_>) -> Result<Body> {
+    parser.space()?;
+    let name = parser.keyword()?;
+    Ok(match name.as_str() {
+        "COPY" | "MOVE" => Body::Copy(Copy::parse(&name, Numbering::Uid, parser)?),
+        "EXPUNGE" => Body::Expunge(Expunge::parse_uid(parser)?),
+        "FETCH" => Body::Fetch(Fetch::parse(Numbering::Uid, parser)?),
+        "SEARCH" => Body::Search(Search::parse(Numbering::Uid, parser)?),
+        "STORE" => Body::Store(Store::parse(Numbering::Uid, parser)?),
+        _ => return Err(ParseError::UnknownCommand),
+    })
+}
+
+/// When a command may be given (RFC 9051 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    BeforeLogin,
+    AfterLogin,
+    Selected,
+}
+
+/// Refuses a command in the wrong state.
+pub(crate) fn permitted(body: &Body, core: &Core) -> std::result::Result<(), Completion> {
+    let logged_in = core.state != State::NotAuthenticated;
+    match body.when() {
+        When::BeforeLogin if logged_in => Err(Completion::bad("Already logged in")),
+        When::AfterLogin | When::Selected if !logged_in => Err(Completion::bad("Please log in first")),
+        When::Selected if core.selected.is_none() => Err(Completion::bad("No mailbox selected")),
+        _ => Ok(()),
+    }
+}
+
+impl Body {
+    fn when(&self) -> When {
+        match self {
+            Body::Capability | Body::Id(_) | Body::Logout | Body::Noop(Noop::Noop) => When::Always,
+            Body::Authenticate(_) | Body::Login(_) => When::BeforeLogin,
+            Body::Create(_)
+            | Body::Delete(_)
+            | Body::Enable(_)
+            | Body::Idle
+            | Body::List(_)
+            | Body::Lsub(_)
+            | Body::Namespace
+            | Body::Rename(_)
+            | Body::Select(_)
+            | Body::Status(_)
+            | Body::Subscribe(_) => When::AfterLogin,
+            Body::Close(_)
+            | Body::Copy(_)
+            | Body::Expunge(_)
+            | Body::Fetch(_)
+            | Body::Noop(Noop::Check)
+            | Body::Search(_)
+            | Body::Store(_) => When::Selected,
+        }
+    }
+
+    pub(crate) fn into_task(self) -> Box<dyn Task> {
+        match self {
+            Body::Authenticate(authenticate) => authenticate.into_task(),
+            Body::Capability => Box::new(capability::Capability),
+            Body::Close(close) => Box::new(close),
+            Body::Copy(copy) => Box::new(copy),
+            Body::Create(create) => Box::new(create),
+            Body::Delete(delete) => Box::new(delete),
+            Body::Enable(enable) => Box::new(enable),
+            Body::Expunge(expunge) => Box::new(expunge),
+            Body::Fetch(fetch) => fetch.into_task(),
+            Body::Id(id) => Box::new(id),
+            Body::Idle => Box::new(idle::Idle),
+            Body::List(list) => list.into_task(),
+            Body::Login(login) => Box::new(login),
+            Body::Logout => Box::new(logout::Logout),
+            Body::Lsub(lsub) => Box::new(lsub),
+            Body::Namespace => Box::new(namespace::Namespace),
+            Body::Noop(noop) => Box::new(noop),
+            Body::Rename(rename) => Box::new(rename),
+            Body::Search(search) => Box::new(search),
+            Body::Select(select) => Box::new(select),
+            Body::Status(status) => Box::new(status),
+            Body::Store(store) => Box::new(store),
+            Body::Subscribe(subscribe) => Box::new(subscribe),
+        }
+    }
+}
+
+impl Command {
+    /// Writes the command as a client would, without the final CRLF.
+    pub fn encode(&self, names: NameEncoding, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.tag.as_bytes());
+        out.push(b' ');
+        self.body.encode(names, out);
+    }
+}
+
+impl Body {
+    fn encode(&self, names: NameEncoding, out: &mut Vec<u8>) {
+        let mut word = |text: &str| out.extend_from_slice(text.as_bytes());
+        match self {
+            Body::Authenticate(authenticate) => authenticate.encode(out),
+            Body::Capability => word("CAPABILITY"),
+            Body::Close(close) => word(close.name()),
+            Body::Copy(copy) => copy.encode(names, out),
+            Body::Create(create) => create.encode(names, out),
+            Body::Delete(delete) => delete.encode(names, out),
+            Body::Enable(enable) => enable.encode(out),
+            Body::Expunge(expunge) => expunge.encode(out),
+            Body::Fetch(fetch) => fetch.encode(out),
+            Body::Id(id) => id.encode(out),
+            Body::Idle => word("IDLE"),
+            Body::List(list) => list.encode(names, out),
+            Body::Login(login) => login.encode(out),
+            Body::Logout => word("LOGOUT"),
+            Body::Lsub(lsub) => lsub.encode(names, out),
+            Body::Namespace => word("NAMESPACE"),
+            Body::Noop(noop) => word(noop.name()),
+            Body::Rename(rename) => rename.encode(names, out),
+            Body::Search(search) => search.encode(out),
+            Body::Select(select) => select.encode(names, out),
+            Body::Status(status) => status.encode(names, out),
+            Body::Store(store) => store.encode(out),
+            Body::Subscribe(subscribe) => subscribe.encode(names, out),
+        }
+    }
+}
+
+/// Writes `UID ` before the command's name where it takes UIDs.
+fn encode_name(numbering: Numbering, name: &str, out: &mut Vec<u8>) {
+    if numbering == Numbering::Uid {
+        out.extend_from_slice(b"UID ");
+    }
+    out.extend_from_slice(name.as_bytes());
+    out.push(b' ');
+}

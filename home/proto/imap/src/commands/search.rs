@@ -1,0 +1,236 @@
+//! SEARCH (RFC 9051 §6.4.4), with RETURN (ESEARCH, RFC 4731), SAVE (SEARCHRES, RFC 5182) and
+//! OLDER and YOUNGER (WITHIN, RFC 5032).
+
+use super::encode_name;
+use crate::parser::{ParseError, Parser, Result};
+use crate::request::{Answer, Request};
+use crate::response::{Completion, encode};
+use crate::session::core::{Core, Expunges, Numbering};
+use crate::session::task::{Input, Progress, Task, refused};
+use crate::types::{Charset, Number, SearchKey, SequenceSet, encode_uids};
+
+/// What to find, and what to tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// What the results are.
+    pub numbering: Numbering,
+    /// RETURN's options; `None` without RETURN: the old response.
+    pub returns: Option<Vec<SearchReturn>>,
+    /// The criteria.
+    pub key: SearchKey,
+}
+
+/// What ESEARCH tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchReturn {
+    /// MIN
+    Min,
+    /// MAX
+    Max,
+    /// ALL
+    All,
+    /// COUNT
+    Count,
+    /// SAVE: keep the result as `$`.
+    Save,
+}
+
+impl SearchReturn {
+    const NAMES: [(SearchReturn, &'static str); 5] = [
+        (SearchReturn::Min, "MIN"),
+        (SearchReturn::Max, "MAX"),
+        (SearchReturn::All, "ALL"),
+        (SearchReturn::Count, "COUNT"),
+        (SearchReturn::Save, "SAVE"),
+    ];
+
+    fn parse(parser: &mut Parser<'_>) -> Result<SearchReturn> {
+        let word = parser.keyword()?;
+        let found = SearchReturn::NAMES.iter().find(|(_, name)| *name == word);
+        found.map(|(option, _)| *option).ok_or(ParseError::Syntax("Unknown SEARCH return option"))
+    }
+
+    fn name(self) -> &'static str {
+        SearchReturn::NAMES.iter().find(|(option, _)| *option == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl Search {
+    pub(super) fn parse(numbering: Numbering, parser: &mut Parser<'_>) -> Result<Search> {
+        parser.space()?;
+        let returns = match parser.eat_keyword("RETURN") {
+            true => Some(return_options(parser)?),
+            false => None,
+        };
+        let charset = match parser.eat_keyword("CHARSET") {
+            true => {
+                parser.space()?;
+                let charset = Charset::named(&parser.astring()?)?;
+                parser.space()?;
+                charset
+            }
+            false => Charset::UTF_8,
+        };
+        Ok(Search { numbering, returns, key: SearchKey::parse_program(parser, charset)? })
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        encode_name(self.numbering, "SEARCH", out);
+        if let Some(returns) = &self.returns {
+            out.extend_from_slice(b"RETURN ");
+            encode::parenthesised(
+                returns,
+                |option, out| out.extend_from_slice(option.name().as_bytes()),
+                out,
+            );
+            out.push(b' ');
+        }
+        self.key.encode(out);
+    }
+
+    fn start(&self, core: &Core) -> std::result::Result<Progress, Completion> {
+        let key = resolve(&self.key, core)?;
+        let selected = core.selected.as_ref().ok_or_else(|| Completion::bad("No mailbox selected"))?;
+        Ok(Progress::Ask(Request::Search { mailbox: selected.mailbox, key }))
+    }
+
+    fn found(&self, core: &mut Core, uids: &[u32]) -> Completion {
+        let Some(selected) = &mut core.selected else {
+            return Completion::bad("No mailbox selected");
+        };
+        // A message that this session has not been told of, or not any more, is not found.
+        let known = uids.iter().filter_map(|&uid| Some((uid, selected.view.sequence_of(uid)?)));
+        let found: Vec<(u32, u32)> = known.collect();
+        if self.wants(SearchReturn::Save) {
+            selected.saved = self.saved(&found);
+        }
+        let numbers = found.iter().map(|&(uid, sequence)| match self.numbering {
+            Numbering::Uid => uid,
+            Numbering::Sequence => sequence,
+        });
+        let numbers: Vec<u32> = numbers.collect();
+        self.tell(&core.tag, &numbers, &mut core.output);
+        Completion::ok("SEARCH completed")
+    }
+
+    /// RFC 5182 §2.4: with MIN or MAX and neither ALL nor COUNT, only those are saved.
+    fn saved(&self, found: &[(u32, u32)]) -> Vec<u32> {
+        let (min, max) = (self.wants(SearchReturn::Min), self.wants(SearchReturn::Max));
+        let everything = self.wants(SearchReturn::All) || self.wants(SearchReturn::Count) || !(min || max);
+        let last = found.len().saturating_sub(1);
+        let kept = |index: usize| everything || (min && index == 0) || (max && index == last);
+        found.iter().enumerate().filter(|(index, _)| kept(*index)).map(|(_, pair)| pair.0).collect()
+    }
+
+    fn wants(&self, option: SearchReturn) -> bool {
+        self.returns.as_ref().is_some_and(|returns| returns.contains(&option))
+    }
+
+    fn tell(&self, tag: &str, numbers: &[u32], out: &mut Vec<u8>) {
+        match self.returns.as_deref() {
+            None => {
+                out.extend_from_slice(b"* SEARCH");
+                for number in numbers {
+                    out.extend_from_slice(format!(" {number}").as_bytes());
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            // RFC 5182 §2.1: SAVE alone has no response.
+            Some([SearchReturn::Save]) => {}
+            Some(_) => self.tell_extended(tag, numbers, out),
+        }
+    }
+
+    fn tell_extended(&self, tag: &str, numbers: &[u32], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"* ESEARCH (TAG ");
+        encode::string(tag.as_bytes(), out);
+        out.push(b')');
+        if self.numbering == Numbering::Uid {
+            out.extend_from_slice(b" UID");
+        }
+        let mut item = |option, value: Option<u32>| {
+            if let (true, Some(value)) = (self.wants(option), value) {
+                out.extend_from_slice(format!(" {} {value}", SearchReturn::name(option)).as_bytes());
+            }
+        };
+        item(SearchReturn::Min, numbers.first().copied());
+        item(SearchReturn::Max, numbers.last().copied());
+        item(SearchReturn::Count, u32::try_from(numbers.len()).ok());
+        if self.wants(SearchReturn::All) && !numbers.is_empty() {
+            out.extend_from_slice(b" ALL ");
+            encode_uids(numbers.iter().copied(), out);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Task for Search {
+    fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
+        match input {
+            Input::Start => self.start(core).unwrap_or_else(Progress::Done),
+            Input::Answer(Answer::Found(uids)) => self.found(core, &uids).into(),
+            other => {
+                // RFC 5182 §2.1: a SEARCH (SAVE) that fails empties the variable.
+                if let (true, Some(selected)) = (self.wants(SearchReturn::Save), &mut core.selected) {
+                    selected.saved.clear();
+                }
+                refused(other)
+            }
+        }
+    }
+
+    fn expunges(&self) -> Expunges {
+        match self.numbering {
+            Numbering::Sequence => Expunges::Held,
+            Numbering::Uid => Expunges::Told,
+        }
+    }
+}
+
+/// `RETURN ()` means `RETURN (ALL)` (RFC 4731 §3.1).
+fn return_options(parser: &mut Parser<'_>) -> Result<Vec<SearchReturn>> {
+    parser.space()?;
+    let mut options = parser.list("Expected return options", SearchReturn::parse)?;
+    parser.space()?;
+    if options.is_empty() {
+        options.push(SearchReturn::All);
+    }
+    Ok(options)
+}
+
+/// Turns what only the session can know into UIDs: sequence numbers, `*`, `$` and RECENT.
+fn resolve(key: &SearchKey, core: &Core) -> std::result::Result<SearchKey, Completion> {
+    let uids = |set, numbering| {
+        Ok(SearchKey::Uid(as_uids(core.resolve(set, numbering)?.iter().map(|message| message.uid))))
+    };
+    match key {
+        SearchKey::Sequence(set) => uids(set, Numbering::Sequence),
+        SearchKey::Uid(set) => uids(set, Numbering::Uid),
+        SearchKey::Recent => {
+            let first = core.selected.as_ref().map_or(u32::MAX, |selected| selected.recent_from);
+            Ok(SearchKey::Uid(SequenceSet::Ranges(vec![(Number::Exactly(first), Number::Exactly(u32::MAX))])))
+        }
+        SearchKey::And(keys) => {
+            let keys = keys.iter().map(|key| resolve(key, core)).collect::<std::result::Result<_, _>>()?;
+            Ok(SearchKey::And(keys))
+        }
+        SearchKey::Or(one, other) => {
+            Ok(SearchKey::Or(Box::new(resolve(one, core)?), Box::new(resolve(other, core)?)))
+        }
+        SearchKey::Not(key) => Ok(SearchKey::Not(Box::new(resolve(key, core)?))),
+        other => Ok(other.clone()),
+    }
+}
+
+/// Ascending UIDs as a set of runs.
+fn as_uids(uids: impl Iterator<Item = u32>) -> SequenceSet {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for uid in uids {
+        match ranges.last_mut() {
+            Some(run) if run.1.checked_add(1) == Some(uid) => run.1 = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    let exactly = |(first, last)| (Number::Exactly(first), Number::Exactly(last));
+    SequenceSet::Ranges(ranges.into_iter().map(exactly).collect())
+}

@@ -1,0 +1,351 @@
+//! What the session asks of the world behind it, and what it is told.
+//!
+//! The session asks one [`Request`] at a time and goes on when it has the [`Answer`]. Answers that do not belong
+//! to their request are our own fault and end the command with `NO [SERVERBUG]`.
+
+use postern_sasl::{Password, ScramCredentials};
+
+use crate::types::{DateTime, Flag, MailboxName, Message, SearchKey, SpecialUse};
+
+/// The store's lasting number of a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MailboxId(pub i64);
+
+/// A question or an order.
+#[derive(Debug)]
+pub enum Request {
+    /// Is this the user's password? Answered by `Verdict`; must cost the same for an unknown user.
+    VerifyPassword {
+        /// Login name.
+        login: String,
+        /// What the client sent.
+        password: Password,
+    },
+    /// Which SCRAM keys has the user? Answered by `ScramKeys`, a decoy for an unknown user.
+    ScramKeys {
+        /// Login name.
+        login: String,
+    },
+    /// Somebody failed to prove who they are. Answered by `FailureCounted`, after a while that makes guessing slow.
+    CountFailure,
+    /// The user has proved who they are: open the account. Answered by `Done`.
+    OpenAccount {
+        /// Login name.
+        login: String,
+    },
+    /// All mailboxes. Answered by `Mailboxes`.
+    Mailboxes,
+    /// Counters of a mailbox. Answered by `Status`.
+    Status(MailboxName),
+    /// Answered by `Done`.
+    Create {
+        /// Its parents are made too.
+        mailbox: MailboxName,
+        /// CREATE (USE ...), RFC 6154 §3.
+        special_use: Option<SpecialUse>,
+    },
+    /// Answered by `Done`.
+    Delete(MailboxName),
+    /// Answered by `Done`.
+    Rename {
+        /// The old name.
+        from: MailboxName,
+        /// The new name.
+        to: MailboxName,
+    },
+    /// Answered by `Done`.
+    Subscribe(MailboxName, Subscription),
+    /// Opens a mailbox. Answered by `Opened`.
+    Open(MailboxName, Access),
+    /// What has happened to the mailbox. Answered by `Changes`.
+    Changes {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// Everything after this mod-sequence.
+        since: u64,
+    },
+    /// Messages of the selected mailbox; those that are gone are left out. Answered by `Messages`, in that order.
+    Messages {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// Ascending.
+        uids: Vec<u32>,
+        /// Which members to fill.
+        wanted: Wanted,
+    },
+    /// Octets of a raw message. Answered by `Content`: all of them, or a refusal.
+    Content {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// The message.
+        uid: u32,
+        /// First octet.
+        start: u64,
+        /// Number of octets; at most [`crate::CHUNK`], but for a header that is filtered.
+        length: u64,
+    },
+    /// Changes flags. Answered by `Stored`.
+    StoreFlags {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// Ascending.
+        uids: Vec<u32>,
+        /// What to do with the flags.
+        change: FlagChange,
+        /// The flags.
+        flags: Vec<Flag>,
+    },
+    /// Copies or moves messages. Answered by `Copied`.
+    Copy {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// Ascending.
+        uids: Vec<u32>,
+        /// Where to.
+        to: MailboxName,
+        /// Whether the originals stay.
+        mode: CopyMode,
+    },
+    /// Removes messages that are marked `\Deleted`. Answered by `Expunged`.
+    Expunge {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// Only these, ascending; `None` for all.
+        uids: Option<Vec<u32>>,
+    },
+    /// Which of the messages match? Answered by `Found`.
+    Search {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// Sequence numbers, `$`, `*` and RECENT are already turned into UIDs.
+        key: SearchKey,
+    },
+    /// A message is about to come for this mailbox. Answered by `Done`, or a refusal when it cannot be taken.
+    AppendBegin {
+        /// Where to.
+        mailbox: MailboxName,
+        /// Octets that will come.
+        size: u64,
+    },
+    /// The next octets of the message. Answered by `Done`.
+    AppendData(Vec<u8>),
+    /// The message is complete: store it durably. Answered by `Appended`.
+    AppendCommit {
+        /// Where to.
+        mailbox: MailboxName,
+        /// Its flags.
+        flags: Vec<Flag>,
+        /// Its INTERNALDATE; now, if absent.
+        internal_date: Option<DateTime>,
+    },
+    /// Forget the message. Answered by `Done`.
+    AppendAbort,
+}
+
+/// SUBSCRIBE or UNSUBSCRIBE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription {
+    /// On the list of LSUB.
+    Subscribed,
+    /// Not on it.
+    Unsubscribed,
+}
+
+/// SELECT or EXAMINE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// SELECT
+    ReadWrite,
+    /// EXAMINE
+    ReadOnly,
+}
+
+/// COPY or MOVE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyMode {
+    /// The originals stay.
+    Copy,
+    /// The originals go, in the same transaction (RFC 6851).
+    Move,
+}
+
+/// What STORE does with its flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlagChange {
+    /// FLAGS
+    Replace,
+    /// +FLAGS
+    Add,
+    /// -FLAGS
+    Remove,
+}
+
+/// Which costly members of [`Message`] are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// ENVELOPE
+    pub envelope: bool,
+    /// BODYSTRUCTURE, or the spans of parts.
+    pub structure: bool,
+}
+
+/// The world's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// It is not done.
+    Refused(Refusal),
+    /// To `VerifyPassword`: whether it is the user's password.
+    Verdict(postern_sasl::Verdict),
+    /// To `ScramKeys`.
+    ScramKeys {
+        /// The keys, or a decoy.
+        credentials: ScramCredentials,
+        /// Fresh randomness, printable, no comma.
+        nonce: String,
+    },
+    /// To `CountFailure`.
+    FailureCounted,
+    /// To `Mailboxes`.
+    Mailboxes(Vec<MailboxInfo>),
+    /// To `Status`.
+    Status(MailboxStatus),
+    /// To `Open`.
+    Opened(Snapshot),
+    /// To `Changes`.
+    Changes(Changes),
+    /// To `Messages`.
+    Messages(Vec<Message>),
+    /// To `Content`.
+    Content(Vec<u8>),
+    /// To `StoreFlags`: the messages that still exist, with their flags as they are now, ascending.
+    Stored(Vec<Flagged>),
+    /// To `Copy`.
+    Copied(Copied),
+    /// To `Expunge`: what was removed, ascending.
+    Expunged(Vec<u32>),
+    /// To `Search`: UIDs, ascending.
+    Found(Vec<u32>),
+    /// To `AppendCommit`.
+    Appended {
+        /// The mailbox's.
+        uid_validity: u32,
+        /// The new message's.
+        uid: u32,
+    },
+}
+
+/// Why something was not done. The cause is in the host's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such mailbox.
+    NonExistent,
+    /// There is one already.
+    AlreadyExists,
+    /// It has children that would be orphaned.
+    HasChildren,
+    /// It cannot be done with this mailbox.
+    Cannot,
+    /// The account is full.
+    OverQuota,
+    /// Temporary: try later.
+    Unavailable,
+    /// Our own fault.
+    Fault,
+}
+
+/// A mailbox in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxInfo {
+    /// Its name.
+    pub name: MailboxName,
+    /// What there is under that name.
+    pub kind: MailboxKind,
+    /// Its purpose.
+    pub special_use: Option<SpecialUse>,
+    /// Whether the user subscribed to it.
+    pub subscription: Subscription,
+}
+
+/// What a name in a list stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailboxKind {
+    /// A mailbox.
+    Selectable,
+    /// A name that only has mailboxes below it (`\Noselect`).
+    NotSelectable,
+    /// Nothing; the name is subscribed (`\NonExistent`).
+    Subscription,
+}
+
+/// The counters of a mailbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MailboxStatus {
+    /// Number of messages.
+    pub messages: u32,
+    /// Messages that no session has been told of.
+    pub recent: u32,
+    /// The next UID, or greater.
+    pub uid_next: u32,
+    /// Generation of the UIDs.
+    pub uid_validity: u32,
+    /// Messages without `\Seen`.
+    pub unseen: u32,
+    /// Messages with `\Deleted`.
+    pub deleted: u32,
+    /// Octets of all messages.
+    pub size: u64,
+}
+
+/// A mailbox as it was when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its lasting number.
+    pub mailbox: MailboxId,
+    /// Generation of the UIDs.
+    pub uid_validity: u32,
+    /// The next UID, or greater.
+    pub uid_next: u32,
+    /// The mod-sequence up to which this is complete.
+    pub mod_seq: u64,
+    /// UIDs of all messages, ascending.
+    pub uids: Vec<u32>,
+    /// The first UID that no session before this one was told of.
+    pub recent_from: u32,
+    /// UID of the first message without `\Seen`.
+    pub first_unseen: Option<u32>,
+    /// Keywords in use.
+    pub keywords: Vec<String>,
+}
+
+/// What happened to a mailbox since a mod-sequence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The mod-sequence up to which this is complete.
+    pub mod_seq: u64,
+    /// Messages that came or whose flags changed, ascending by UID.
+    pub changed: Vec<Flagged>,
+    /// UIDs that are gone, ascending.
+    pub expunged: Vec<u32>,
+}
+
+/// A message's flags at a mod-sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flagged {
+    /// The message.
+    pub uid: u32,
+    /// When they were last changed.
+    pub mod_seq: u64,
+    /// All of them, without `\Recent`.
+    pub flags: Vec<Flag>,
+}
+
+/// What COPY or MOVE made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// The destination's.
+    pub uid_validity: u32,
+    /// For each message that existed: its UID here and there, ascending in both.
+    pub uids: Vec<(u32, u32)>,
+}

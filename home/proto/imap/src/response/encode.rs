@@ -1,0 +1,89 @@
+//! Writes the terminals of the grammar (RFC 9051 §9).
+
+use crate::parser::{is_astring_char, is_atom_char};
+
+/// A quoted string holds at most this many octets; longer texts become literals.
+const MAX_QUOTED: usize = 1024;
+
+/// `string`: quoted where the octets allow it, else a literal.
+pub fn string(octets: &[u8], out: &mut Vec<u8>) {
+    let quotable = octets.len() <= MAX_QUOTED && octets.iter().all(|octet| matches!(octet, 0x20..=0x7e));
+    if !quotable {
+        return literal(octets, out);
+    }
+    out.push(b'"');
+    for &octet in octets {
+        if matches!(octet, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(octet);
+    }
+    out.push(b'"');
+}
+
+/// `nstring`.
+pub fn nstring(octets: Option<&[u8]>, out: &mut Vec<u8>) {
+    match octets {
+        None => out.extend_from_slice(b"NIL"),
+        Some(octets) => string(octets, out),
+    }
+}
+
+/// `astring`: an atom where possible.
+pub fn astring(octets: &[u8], out: &mut Vec<u8>) {
+    let atom = !octets.is_empty() && octets.iter().all(|&octet| octet < 0x80 && is_astring_char(octet));
+    let nil = octets.eq_ignore_ascii_case(b"NIL");
+    if atom && !nil { out.extend_from_slice(octets) } else { string(octets, out) }
+}
+
+/// A mailbox name already in its wire encoding: an atom of plain characters, else quoted, UTF-8 included.
+pub fn mailbox(name: &str, out: &mut Vec<u8>) {
+    if name.is_ascii() || name.chars().any(char::is_control) {
+        let atom = !name.is_empty() && name.bytes().all(|octet| is_atom_char(octet) && octet != b'&');
+        let nil = name.eq_ignore_ascii_case("NIL");
+        return if atom && !nil {
+            out.extend_from_slice(name.as_bytes())
+        } else {
+            string(name.as_bytes(), out)
+        };
+    }
+    // RFC 9051 §9: QUOTED-CHAR includes UTF-8.
+    out.push(b'"');
+    out.extend_from_slice(name.replace('\\', "\\\\").replace('"', "\\\"").as_bytes());
+    out.push(b'"');
+}
+
+/// `{n}` CRLF and the octets.
+pub fn literal(octets: &[u8], out: &mut Vec<u8>) {
+    literal_header(octets.len() as u64, out);
+    literal_data(octets, out);
+}
+
+/// The octets of a literal. RFC 9051 §9 `literal`: it holds no NUL; one in a message is written as 0x80.
+pub fn literal_data(octets: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(octets);
+    let written = out.get_mut(start..).unwrap_or_default();
+    written.iter_mut().filter(|octet| **octet == 0).for_each(|octet| *octet = 0x80);
+}
+
+/// `{n}` CRLF.
+pub fn literal_header(size: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{{{size}}}\r\n").as_bytes());
+}
+
+/// A parenthesised list, its members separated by spaces.
+pub fn parenthesised<T>(
+    members: impl IntoIterator<Item = T>,
+    mut member: impl FnMut(T, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
+    out.push(b'(');
+    for (index, item) in members.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        member(item, out);
+    }
+    out.push(b')');
+}

@@ -1,0 +1,257 @@
+//! What the commands of a session share: its state, the selected mailbox, and the output.
+//!
+//! Untagged updates (RFC 9051 §5.2, §7.5.1): new messages and flags are told whenever the session is told of
+//! them; removals only where the command allows it, for sequence numbers must not shift under FETCH, STORE or SEARCH.
+
+use crate::request::{Access, Changes, Flagged, MailboxId, Snapshot};
+use crate::response::{Completion, Recent, flags_update};
+use crate::session::view::MessageView;
+use crate::types::{Flag, MailboxName, MessageRef, NameEncoding, SequenceSet};
+
+/// Limits and texts that the operator may set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Largest message that APPEND takes, in octets.
+    pub max_message: u64,
+    /// Wrong passwords before the connection is closed.
+    pub max_login_failures: u32,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { max_message: 50 * 1024 * 1024, max_login_failures: 3 }
+    }
+}
+
+/// RFC 9051 §3; the selected state is [`Core::selected`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nobody yet.
+    NotAuthenticated,
+    /// The user has proved who they are.
+    Authenticated {
+        /// Login name.
+        login: String,
+    },
+}
+
+/// Numbers of a command: sequence numbers, or UIDs after the word UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// Sequence numbers.
+    Sequence,
+    /// UIDs.
+    Uid,
+}
+
+/// Whether a command's end may tell of removals (RFC 9051 §7.5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expunges {
+    /// Sequence numbers may shift.
+    Told,
+    /// They may not.
+    Held,
+}
+
+/// State, selected mailbox, output.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) config: Config,
+    /// Of the command that runs.
+    pub(crate) tag: String,
+    pub(crate) state: State,
+    pub(crate) selected: Option<Selected>,
+    pub(crate) names: NameEncoding,
+    pub(crate) output: Vec<u8>,
+    pub(crate) login_failures: u32,
+    /// The host has said that the account changed.
+    pub(crate) changed: bool,
+    /// Set when the connection is to end after the output is sent.
+    pub(crate) closing: bool,
+}
+
+/// The selected mailbox.
+#[derive(Debug)]
+pub struct Selected {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) access: Access,
+    pub(crate) view: MessageView,
+    /// Changes up to here are in the view, or held.
+    pub(crate) mod_seq: u64,
+    pub(crate) recent_from: u32,
+    /// Removals that the client has not been told of, ascending.
+    held: Vec<u32>,
+    /// Flag changes that the client knows already: UID and mod-sequence.
+    known: Vec<(u32, u64)>,
+    /// What `$` stands for (RFC 5182): UIDs, ascending.
+    pub(crate) saved: Vec<u32>,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Core {
+        Core {
+            config,
+            tag: String::new(),
+            state: State::NotAuthenticated,
+            selected: None,
+            names: NameEncoding::default(),
+            output: Vec::new(),
+            login_failures: 0,
+            changed: false,
+            closing: false,
+        }
+    }
+
+    /// Writes an untagged line.
+    pub(crate) fn untagged(&mut self, line: &str) {
+        self.output.extend_from_slice(b"* ");
+        self.output.extend_from_slice(line.as_bytes());
+        self.output.extend_from_slice(b"\r\n");
+    }
+
+    /// Selects what the store opened.
+    pub(crate) fn select(&mut self, snapshot: &Snapshot, access: Access) {
+        self.selected = Some(Selected {
+            mailbox: snapshot.mailbox,
+            access,
+            view: MessageView::new(snapshot.uids.iter().copied()),
+            mod_seq: snapshot.mod_seq,
+            recent_from: snapshot.recent_from,
+            held: Vec::new(),
+            known: Vec::new(),
+            saved: Vec::new(),
+        });
+    }
+
+    /// Takes changes into the view and tells the client of them, except removals that are held.
+    pub(crate) fn apply_changes(&mut self, changes: Changes, expunges: Expunges) {
+        let Some(selected) = &mut self.selected else {
+            return;
+        };
+        let known = std::mem::take(&mut selected.known);
+        let before = selected.view.exists();
+        let largest = selected.view.largest_uid();
+        selected.mod_seq = selected.mod_seq.max(changes.mod_seq);
+        selected.hold(&changes.expunged);
+        let (news, arrivals): (Vec<_>, Vec<_>) =
+            changes.changed.into_iter().partition(|message| message.uid <= largest);
+        if expunges == Expunges::Told {
+            self.tell_expunged();
+        }
+        for message in news {
+            if !known.contains(&(message.uid, message.mod_seq)) {
+                self.tell_flags(&message, Numbering::Sequence);
+            }
+        }
+        self.add_arrivals(&arrivals, before);
+    }
+
+    fn add_arrivals(&mut self, arrivals: &[Flagged], before: u32) {
+        let Some(selected) = &mut self.selected else {
+            return;
+        };
+        for message in arrivals {
+            selected.view.append(message.uid);
+        }
+        let (exists, recent) = (selected.view.exists(), selected.recent_count());
+        if !arrivals.is_empty() && exists != before {
+            self.untagged(&format!("{exists} EXISTS"));
+            self.untagged(&format!("{recent} RECENT"));
+        }
+    }
+
+    /// Tells of all removals that were held.
+    pub(crate) fn tell_expunged(&mut self) {
+        let Some(selected) = &mut self.selected else {
+            return;
+        };
+        let gone = std::mem::take(&mut selected.held);
+        for sequence in selected.view.remove(&gone) {
+            self.output.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
+        }
+    }
+
+    /// Tells of flags, if the message is in the view.
+    pub(crate) fn tell_flags(&mut self, message: &Flagged, numbering: Numbering) {
+        let Some(selected) = &self.selected else {
+            return;
+        };
+        if let Some(sequence) = selected.view.sequence_of(message.uid) {
+            let recent = selected.recent(message.uid);
+            let reference = MessageRef { sequence, uid: message.uid };
+            flags_update(reference, &message.flags, recent, numbering == Numbering::Uid, &mut self.output);
+        }
+    }
+
+    /// The messages that a set names.
+    ///
+    /// # Errors
+    /// RFC 9051 §9 `seq-number`: a sequence number above EXISTS is BAD.
+    pub(crate) fn resolve(
+        &self,
+        set: &SequenceSet,
+        numbering: Numbering,
+    ) -> Result<Vec<MessageRef>, Completion> {
+        let Some(selected) = &self.selected else {
+            return Err(Completion::bad("No mailbox selected"));
+        };
+        let view = &selected.view;
+        if *set == SequenceSet::Saved {
+            return Ok(view.by_uid(&selected.saved.iter().map(|&uid| (uid, uid)).collect::<Vec<_>>()));
+        }
+        match numbering {
+            Numbering::Uid => Ok(view.by_uid(&set.resolve(view.largest_uid()))),
+            Numbering::Sequence => {
+                let ranges = set.resolve(view.exists());
+                let too_large = ranges.last().is_some_and(|range| range.1 > view.exists());
+                if too_large && view.exists() > 0 {
+                    return Err(Completion::bad("Message number out of range"));
+                }
+                Ok(view.by_sequence(&ranges))
+            }
+        }
+    }
+}
+
+impl Selected {
+    /// Remembers removals to be told later.
+    pub(crate) fn hold(&mut self, uids: &[u32]) {
+        let view = &self.view;
+        self.held.extend(uids.iter().filter(|&&uid| view.sequence_of(uid).is_some()));
+        self.held.sort_unstable();
+        self.held.dedup();
+        self.saved.retain(|uid| self.held.binary_search(uid).is_err());
+    }
+
+    /// The client will know these flags by the end of the command.
+    pub(crate) fn know(&mut self, messages: &[Flagged]) {
+        self.known.extend(messages.iter().map(|message| (message.uid, message.mod_seq)));
+    }
+
+    /// Whether `\Recent` is shown for a message.
+    pub(crate) fn recent(&self, uid: u32) -> Recent {
+        Recent::when(uid >= self.recent_from)
+    }
+
+    /// Messages that show `\Recent`.
+    pub(crate) fn recent_count(&self) -> usize {
+        self.view.by_uid(&[(self.recent_from, u32::MAX)]).len()
+    }
+
+    /// The flags that can be stored for good: the system flags, the keywords in use, and new keywords.
+    pub(crate) fn permanent_flags(access: Access, keywords: &[String]) -> String {
+        if access == Access::ReadOnly {
+            return String::new();
+        }
+        let keywords = keywords.iter().map(String::as_str);
+        let names: Vec<_> = Flag::SYSTEM.iter().map(|flag| flag.name().into_owned()).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).chain(keywords).chain(["\\*"]).collect();
+        all.join(" ")
+    }
+}
+
+/// INBOX is always there; the name of any other mailbox may be gone.
+pub(crate) fn missing_mailbox(mailbox: &MailboxName) -> Completion {
+    let code = if mailbox.refusal().is_some() { "CANNOT" } else { "TRYCREATE" };
+    Completion::no(code, "No such mailbox")
+}

@@ -1,0 +1,124 @@
+//! What FETCH asks for (RFC 9051 §6.4.5 `fetch-att`).
+
+use crate::parser::{ParseError, Parser, Result};
+use crate::types::{Partial, Section, SectionText, SeenEffect};
+
+/// `fetch-att`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchItem {
+    /// FLAGS
+    Flags,
+    /// UID
+    Uid,
+    /// INTERNALDATE
+    InternalDate,
+    /// RFC822.SIZE
+    Rfc822Size,
+    /// ENVELOPE
+    Envelope,
+    /// BODY: the structure without extension data.
+    Body,
+    /// BODYSTRUCTURE
+    BodyStructure,
+    /// BODY[...] and BODY.PEEK[...]
+    BodySection {
+        /// Which octets.
+        section: Section,
+        /// Only a range of them.
+        partial: Option<Partial>,
+        /// Whether this marks the message as read.
+        seen: SeenEffect,
+    },
+    /// RFC822, answered under that name (RFC 3501 §6.4.5).
+    Rfc822,
+    /// RFC822.HEADER
+    Rfc822Header,
+    /// RFC822.TEXT
+    Rfc822Text,
+}
+
+impl FetchItem {
+    /// One item.
+    pub(crate) fn parse(parser: &mut Parser<'_>) -> Result<FetchItem> {
+        let word = parser
+            .take_while(|octet| octet.is_ascii_alphanumeric() || octet == b'.', "Expected a fetch item")?;
+        match (word.to_ascii_uppercase().as_slice(), parser.peek()) {
+            (b"FLAGS", _) => Ok(FetchItem::Flags),
+            (b"UID", _) => Ok(FetchItem::Uid),
+            (b"INTERNALDATE", _) => Ok(FetchItem::InternalDate),
+            (b"RFC822.SIZE", _) => Ok(FetchItem::Rfc822Size),
+            (b"ENVELOPE", _) => Ok(FetchItem::Envelope),
+            (b"BODYSTRUCTURE", _) => Ok(FetchItem::BodyStructure),
+            (b"BODY", Some(b'[')) => FetchItem::section(parser, SeenEffect::SetSeen),
+            (b"BODY.PEEK", Some(b'[')) => FetchItem::section(parser, SeenEffect::Keep),
+            (b"BODY", _) => Ok(FetchItem::Body),
+            (b"RFC822", _) => Ok(FetchItem::Rfc822),
+            (b"RFC822.HEADER", _) => Ok(FetchItem::Rfc822Header),
+            (b"RFC822.TEXT", _) => Ok(FetchItem::Rfc822Text),
+            _ => Err(ParseError::Syntax("Unknown fetch item")),
+        }
+    }
+
+    fn section(parser: &mut Parser<'_>, seen: SeenEffect) -> Result<FetchItem> {
+        let section = Section::parse(parser)?;
+        let partial = Partial::parse(parser)?;
+        Ok(FetchItem::BodySection { section, partial, seen })
+    }
+
+    /// The octets that the item wants, if it wants any.
+    pub fn content(&self) -> Option<(Section, Option<Partial>)> {
+        let whole = |text| Some((Section { part: Vec::new(), text }, None));
+        match self {
+            FetchItem::BodySection { section, partial, .. } => Some((section.clone(), *partial)),
+            FetchItem::Rfc822 => whole(None),
+            FetchItem::Rfc822Header => whole(Some(SectionText::Header)),
+            FetchItem::Rfc822Text => whole(Some(SectionText::Text)),
+            _ => None,
+        }
+    }
+
+    /// Whether fetching it marks the message as read.
+    pub fn seen_effect(&self) -> SeenEffect {
+        match self {
+            FetchItem::BodySection { seen, .. } => *seen,
+            FetchItem::Rfc822 | FetchItem::Rfc822Text => SeenEffect::SetSeen,
+            _ => SeenEffect::Keep,
+        }
+    }
+
+    /// Writes the item as a client would.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let word: &[u8] = match self {
+            FetchItem::Flags => b"FLAGS",
+            FetchItem::Uid => b"UID",
+            FetchItem::InternalDate => b"INTERNALDATE",
+            FetchItem::Rfc822Size => b"RFC822.SIZE",
+            FetchItem::Envelope => b"ENVELOPE",
+            FetchItem::Body | FetchItem::BodySection { seen: SeenEffect::SetSeen, .. } => b"BODY",
+            FetchItem::BodySection { seen: SeenEffect::Keep, .. } => b"BODY.PEEK",
+            FetchItem::BodyStructure => b"BODYSTRUCTURE",
+            FetchItem::Rfc822 => b"RFC822",
+            FetchItem::Rfc822Header => b"RFC822.HEADER",
+            FetchItem::Rfc822Text => b"RFC822.TEXT",
+        };
+        out.extend_from_slice(word);
+        if let FetchItem::BodySection { section, partial, .. } = self {
+            section.encode(out);
+            if let Some(Partial { offset, count }) = partial {
+                out.extend_from_slice(format!("<{offset}.{count}>").as_bytes());
+            }
+        }
+    }
+
+    /// Writes the name under which the data is returned: without `.PEEK`, a partial with its offset only.
+    pub fn encode_label(&self, out: &mut Vec<u8>) {
+        let FetchItem::BodySection { section, partial, .. } = self else {
+            return self.encode(out);
+        };
+        out.extend_from_slice(b"BODY");
+        section.encode(out);
+        if let Some(Partial { offset, .. }) = partial {
+            out.extend_from_slice(format!("<{offset}>").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A message as the store gives it to the session.
+
+use std::sync::Arc;
+
+use crate::types::{BodyStructure, DateTime, Envelope, Flag};
+
+/// A message of the selected mailbox: where it stands, and its lasting number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRef {
+    /// Sequence number in this session's view.
+    pub sequence: u32,
+    /// Unique identifier.
+    pub uid: u32,
+}
+
+/// What the store knows about a message. Members that were not asked for may be absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Unique identifier.
+    pub uid: u32,
+    /// Modification sequence (RFC 7162).
+    pub mod_seq: u64,
+    /// Flags, without `\Recent`.
+    pub flags: Vec<Flag>,
+    /// When it arrived.
+    pub internal_date: DateTime,
+    /// Octets of the raw message.
+    pub size: u64,
+    /// ENVELOPE, where asked for.
+    pub envelope: Option<Arc<Envelope>>,
+    /// The structure with the spans of all parts, where asked for.
+    pub structure: Option<Arc<BodyStructure>>,
+}

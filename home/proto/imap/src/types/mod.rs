@@ -1,0 +1,27 @@
+//! The values that commands and responses are made of, parsed once and then known to be valid.
+
+mod body_structure;
+mod date;
+mod envelope;
+mod fetch_item;
+mod flag;
+mod list;
+mod mailbox_name;
+mod message_data;
+mod search_key;
+mod section;
+mod sequence_set;
+mod status_item;
+
+pub use body_structure::{BodyKind, BodyStructure, Detail, Disposition, Parameter, Span};
+pub use date::{Date, DateTime};
+pub use envelope::{Address, Envelope};
+pub use fetch_item::FetchItem;
+pub use flag::Flag;
+pub use list::{MailboxAttributes, SpecialUse};
+pub use mailbox_name::{DELIMITER, MailboxName, NameEncoding};
+pub use message_data::{Message, MessageRef};
+pub use search_key::{Charset, SearchKey};
+pub use section::{Partial, Section, SectionText, SeenEffect};
+pub use sequence_set::{Number, SequenceSet, encode_uids};
+pub use status_item::StatusItem;
