@@ -13,6 +13,8 @@ pub mod zone;
 
 pub mod auth;
 pub mod dkim;
+pub mod smtp;
+
 pub mod inbound;
 pub mod outbound;
 pub mod submission;

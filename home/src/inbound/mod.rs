@@ -1,1 +1,77 @@
-//! Being built.
+//! Mail from other servers, on port 25.
+//!
+//! * In: connections. Out: messages in the mailboxes of the users here, durable before the 250.
+//! * Refused: recipients that are not here (relaying above all: no address is trusted), mail loops, messages with
+//!   two authors' fields, and what fails DMARC where the author's domain asks for refusal. Trouble on our side
+//!   is a 451: the sender keeps the message.
+//! * A message's final form is `Return-Path`, `Authentication-Results` and `Received` before what came, without
+//!   `Return-Path` fields that came along and without `Authentication-Results` fields that claim our name.
+//! * RFC 5321 §3.6.1 (relaying), §4.4 (trace), §6.3 (loops); RFC 8601 §5.
+//!
+//! `session` answers the core's questions, `message` takes a complete message to its mailboxes.
+
+mod message;
+mod session;
+
+use std::sync::Arc;
+
+use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
+use postern_store::{Store, directory::Directory};
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use crate::{
+    hostname::Hostname,
+    net::{Connection, run_session},
+    resolver::Resolver,
+    smtp::session::SmtpSession,
+};
+use session::InboundHost;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub struct Inbound {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    hostname: Hostname,
+    directory: Directory,
+    store: Store,
+    resolver: Resolver,
+    tls: Arc<rustls::ServerConfig>,
+    limits: Limits,
+}
+
+impl Inbound {
+    /// Puts the service together.
+    pub fn new(
+        hostname: Hostname,
+        directory: Directory,
+        store: Store,
+        resolver: Resolver,
+        tls: Arc<rustls::ServerConfig>,
+        limits: Limits,
+    ) -> Inbound {
+        Inbound { parts: Arc::new(Parts { hostname, directory, store, resolver, tls, limits }) }
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve(self, connection: Connection, shutdown: watch::Receiver<bool>) {
+        info!("connected");
+        let hostname = self.parts.hostname.current();
+        let config = SessionConfig {
+            hostname: hostname.to_string(),
+            role: Role::Mta,
+            starttls: true,
+            limits: self.parts.limits,
+            timeouts: Timeouts::default(),
+        };
+        let mut session = SmtpSession::new(config, &connection);
+        let mut host = InboundHost::new(self.parts.clone(), hostname, &connection);
+        match run_session(connection, &mut session, &mut host, self.parts.tls.clone(), shutdown).await {
+            Ok(()) => debug!("disconnected"),
+            Err(error) => debug!(%error, "connection lost"),
+        }
+    }
+}

@@ -11,12 +11,14 @@
 
 pub mod dial;
 pub mod driver;
+pub mod failures;
 pub mod limits;
 pub mod listener;
 pub mod peer;
 pub mod stream;
 
 pub use driver::{Host, LineSession, Output, run_session};
+pub use failures::LoginFailures;
 pub use limits::ConnectionLimits;
 pub use listener::{Connection, Security, Service, bind};
 pub use peer::{Peer, client_network};

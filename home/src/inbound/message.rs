@@ -1,0 +1,148 @@
+//! A complete message: checked, given its trace fields, delivered.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_message::{
+    authres::{self, AuthenticationResults},
+    header::{self, HeaderField},
+    received::{Client, Protocol, Received},
+};
+use postern_smtp::server::{Envelope, ForwardPath, Refusal, Transport};
+use postern_store::{
+    Delivery, StagedMessage, Store,
+    account::{AccountId, Flags},
+};
+use tokio::task::spawn_blocking;
+use tracing::info;
+
+use super::session::InboundHost;
+use crate::{
+    auth::{self, Dmarc, Report, Submitter},
+    smtp::{
+        failure,
+        incoming::{Incoming, compose},
+        session::SmtpSession,
+    },
+};
+
+/// More `Received` fields than this are a loop (RFC 5321 §6.3 wants at least 100 hops allowed).
+const MAX_HOPS: usize = 100;
+
+/// Takes the message to the mailboxes; `Ok` only when it is durable in all of them.
+pub(super) async fn accept(
+    host: &InboundHost,
+    session: &SmtpSession,
+    incoming: Incoming,
+) -> Result<String, Refusal> {
+    let envelope = session.core.envelope().ok_or(Refusal::Temporary)?;
+    let staged = incoming.finish()?;
+    let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+    check_header(&octets)?;
+    let report = authenticate(host, session, envelope, &octets).await;
+    if let Dmarc::Reject { domain } = report.dmarc {
+        return Err(Refusal::DmarcReject { domain });
+    }
+    drop(octets);
+    let prefix = prefix(host, session, envelope, &report);
+    let delivery = FinalDelivery {
+        store: host.parts.store.clone(),
+        authserv_id: host.hostname.to_string(),
+        accounts: host.accounts.clone(),
+        prefix,
+        staged,
+    };
+    spawn_blocking(move || delivery.run()).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
+}
+
+/// Loops (RFC 5321 §6.3), and two From fields, which no two readers would understand alike (RFC 5322 §3.6).
+fn check_header(message: &[u8]) -> Result<(), Refusal> {
+    let count = |name: &str| header::fields(message).filter(|field| field.is(name)).count();
+    if count("Received") > MAX_HOPS {
+        return Err(Refusal::Loop);
+    }
+    if count("From") > 1 {
+        return Err(Refusal::MalformedMessage("message has more than one From field"));
+    }
+    Ok(())
+}
+
+async fn authenticate(
+    host: &InboundHost,
+    session: &SmtpSession,
+    envelope: &Envelope,
+    octets: &[u8],
+) -> Report {
+    let reverse_path = envelope.reverse_path.to_string();
+    let submitter = Submitter {
+        address: host.client,
+        helo: session.core.helo(),
+        reverse_path: &reverse_path,
+        hostname: host.hostname.as_str(),
+    };
+    let report = auth::check(&host.parts.resolver, submitter, octets).await;
+    for result in &report.results {
+        info!(%result, "authentication");
+    }
+    report
+}
+
+/// Our own fields, on top of all others.
+fn prefix(host: &InboundHost, session: &SmtpSession, envelope: &Envelope, report: &Report) -> String {
+    let results =
+        AuthenticationResults { authserv_id: host.hostname.as_str(), results: report.results.clone() };
+    let received = Received {
+        helo: session.core.helo(),
+        client: Some(Client { address: host.client, name: report.reverse_name.as_deref() }),
+        tls: session.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
+        by: host.hostname.as_str(),
+        protocol: Protocol {
+            extended: session.core.is_extended(),
+            tls: session.core.transport() == Transport::Tls,
+            authenticated: false,
+            smtp_utf8: envelope.smtp_utf8,
+        },
+        id: &host.session_id,
+        recipient: match envelope.forward_paths.as_slice() {
+            [ForwardPath::Address(address)] => Some(address),
+            _ => None,
+        },
+        time: Timestamp::now(),
+    };
+    format!("Return-Path: <{}>\r\n{results}{received}", envelope.reverse_path)
+}
+
+/// What the blocking half needs.
+struct FinalDelivery {
+    store: Store,
+    authserv_id: String,
+    accounts: Vec<AccountId>,
+    prefix: String,
+    staged: StagedMessage,
+}
+
+impl FinalDelivery {
+    /// Writes the final form and delivers it. One answer stands for all recipients, so a failure in one account
+    /// fails the message, and those that have it already may get it twice when it comes again.
+    fn run(self) -> Result<String, Refusal> {
+        let octets = self.staged.bytes().map_err(|error| failure::refusal(&error))?;
+        let composed = compose(&self.store, self.prefix.as_bytes(), &octets, |field| self.must_go(field))?;
+        drop(octets);
+        let internal_date = Timestamp::now();
+        let delivery = |account: &AccountId| Delivery {
+            account: *account,
+            mailbox: None,
+            flags: Flags::default(),
+            internal_date,
+        };
+        let deliveries: Vec<Delivery> = self.accounts.iter().map(delivery).collect();
+        for outcome in self.store.deliver(&Arc::new(composed), &deliveries) {
+            outcome.map_err(|error| failure::refusal(&error))?;
+        }
+        Ok("delivered".to_owned())
+    }
+
+    fn must_go(&self, field: &HeaderField<'_>) -> bool {
+        field.is("Return-Path") || authres::is_forged(field.name, field.value, &self.authserv_id)
+    }
+}

@@ -1,0 +1,105 @@
+//! Answers the questions of a session on port 25.
+
+use std::{net::IpAddr, sync::Arc};
+
+use postern_message::address::DomainName;
+use postern_smtp::server::{AuthVerdict, Event, ForwardPath, Refusal};
+use postern_store::{account::AccountId, directory::Resolution};
+use tracing::info;
+
+use super::{Parts, message};
+use crate::{
+    net::{Connection, Host},
+    smtp::{incoming::Incoming, session::SmtpSession},
+};
+
+/// What stands behind one session.
+pub(super) struct InboundHost {
+    pub(super) parts: Arc<Parts>,
+    pub(super) hostname: DomainName,
+    pub(super) client: IpAddr,
+    pub(super) session_id: String,
+    /// Whose mailboxes the current message goes to, each once.
+    pub(super) accounts: Vec<AccountId>,
+    incoming: Option<Incoming>,
+}
+
+impl InboundHost {
+    pub(super) fn new(parts: Arc<Parts>, hostname: DomainName, connection: &Connection) -> InboundHost {
+        InboundHost {
+            parts,
+            hostname,
+            client: connection.peer.address(),
+            session_id: connection.session_id.clone(),
+            accounts: Vec::new(),
+            incoming: None,
+        }
+    }
+
+    fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Refusal> {
+        let resolution = match forward_path {
+            ForwardPath::Address(address) => self.parts.directory.resolve(address),
+            ForwardPath::Postmaster => self.parts.directory.postmaster(),
+            ForwardPath::Literal(_) => Resolution::NotLocal,
+        };
+        match resolution {
+            Resolution::Local(accounts) => {
+                self.accounts.extend(accounts);
+                self.accounts.sort();
+                self.accounts.dedup();
+                Ok(())
+            }
+            Resolution::UnknownUser => Err(Refusal::UnknownUser),
+            Resolution::NotLocal => Err(Refusal::RelayDenied),
+        }
+    }
+
+    async fn message(&mut self, session: &SmtpSession) -> Result<String, Refusal> {
+        let incoming = self.incoming.take().ok_or(Refusal::Temporary)?;
+        message::accept(self, session, incoming).await
+    }
+
+    fn reset(&mut self) {
+        self.accounts.clear();
+        self.incoming = None;
+    }
+}
+
+impl Host<SmtpSession> for InboundHost {
+    async fn handle_event(&mut self, session: &mut SmtpSession, event: Event) {
+        match event {
+            Event::Mail { .. } => {
+                self.reset();
+                session.core.mail_verdict(Ok(()));
+            }
+            Event::Recipient { forward_path } => {
+                let verdict = self.recipient(&forward_path);
+                info!(recipient = %forward_path, ?verdict, "RCPT");
+                session.core.recipient_verdict(verdict);
+            }
+            Event::Data => {
+                self.incoming = Some(Incoming::new(&self.parts.store));
+                session.core.data_verdict(Ok(()));
+            }
+            Event::Chunk(chunk) => {
+                if let Some(incoming) = &mut self.incoming {
+                    incoming.write(&chunk);
+                }
+            }
+            Event::Message => {
+                let verdict = self.message(session).await;
+                match &verdict {
+                    Ok(text) => info!(outcome = text, "message accepted"),
+                    Err(refusal) => info!(?refusal, "message refused"),
+                }
+                self.reset();
+                session.core.message_verdict(verdict);
+            }
+            Event::Abort => self.reset(),
+            // AUTH is not offered on this port, so these are never asked.
+            Event::Password { .. } => session.core.password_verdict(AuthVerdict::Unavailable),
+            Event::ScramKeys { .. } => session.core.scram_verdict(None),
+            Event::Authenticated { .. } | Event::AuthenticationFailed { .. } => {}
+        }
+    }
+}

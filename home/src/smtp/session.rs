@@ -1,0 +1,56 @@
+//! The session core as a [`LineSession`], with what TLS agreed on.
+
+use std::{sync::Arc, time::Instant};
+
+use postern_smtp::server::{self, Event, Session, SessionConfig, Transport};
+
+use crate::net::{Connection, LineSession, Output, TlsParameters};
+
+/// A session and its TLS parameters.
+#[derive(Debug)]
+pub struct SmtpSession {
+    /// The protocol.
+    pub core: Session,
+    /// TLS version and cipher suite, once TLS is up.
+    pub tls: Option<TlsParameters>,
+}
+
+impl SmtpSession {
+    /// Begins a session on a fresh connection.
+    pub fn new(config: SessionConfig, connection: &Connection) -> SmtpSession {
+        let tls = connection.stream.tls_parameters();
+        let transport = if tls.is_some() { Transport::Tls } else { Transport::Clear };
+        SmtpSession { core: Session::new(Arc::new(config), transport), tls }
+    }
+}
+
+impl LineSession for SmtpSession {
+    type Event = Event;
+
+    fn handle_input(&mut self, input: &[u8], now: Instant) {
+        self.core.handle_input(input, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
+    }
+
+    fn handle_tls(&mut self, tls: TlsParameters, now: Instant) {
+        self.tls = Some(tls);
+        self.core.handle_tls(now);
+    }
+
+    fn handle_shutdown(&mut self, now: Instant) {
+        self.core.handle_shutdown(now);
+    }
+
+    fn poll_output(&mut self, now: Instant) -> Output<Event> {
+        match self.core.poll_output(now) {
+            server::Output::Send(octets) => Output::Send(octets),
+            server::Output::Event(event) => Output::Event(event),
+            server::Output::StartTls => Output::StartTls,
+            server::Output::Wait { deadline } => Output::Wait { deadline },
+            server::Output::Close => Output::Close,
+        }
+    }
+}
