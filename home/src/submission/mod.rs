@@ -1,1 +1,84 @@
-//! Being built.
+//! Mail from the users' own programs, on ports 465 and 587, for anybody.
+//!
+//! * In: connections of users who authenticate under TLS. Out: signed messages in the queue, durable before the 250.
+//! * Refused: everything before authentication; envelope senders, `From` and `Sender` addresses that do not belong
+//!   to the user; local recipients that do not exist; messages whose author two readers would understand
+//!   differently.
+//! * A message's final form has our DKIM signatures, a `Received` field, and `Date` and `Message-ID` where they
+//!   were missing, before what came; `Bcc`, `Return-Path` and forged `Authentication-Results` fields are removed.
+//!   The user's own address is not in the `Received` field: where somebody writes from is nobody's business.
+//!   The log has it, under the id that the field names.
+//! * RFC 6409 (submission; §6.1 enforce submission rights, §8 additions), RFC 8314 §3.3, RFC 5322 §3.6.3 (Bcc).
+//!
+//! `session` answers the core's questions, `authentication` those about passwords, `author` checks the header,
+//! `message` takes a complete message to the queue.
+
+mod author;
+mod message;
+mod session;
+
+mod authentication;
+
+use std::sync::Arc;
+
+use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
+use postern_store::{Store, directory::Directory, queue::Queue};
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use crate::{
+    hostname::Hostname,
+    net::{Connection, LoginFailures, run_session},
+    smtp::session::SmtpSession,
+};
+use session::SubmissionHost;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub struct Submission {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    hostname: Hostname,
+    directory: Directory,
+    store: Store,
+    queue: Queue,
+    tls: Arc<rustls::ServerConfig>,
+    limits: Limits,
+    failures: LoginFailures,
+}
+
+impl Submission {
+    /// Puts the service together.
+    pub fn new(
+        hostname: Hostname,
+        directory: Directory,
+        store: Store,
+        queue: Queue,
+        tls: Arc<rustls::ServerConfig>,
+        limits: Limits,
+        failures: LoginFailures,
+    ) -> Submission {
+        Submission { parts: Arc::new(Parts { hostname, directory, store, queue, tls, limits, failures }) }
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve(self, connection: Connection, shutdown: watch::Receiver<bool>) {
+        info!("connected");
+        let hostname = self.parts.hostname.current();
+        let config = SessionConfig {
+            hostname: hostname.to_string(),
+            role: Role::Msa,
+            starttls: true,
+            limits: self.parts.limits,
+            timeouts: Timeouts::default(),
+        };
+        let mut session = SmtpSession::new(config, &connection);
+        let mut host = SubmissionHost::new(self.parts.clone(), hostname, &connection);
+        match run_session(connection, &mut session, &mut host, self.parts.tls.clone(), shutdown).await {
+            Ok(()) => debug!("disconnected"),
+            Err(error) => debug!(%error, "connection lost"),
+        }
+    }
+}

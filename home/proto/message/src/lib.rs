@@ -3,6 +3,7 @@
 pub mod address;
 pub mod date;
 pub mod header;
+pub mod mailbox_list;
 
 pub mod authres;
 pub mod received;

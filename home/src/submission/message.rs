@@ -1,0 +1,165 @@
+//! A complete message: its author checked, completed, signed, queued.
+
+use aws_lc_rs::rand;
+use jiff::Timestamp;
+use postern_message::{
+    address::{DomainName, EmailAddress},
+    authres, date, header,
+    header::HeaderField,
+    received::{Protocol, Received},
+};
+use postern_smtp::server::{Envelope, Refusal};
+use postern_store::{
+    StagedMessage,
+    account::AccountId,
+    queue::{Content, NewMessage, NewRecipient, Ret},
+};
+use tokio::task::spawn_blocking;
+use tracing::error;
+
+use super::{Parts, author, session::SubmissionHost};
+use crate::{
+    dkim,
+    smtp::{
+        failure,
+        incoming::{Incoming, compose},
+        session::SmtpSession,
+    },
+};
+
+use std::sync::Arc;
+
+/// Takes the message to the queue; `Ok` only when it is durable there.
+pub(super) async fn accept(
+    host: &SubmissionHost,
+    session: &SmtpSession,
+    incoming: Incoming,
+) -> Result<String, Refusal> {
+    let envelope = session.core.envelope().ok_or(Refusal::Temporary)?;
+    let user = host.user.as_ref().ok_or(Refusal::AuthenticationRequired)?;
+    let outgoing = Outgoing {
+        parts: host.parts.clone(),
+        hostname: host.hostname.clone(),
+        account: user.account,
+        envelope: envelope.clone(),
+        recipients: host.recipients.clone(),
+        received: received(host, session, envelope),
+    };
+    let staged = incoming.finish()?;
+    spawn_blocking(move || outgoing.run(staged)).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
+}
+
+/// Without the client's name and address (see the parent module).
+fn received(host: &SubmissionHost, session: &SmtpSession, envelope: &Envelope) -> String {
+    let field = Received {
+        helo: "submission",
+        client: None,
+        tls: session.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
+        by: host.hostname.as_str(),
+        protocol: Protocol { extended: true, tls: true, authenticated: true, smtp_utf8: envelope.smtp_utf8 },
+        id: &host.session_id,
+        recipient: None,
+        time: Timestamp::now(),
+    };
+    field.to_string()
+}
+
+/// What the blocking half needs.
+struct Outgoing {
+    parts: Arc<Parts>,
+    hostname: DomainName,
+    account: AccountId,
+    envelope: Envelope,
+    recipients: Vec<EmailAddress>,
+    received: String,
+}
+
+impl Outgoing {
+    fn run(self, staged: StagedMessage) -> Result<String, Refusal> {
+        let author = {
+            let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+            author::check(&octets, |address| self.parts.directory.may_send_as(self.account, address))?
+        };
+        let staged = self.without_private_fields(staged)?;
+        let prepend = self.prepend(&author, &staged)?;
+        let message = NewMessage {
+            reverse_path: self.envelope.reverse_path.address().cloned(),
+            recipients: self.recipients.into_iter().map(NewRecipient::new).collect(),
+            sender: Some(self.account),
+            prepend,
+            content: Content::Staged(&staged),
+            smtp_utf8: self.envelope.smtp_utf8,
+            envelope_id: None,
+            ret: Ret::default(),
+        };
+        let id = self.parts.queue.enqueue(message).map_err(|error| failure::refusal(&error))?;
+        Ok(format!("queued as {id}"))
+    }
+
+    /// The message itself where nothing must go, else a copy without what must.
+    fn without_private_fields(&self, staged: StagedMessage) -> Result<StagedMessage, Refusal> {
+        let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+        if !header::fields(&octets).any(|field| self.must_go(&field)) {
+            drop(octets);
+            return Ok(staged);
+        }
+        compose(&self.parts.store, b"", &octets, |field| self.must_go(field))
+    }
+
+    fn must_go(&self, field: &HeaderField<'_>) -> bool {
+        field.is("Bcc")
+            || field.is("Resent-Bcc")
+            || field.is("Return-Path")
+            || authres::is_forged(field.name, field.value, self.hostname.as_str())
+    }
+
+    /// Signatures, trace, and the fields that were missing; the signatures cover the last.
+    fn prepend(&self, author: &EmailAddress, staged: &StagedMessage) -> Result<Vec<u8>, Refusal> {
+        let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+        let added = missing_fields(&octets, author.domain())?;
+        let keys = self.parts.directory.dkim_keys(author.domain());
+        let signatures = dkim::sign(&keys, &[added.as_bytes(), &octets]).map_err(|cause| {
+            error!(%cause, "cannot sign");
+            Refusal::Temporary
+        })?;
+        Ok([&signatures, self.received.as_bytes(), added.as_bytes()].concat())
+    }
+}
+
+/// `Date` and `Message-ID`, where the message has none (RFC 6409 §8.2, §8.3).
+fn missing_fields(message: &[u8], domain: &DomainName) -> Result<String, Refusal> {
+    let mut added = String::new();
+    if header::find(message, "Date").is_none() {
+        added.push_str(&format!("Date: {}\r\n", date::format(Timestamp::now())));
+    }
+    if header::find(message, "Message-ID").is_none() {
+        added.push_str(&format!("Message-ID: <{}@{domain}>\r\n", unique()?));
+    }
+    Ok(added)
+}
+
+/// 128 random bits in hexadecimal.
+fn unique() -> Result<String, Refusal> {
+    let mut octets = [0; 16];
+    rand::fill(&mut octets).map_err(|_| Refusal::Temporary)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(octets)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_added() {
+        let domain = DomainName::parse("home.example").expect("domain");
+        let added = |message: &str| missing_fields(message.as_bytes(), &domain).expect("random");
+        assert_eq!(added("date: x\r\nmessage-id: <y>\r\n\r\n"), "");
+        let both = added("From: ana@home.example\r\n\r\n");
+        assert!(
+            both.starts_with("Date: ")
+                && both.contains("\r\nMessage-ID: <")
+                && both.ends_with("@home.example>\r\n")
+        );
+        assert_ne!(both, added("From: ana@home.example\r\n\r\n"));
+    }
+}

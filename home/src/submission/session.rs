@@ -1,0 +1,125 @@
+//! Answers the questions of a submission session.
+
+use std::{net::IpAddr, sync::Arc};
+
+use postern_message::address::{DomainName, EmailAddress};
+use postern_smtp::server::{Event, ForwardPath, Refusal, ReversePath};
+use postern_store::directory::{Resolution, User};
+use tracing::info;
+
+use super::{Parts, message};
+use crate::{
+    net::{Connection, Host},
+    smtp::{incoming::Incoming, session::SmtpSession},
+};
+
+/// What stands behind one session.
+pub(super) struct SubmissionHost {
+    pub(super) parts: Arc<Parts>,
+    pub(super) hostname: DomainName,
+    pub(super) client: IpAddr,
+    pub(super) session_id: String,
+    /// Who has authenticated.
+    pub(super) user: Option<User>,
+    /// Where the current message goes.
+    pub(super) recipients: Vec<EmailAddress>,
+    incoming: Option<Incoming>,
+}
+
+impl SubmissionHost {
+    pub(super) fn new(parts: Arc<Parts>, hostname: DomainName, connection: &Connection) -> SubmissionHost {
+        SubmissionHost {
+            parts,
+            hostname,
+            client: connection.peer.address(),
+            session_id: connection.session_id.clone(),
+            user: None,
+            recipients: Vec::new(),
+            incoming: None,
+        }
+    }
+
+    /// The null reverse-path is the sender's of a receipt (RFC 8098 §2.1); the author is checked all the same.
+    fn sender(&self, reverse_path: &ReversePath) -> Result<(), Refusal> {
+        let user = self.user.as_ref().ok_or(Refusal::AuthenticationRequired)?;
+        match reverse_path {
+            ReversePath::Null => Ok(()),
+            ReversePath::Address(address) if self.parts.directory.may_send_as(user.account, address) => {
+                Ok(())
+            }
+            ReversePath::Address(_) | ReversePath::Literal(_) => Err(Refusal::SenderNotAllowed),
+        }
+    }
+
+    fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Refusal> {
+        let address = match forward_path {
+            ForwardPath::Address(address) => address.clone(),
+            ForwardPath::Postmaster => self.postmaster().ok_or(Refusal::UnknownUser)?,
+            ForwardPath::Literal(_) => return Err(Refusal::BadRecipient),
+        };
+        match self.parts.directory.resolve(&address) {
+            Resolution::Local(_) | Resolution::NotLocal => {
+                self.recipients.push(address);
+                Ok(())
+            }
+            Resolution::UnknownUser => Err(Refusal::UnknownUser),
+        }
+    }
+
+    /// The bare `postmaster` is that of the user's own domain.
+    fn postmaster(&self) -> Option<EmailAddress> {
+        let user = self.user.as_ref()?;
+        EmailAddress::parse(&format!("postmaster@{}", user.address.domain())).ok()
+    }
+
+    async fn message(&mut self, session: &SmtpSession) -> Result<String, Refusal> {
+        let incoming = self.incoming.take().ok_or(Refusal::Temporary)?;
+        message::accept(self, session, incoming).await
+    }
+
+    fn reset(&mut self) {
+        self.recipients.clear();
+        self.incoming = None;
+    }
+}
+
+impl Host<SmtpSession> for SubmissionHost {
+    async fn handle_event(&mut self, session: &mut SmtpSession, event: Event) {
+        match event {
+            Event::Mail { reverse_path, .. } => {
+                self.reset();
+                let verdict = self.sender(&reverse_path);
+                info!(sender = %reverse_path, ?verdict, "MAIL");
+                session.core.mail_verdict(verdict);
+            }
+            Event::Recipient { forward_path } => {
+                let verdict = self.recipient(&forward_path);
+                info!(recipient = %forward_path, ?verdict, "RCPT");
+                session.core.recipient_verdict(verdict);
+            }
+            Event::Data => {
+                self.incoming = Some(Incoming::new(&self.parts.store));
+                session.core.data_verdict(Ok(()));
+            }
+            Event::Chunk(chunk) => {
+                if let Some(incoming) = &mut self.incoming {
+                    incoming.write(&chunk);
+                }
+            }
+            Event::Message => {
+                let verdict = self.message(session).await;
+                match &verdict {
+                    Ok(text) => info!(outcome = text, "message accepted"),
+                    Err(refusal) => info!(?refusal, "message refused"),
+                }
+                self.reset();
+                session.core.message_verdict(verdict);
+            }
+            Event::Abort => self.reset(),
+            Event::Password { login, password } => self.password(session, login, password).await,
+            Event::ScramKeys { login } => self.scram_keys(session, &login),
+            Event::Authenticated { login } => self.authenticated(&login),
+            Event::AuthenticationFailed { failure } => self.authentication_failed(failure).await,
+        }
+    }
+}
