@@ -13,8 +13,9 @@ use crate::config::Config;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::net::{Connection, ConnectionLimits, Security, Service};
+use crate::outbound;
 use crate::resolver::Resolver;
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 
 /// Connections of one service at once, in all and from one client network.
 const CONNECTIONS: (usize, usize) = (1000, 50);
@@ -47,6 +48,21 @@ impl Services {
                 service.serve(shutdown.clone(), |connection: Connection| async move { drop(connection) }),
             );
         }
+        tasks.spawn(self.delivery().run(shutdown.clone()));
         tasks
+    }
+
+    /// The worker that delivers what is queued.
+    fn delivery(&self) -> outbound::Worker {
+        let parts = outbound::Parts {
+            queue: self.queue.clone(),
+            store: self.store.clone(),
+            directory: self.directory.clone(),
+            resolver: self.resolver.clone(),
+            hostname: self.hostname.clone(),
+            tls: tls::opportunistic_client(),
+        };
+        let gate = outbound::Gate::new(self.link.edge_addresses(), self.link.watch_status());
+        outbound::Worker::new(parts, outbound::Settings::default(), gate)
     }
 }
