@@ -201,7 +201,7 @@ impl Lab {
         let output = self.host(Host::Home).run(["postern-home", "status", "--json"])?;
         let status: serde_json::Value =
             serde_json::from_str(&output.stdout).with_context(|| output.stderr.clone())?;
-        match status.pointer("/edge/state").and_then(|state| state.as_str()) {
+        match status.pointer("/link/state").and_then(|state| state.as_str()) {
             Some("connected") => Ok(()),
             _ => bail!("home's status is {status}"),
         }
