@@ -25,7 +25,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 3;
 
 /// Enrols; the bootstrap epoch must be alive.
-pub async fn enrol(identity: &Identity, file: &Mutex<LinkFile>, code: &JoinCode) -> Result<JoinedEdge, LinkError> {
+pub async fn enrol(
+    identity: &Identity,
+    file: &Mutex<LinkFile>,
+    code: &JoinCode,
+) -> Result<JoinedEdge, LinkError> {
     let home_key = PrivateKey::generate()?;
     let body =
         EnrolRequest { identity: identity.public(), invite: code.edge_key, home_key: home_key.public() };

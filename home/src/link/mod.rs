@@ -196,7 +196,10 @@ impl Link {
     /// the same code is always safe.
     pub async fn join(&self, code: JoinCode) -> Result<EdgeAddresses, LinkError> {
         let (answer, result) = oneshot::channel();
-        self.commands.send(Command::Join(Box::new(code), answer)).await.map_err(|_| LinkError::Busy("stopped"))?;
+        self.commands
+            .send(Command::Join(Box::new(code), answer))
+            .await
+            .map_err(|_| LinkError::Busy("stopped"))?;
         result.await.map_err(|_| LinkError::Busy("stopping"))?
     }
 

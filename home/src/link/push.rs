@@ -110,7 +110,11 @@ impl Pusher {
 
     /// Pushes a zone unless the edge serves it already.
     async fn bring(&self, edge: ControlClient, status: &Status, zone: &Zone) -> Result<(), LinkError> {
-        if status.zones.iter().any(|held| is_same_name(&held.origin, &zone.origin) && held.digest == zone.digest()) {
+        if status
+            .zones
+            .iter()
+            .any(|held| is_same_name(&held.origin, &zone.origin) && held.digest == zone.digest())
+        {
             return Ok(());
         }
         let request = Request::new(Method::PUT, zone_path(&zone.origin));
@@ -120,8 +124,14 @@ impl Pusher {
         Ok(())
     }
 
-    async fn withdraw_others(&self, edge: ControlClient, status: &Status, zones: &[Zone]) -> Result<(), LinkError> {
-        let is_declared = |held: &&ZoneStatus| zones.iter().any(|zone| is_same_name(&zone.origin, &held.origin));
+    async fn withdraw_others(
+        &self,
+        edge: ControlClient,
+        status: &Status,
+        zones: &[Zone],
+    ) -> Result<(), LinkError> {
+        let is_declared =
+            |held: &&ZoneStatus| zones.iter().any(|zone| is_same_name(&zone.origin, &held.origin));
         for held in status.zones.iter().filter(|held| !is_declared(held)) {
             let request = Request::new(Method::DELETE, zone_path(&held.origin));
             self.send_signed(edge, request, status.last_counter).await?;

@@ -154,7 +154,8 @@ impl Task {
         line.interface.bring_up(self.config.mtu).await?;
         line.interface.add_address(BOOTSTRAP_HOME_V4.into(), BOOTSTRAP_EDGE_V4.into()).await?;
         let joined = lock(&self.file).edge().map(|edge| edge.epoch(None));
-        line.tunnel.set_epochs(joined.into_iter().chain([super::state::bootstrap_epoch(code, endpoint)]).collect());
+        line.tunnel
+            .set_epochs(joined.into_iter().chain([super::state::bootstrap_epoch(code, endpoint)]).collect());
         self.wait_for(EpochId::BOOTSTRAP, &code.endpoint).await?;
         let edge = join::enrol(&self.identity, &self.file, code).await?;
         lock(&self.file).set_edge(edge.clone())?;
@@ -163,13 +164,16 @@ impl Task {
 
     async fn wait_for(&mut self, epoch: EpochId, endpoint: &Endpoint) -> Result<(), LinkError> {
         let line = self.line.as_mut().ok_or(LinkError::Busy("stopping"))?;
-        let is_alive = |status: &TunnelStatus| status.epochs.iter().any(|known| known.id == epoch && known.alive);
+        let is_alive =
+            |status: &TunnelStatus| status.epochs.iter().any(|known| known.id == epoch && known.alive);
         let alive = tokio::time::timeout(join::PATIENCE, line.status.wait_for(is_alive)).await;
         let seconds = join::PATIENCE.as_secs();
-        alive.map_err(|_| LinkError::NoAnswer { endpoint: endpoint.to_string(), seconds })?.map(drop).map_err(|_| {
-            // The tunnel's thread has ended; the next look makes a new line.
-            LinkError::Busy("without its tunnel")
-        })
+        alive.map_err(|_| LinkError::NoAnswer { endpoint: endpoint.to_string(), seconds })?.map(drop).map_err(
+            |_| {
+                // The tunnel's thread has ended; the next look makes a new line.
+                LinkError::Busy("without its tunnel")
+            },
+        )
     }
 
     /// Makes the tunnel's thread and interface, unless they are there.
@@ -197,7 +201,8 @@ impl Task {
         let line = self.line.as_ref().ok_or(LinkError::Busy("stopping"))?;
         line.tunnel.set_epochs(vec![edge.epoch(None)]);
         configure(&line.interface, &edge, edge.mtu.min(self.config.mtu)).await?;
-        self.addresses.send_if_modified(|addresses| addresses.replace(edge.addresses()) != Some(edge.addresses()));
+        self.addresses
+            .send_if_modified(|addresses| addresses.replace(edge.addresses()) != Some(edge.addresses()));
         self.look_up(&edge).await
     }
 
@@ -219,7 +224,8 @@ impl Task {
             return;
         }
         self.last_retry = Some(Instant::now());
-        let is_up = self.line.as_ref().is_some_and(|line| line.status.has_changed().is_ok() && has_epoch(line));
+        let is_up =
+            self.line.as_ref().is_some_and(|line| line.status.has_changed().is_ok() && has_epoch(line));
         let result = if is_up { self.look_up(&edge).await } else { self.connect().await };
         if let Err(error) = &result {
             tracing::warn!(%error, "the link cannot be made; trying again");
@@ -251,10 +257,10 @@ impl Task {
         if is_alive {
             self.line_error = None;
         }
-        let client = edge.as_ref().filter(|_| is_alive).map(|edge| ControlClient {
-            from: edge.inner.home_v4.into(),
-            to: edge.control_address(),
-        });
+        let client = edge
+            .as_ref()
+            .filter(|_| is_alive)
+            .map(|edge| ControlClient { from: edge.inner.home_v4.into(), to: edge.control_address() });
         self.edge.send_if_modified(|known| std::mem::replace(known, client) != client);
         let report = self.report.borrow().clone();
         let state = match (&edge, self.is_joining) {
