@@ -1,7 +1,9 @@
 //! `postern-edge`: reads the environment, hands over to the library, and turns the outcome into an exit code.
 
 use std::env;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::ExitCode;
 
 use postern_edge::cli;
@@ -18,7 +20,10 @@ fn main() -> ExitCode {
 /// Tells systemd that the daemon listens (sd_notify(3)), where it wants to know.
 fn tell_service_manager() {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };
-    let told = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", path));
+    let told = UnixDatagram::unbound().and_then(|socket| match path.as_bytes().strip_prefix(b"@") {
+        Some(name) => socket.send_to_addr(b"READY=1", &SocketAddr::from_abstract_name(name)?),
+        None => socket.send_to(b"READY=1", &path),
+    });
     if let Err(error) = told {
         tracing::warn!(%error, "the service manager could not be told that the daemon is ready");
     }

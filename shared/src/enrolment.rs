@@ -99,7 +99,9 @@ pub enum Refusal {
     #[error("the edge did not understand the enrolment request: bring edge and home to the same release")]
     Malformed,
     /// The edge could not write its state.
-    #[error("the edge could not store the enrolment; its log says why, and joining again with the same code is safe")]
+    #[error(
+        "the edge could not store the enrolment; its log says why, and joining again with the same code is safe"
+    )]
     NotStored,
 }
 

@@ -111,7 +111,8 @@ impl Identity {
     }
 
     fn generate(path: &Path) -> Result<Self, IdentityError> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| IdentityError::NoRandomness)?;
+        let document =
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| IdentityError::NoRandomness)?;
         let text = Zeroizing::new(STANDARD.encode(document.as_ref()) + "\n");
         durable::write_secret(path, text.as_bytes())
             .map_err(|source| IdentityError::File { path: path.into(), source })?;
@@ -146,7 +147,8 @@ impl Identity {
 
 fn refuse_exposed(path: &Path) -> Result<(), IdentityError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = std::fs::metadata(path).map_err(|source| IdentityError::File { path: path.into(), source })?;
+    let metadata =
+        std::fs::metadata(path).map_err(|source| IdentityError::File { path: path.into(), source })?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(IdentityError::Exposed { path: path.into(), mode }) }
 }

@@ -89,7 +89,9 @@ pub struct BootstrapKeys {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JoinCodeError {
     /// One group's check character disagrees, or the group has a wrong length or a foreign character.
-    #[error("the join code is mistyped in group {group} (`{text}`): compare it with what `postern-edge invite` printed")]
+    #[error(
+        "the join code is mistyped in group {group} (`{text}`): compare it with what `postern-edge invite` printed"
+    )]
     Mistyped {
         /// The group's place, from 1.
         group: usize,
@@ -119,7 +121,9 @@ pub enum JoinCodeError {
         expected: usize,
     },
     /// Made by another version of `postern-edge`.
-    #[error("the join code is of version {0}, and this program reads version 1: bring edge and home to the same release")]
+    #[error(
+        "the join code is of version {0}, and this program reads version 1: bring edge and home to the same release"
+    )]
     WrongVersion(u8),
     /// Its time is over.
     #[error(
@@ -257,7 +261,8 @@ impl FromStr for JoinCode {
 /// Splits into checked groups of five values; the flag tells of an incomplete last group.
 fn read_groups(text: &str) -> Result<(Vec<[u8; GROUP_DATA]>, bool), JoinCodeError> {
     let mut groups = Vec::new();
-    let mut words = text.split(|c: char| c == '-' || c.is_whitespace()).filter(|word| !word.is_empty()).peekable();
+    let mut words =
+        text.split(|c: char| c == '-' || c.is_whitespace()).filter(|word| !word.is_empty()).peekable();
     while let Some(word) = words.next() {
         let characters: Vec<char> = word.chars().collect();
         for group in characters.chunks(GROUP) {
@@ -265,7 +270,8 @@ fn read_groups(text: &str) -> Result<(Vec<[u8; GROUP_DATA]>, bool), JoinCodeErro
                 return Ok((groups, true));
             }
             let values = read_group(group, groups.len());
-            let mistyped = || JoinCodeError::Mistyped { group: groups.len() + 1, text: group.iter().collect() };
+            let mistyped =
+                || JoinCodeError::Mistyped { group: groups.len() + 1, text: group.iter().collect() };
             groups.push(values.ok_or_else(mistyped)?);
         }
     }
@@ -285,7 +291,10 @@ fn value_of(character: char) -> Option<u8> {
         'I' | 'L' => '1',
         other => other,
     };
-    ALPHABET.iter().position(|symbol| char::from(*symbol) == character).and_then(|value| u8::try_from(value).ok())
+    ALPHABET
+        .iter()
+        .position(|symbol| char::from(*symbol) == character)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// A weighted sum over GF(32): the weights differ and none is zero, so that one wrong value and any two exchanged
@@ -531,7 +540,10 @@ mod tests {
         let text = sample().to_string();
         let mut groups: Vec<&str> = text.split('-').collect();
         groups.swap(3, 4);
-        assert!(matches!(groups.join("-").parse::<JoinCode>(), Err(JoinCodeError::Mistyped { group: 4, .. })));
+        assert!(matches!(
+            groups.join("-").parse::<JoinCode>(),
+            Err(JoinCodeError::Mistyped { group: 4, .. })
+        ));
     }
 
     #[test]
@@ -539,8 +551,12 @@ mod tests {
         let mut other = sample();
         other.secret = Secret([1; 16]);
         let (text, other) = (sample().to_string(), other.to_string());
-        let mixed: Vec<&str> =
-            text.split('-').zip(other.split('-')).enumerate().map(|(i, (a, b))| if i == 16 { b } else { a }).collect();
+        let mixed: Vec<&str> = text
+            .split('-')
+            .zip(other.split('-'))
+            .enumerate()
+            .map(|(i, (a, b))| if i == 16 { b } else { a })
+            .collect();
         assert_ne!(mixed.join("-"), text);
         assert_eq!(mixed.join("-").parse::<JoinCode>(), Err(JoinCodeError::Checksum));
     }
@@ -577,7 +593,9 @@ mod tests {
         for text in ["edge.example:51820", "192.0.2.1:1", "[2001:db8::1]:51820"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
-        for text in ["", "edge.example", "edge.example:0", "2001:db8::1:51820", "-x:1", "a..b:1", "a b:1", "[::1]"] {
+        for text in
+            ["", "edge.example", "edge.example:0", "2001:db8::1:51820", "-x:1", "a..b:1", "a b:1", "[::1]"]
+        {
             assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
     }

@@ -131,7 +131,11 @@ impl Interface {
     pub async fn remove_policy(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), NetlinkError> {
         for address in [IpAddr::from(v4), IpAddr::from(v6)] {
             let removed = self.handle.rule().del(source_rule(address)).execute().await;
-            self.check("remove a policy rule", removed, &[libc::ENOENT, libc::EAFNOSUPPORT, libc::EOPNOTSUPP])?;
+            self.check(
+                "remove a policy rule",
+                removed,
+                &[libc::ENOENT, libc::EAFNOSUPPORT, libc::EOPNOTSUPP],
+            )?;
         }
         Ok(())
     }

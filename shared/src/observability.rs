@@ -67,7 +67,11 @@ impl Level {
 
 /// Installs the subscriber. A second call in the same process changes nothing.
 pub fn init(log: &Log, colour: Colour) {
-    let builder = tracing_subscriber::fmt().with_env_filter(log.level.filter()).with_writer(io::stderr);
+    // Standard error may be a pipe whose reader has gone: losing the log must not end the service.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(log.level.filter())
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     let installed = match log.format {
         Format::Text => builder.with_ansi(colour.on_stderr()).try_init(),
         Format::Json => builder.json().try_init(),

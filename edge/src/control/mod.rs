@@ -113,8 +113,8 @@ async fn accept(listener: TcpListener, service: Arc<Service>, places: Arc<Semaph
     }
 }
 
-/// Answers one request of the peer at `peer`.
-async fn handle(service: &Service, peer: IpAddr, request: Request) -> Response {
+/// Answers one request of the peer at `peer`, an address that the tunnel has verified.
+pub async fn handle(service: &Service, peer: IpAddr, request: Request) -> Response {
     let segments = request.segments();
     if let (&Method::POST, ["v1", "enrol"]) = (&request.method, segments.as_slice()) {
         return enrol(service, peer, &request).await;

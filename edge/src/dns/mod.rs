@@ -57,6 +57,7 @@ fn mend(error: &io::Error, address: &SocketAddr) -> String {
 /// The running name server. It stops when dropped.
 pub struct NameServer {
     server: Server<Handler>,
+    addresses: Vec<SocketAddr>,
 }
 
 impl NameServer {
@@ -70,11 +71,17 @@ impl NameServer {
             .map(|address| bind(*address).map_err(|source| BindError { address: *address, source }))
             .collect::<Result<Vec<_>, _>>()?;
         let mut server = Server::new(Handler::new(zones));
+        let addresses = sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
         for (udp, tcp) in sockets {
             server.register_socket(udp);
             server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS);
         }
-        Ok(Self { server })
+        Ok(Self { server, addresses })
+    }
+
+    /// The addresses in use; where port 0 was asked for, with the port that was given.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Waits until the server fails; it does not end otherwise.

@@ -84,7 +84,13 @@ impl Core {
     }
 
     /// Takes a datagram from the internet.
-    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Instant, out: &mut impl Outlet) {
+    pub fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) {
         let received = match message_type(datagram) {
             Some(INITIATION) => self.receive_initiation(from, datagram, now, out),
             Some(RESPONSE) => self.receive_indexed(8, from, datagram, now, out),

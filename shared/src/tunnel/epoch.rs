@@ -208,7 +208,9 @@ impl Epoch {
                 send_to(self.endpoint, datagram, out);
             }
             TunnResult::Done => self.has_queued = true,
-            TunnResult::Err(error) => tracing::debug!(epoch = self.config.id.0, ?error, "cannot seal a packet"),
+            TunnResult::Err(error) => {
+                tracing::debug!(epoch = self.config.id.0, ?error, "cannot seal a packet")
+            }
             TunnResult::WriteToTunnelV4(..) | TunnResult::WriteToTunnelV6(..) => {}
         }
     }
@@ -223,7 +225,10 @@ impl Epoch {
 
     /// Does what time asks for: rekeying, keepalives, heartbeats, and new handshakes with a dead peer.
     pub fn handle_timeout(&mut self, role: Role, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
-        if self.limiter_reset.is_none_or(|reset| now.saturating_duration_since(reset) >= Duration::from_secs(1)) {
+        if self
+            .limiter_reset
+            .is_none_or(|reset| now.saturating_duration_since(reset) >= Duration::from_secs(1))
+        {
             self.limiter.reset_count();
             self.limiter_reset = Some(now);
         }
@@ -242,7 +247,9 @@ impl Epoch {
         {
             self.send_heartbeat(Kind::Beat, sequence, out);
         }
-        if self.is_alive(now) || self.last_attempt.is_some_and(|last| now.saturating_duration_since(last) < RETRY) {
+        if self.is_alive(now)
+            || self.last_attempt.is_some_and(|last| now.saturating_duration_since(last) < RETRY)
+        {
             return;
         }
         self.last_attempt = Some(now);

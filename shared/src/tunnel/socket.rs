@@ -74,6 +74,7 @@ fn allow_fragmentation(socket: &Socket, level: i32, option: i32) -> io::Result<(
     let value: libc::c_int = libc::IP_PMTUDISC_DONT;
     let length = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the pointer and length describe `value`, which outlives the call.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -77,11 +77,21 @@ impl Pair {
             if let Some((to, datagram)) = self.home.out.sent.pop_front() {
                 self.record.push(datagram.clone());
                 if to == self.edge.address {
-                    self.edge.core.handle_datagram(self.home.address, &datagram, self.now, &mut self.edge.out);
+                    self.edge.core.handle_datagram(
+                        self.home.address,
+                        &datagram,
+                        self.now,
+                        &mut self.edge.out,
+                    );
                 }
             } else if let Some((to, datagram)) = self.edge.out.sent.pop_front() {
                 if to == self.home.address {
-                    self.home.core.handle_datagram(self.edge.address, &datagram, self.now, &mut self.home.out);
+                    self.home.core.handle_datagram(
+                        self.edge.address,
+                        &datagram,
+                        self.now,
+                        &mut self.home.out,
+                    );
                 }
             } else {
                 return;

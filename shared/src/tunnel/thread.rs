@@ -98,7 +98,16 @@ impl Shell {
         register(&epoll, wake.as_fd(), Source::Control)?;
         let core = Core::new(role, random_index());
         let buffer = vec![0; BUFFER_OCTETS].into_boxed_slice();
-        Ok(Self { core, wires: Wires { device, sockets }, buffer, epoll, wake, inbox, publish, published: Instant::now() })
+        Ok(Self {
+            core,
+            wires: Wires { device, sockets },
+            buffer,
+            epoll,
+            wake,
+            inbox,
+            publish,
+            published: Instant::now(),
+        })
     }
 
     /// The event loop.
@@ -153,7 +162,8 @@ impl Shell {
 
     fn drain_v6(&mut self, now: Instant) {
         for _ in 0..BURST {
-            let received = self.wires.sockets.v6.as_ref().and_then(|socket| receive(socket, &mut self.buffer));
+            let received =
+                self.wires.sockets.v6.as_ref().and_then(|socket| receive(socket, &mut self.buffer));
             let Some((length, from)) = received else { return };
             if let Some(datagram) = self.buffer.get(..length) {
                 self.core.handle_datagram(from, datagram, now, &mut self.wires);

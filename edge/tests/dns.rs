@@ -1,0 +1,166 @@
+//! The name server over real sockets, asked by dig.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
+use std::sync::Arc;
+
+use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA, TXT};
+use hickory_proto::rr::{Name, RData, Record};
+use postern_edge::dns::{NameServer, ServedZone, SharedZones, ZoneSet};
+use postern_shared::zone::Zone;
+use proptest::test_runner::{Config, TestRunner};
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+fn zone(serial: u32) -> Zone {
+    let record = |owner: &str, rdata: RData| Record::from_rdata(name(owner), 600, rdata);
+    let soa =
+        SOA::new(name("ns1.home.example."), name("hostmaster.home.example."), serial, 3600, 600, 86400, 300);
+    let mut records = vec![
+        record("home.example.", RData::SOA(soa)),
+        record("home.example.", RData::NS(NS(name("ns1.home.example.")))),
+        record("home.example.", RData::MX(MX::new(10, name("mail.home.example.")))),
+        record("ns1.home.example.", RData::A(A::new(192, 0, 2, 1))),
+        record("mail.home.example.", RData::A(A::new(192, 0, 2, 1))),
+        record("www.home.example.", RData::CNAME(CNAME(name("mail.home.example.")))),
+        record("long.home.example.", RData::TXT(TXT::new(vec!["x".repeat(250); 6]))),
+        record("half.home.example.", RData::TXT(TXT::new(vec!["y".repeat(250); 3]))),
+    ];
+    // An MX whose own answer fits into 512 octets, while the addresses that go with it do not.
+    for number in 0..12 {
+        let host = format!("a-rather-long-host-name-{number:02}.many.home.example.");
+        records.push(record("many.home.example.", RData::MX(MX::new(number, name(&host)))));
+        records.push(record(&host, RData::A(A::new(192, 0, 2, 10))));
+    }
+    Zone::from_records(&name("home.example."), &records).unwrap()
+}
+
+struct Running {
+    zones: SharedZones,
+    address: SocketAddr,
+    _server: NameServer,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn start(listen: &str) -> Running {
+    let zones = SharedZones::default();
+    zones.replace(ZoneSet::default().with(Arc::new(ServedZone::new(&zone(7)).unwrap())));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let server = {
+        let _entered = runtime.enter();
+        NameServer::start(&[listen.parse().unwrap()], zones.clone()).unwrap()
+    };
+    Running { zones, address: server.addresses()[0], _server: server, runtime }
+}
+
+impl Running {
+    fn dig(&self, question: &str) -> String {
+        let (server, port) = (format!("@{}", self.address.ip()), self.address.port().to_string());
+        let output = Command::new("dig")
+            .args([&server, "-p", &port, "+tries=1", "+time=2", "+nocookie"])
+            .args(question.split_whitespace())
+            .output()
+            .expect("dig is installed (bind9-dnsutils)");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[track_caller]
+fn assert_has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+}
+
+#[test]
+fn dig_gets_every_kind_of_answer() {
+    let running = start("127.0.0.1:0");
+    let ask = |question: &str| running.dig(question);
+    assert_has(
+        &ask("home.example MX"),
+        &["status: NOERROR", "flags: qr aa rd;", "10 mail.home.example.", "192.0.2.1"],
+    );
+    assert_has(&ask("home.example MX +tcp"), &["status: NOERROR", "10 mail.home.example.", "(TCP)"]);
+    assert_has(&ask("www.home.example A"), &["CNAME\tmail.home.example.", "A\t192.0.2.1"]);
+    assert_has(&ask("nothing.home.example A"), &["status: NXDOMAIN", "300\tIN\tSOA"]);
+    assert_has(
+        &ask("mail.home.example TXT"),
+        &["status: NOERROR", "ANSWER: 0, AUTHORITY: 1", "300\tIN\tSOA"],
+    );
+    assert_has(&ask("other.example A"), &["status: REFUSED"]);
+    assert_has(&ask("version.bind TXT CH"), &["status: REFUSED"]);
+    assert_has(&ask("home.example AXFR"), &["Transfer failed"]);
+    assert_has(&ask("home.example SOA +edns=1 +noednsneg"), &["status: BADVERS", "EDNS: version: 0"]);
+    assert_has(&ask("home.example SOA +opcode=notify"), &["status: NOTIMP"]);
+    assert_has(&ask("home.example SOA +opcode=update"), &["status: NOTIMP"]);
+    assert_has(&ask("MaIl.HoMe.eXaMpLe A"), &[";MaIl.HoMe.eXaMpLe.\t\tIN\tA", "192.0.2.1"]);
+    for question in ["home.example MX", "other.example A", "home.example AXFR +notcp"] {
+        assert!(!ask(question).contains(" ra"), "recursion must never be offered");
+    }
+}
+
+#[test]
+fn what_does_not_fit_says_so_and_comes_over_tcp() {
+    let running = start("[::1]:0");
+    let cut = running.dig("long.home.example TXT +ignore +bufsize=4096");
+    assert_has(&cut, &["flags: qr aa tc", "ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 1", "udp: 1232"]);
+    assert_has(
+        &running.dig("long.home.example TXT +bufsize=4096"),
+        &["(TCP)", "ANSWER: 1", &"x".repeat(250)],
+    );
+    assert_has(&running.dig("half.home.example TXT +noedns +ignore"), &["flags: qr aa tc", "ADDITIONAL: 0"]);
+    assert_has(
+        &running.dig("half.home.example TXT +bufsize=1000 +ignore"),
+        &["flags: qr aa rd", "udp: 1000"],
+    );
+    assert_has(&running.dig("half.home.example TXT +bufsize=300 +ignore"), &["flags: qr aa tc", "udp: 512"]);
+    // Addresses are a courtesy: an answer that is whole without them is not cut.
+    let without = running.dig("many.home.example MX +bufsize=1232 +ignore");
+    assert_has(&without, &["flags: qr aa rd", "ANSWER: 12"]);
+    assert_has(&running.dig("many.home.example MX +tcp"), &["ANSWER: 12, AUTHORITY: 0, ADDITIONAL: 13"]);
+    let small = running.dig("many.home.example MX +bufsize=700 +ignore");
+    assert_has(&small, &["flags: qr aa rd", "ANSWER: 12, AUTHORITY: 0, ADDITIONAL: 1"]);
+}
+
+#[test]
+fn a_new_zone_is_served_from_the_next_query_on() {
+    let running = start("127.0.0.1:0");
+    assert_has(&running.dig("home.example SOA +short"), &["hostmaster.home.example. 7 "]);
+    running.zones.replace(running.zones.current().with(Arc::new(ServedZone::new(&zone(8)).unwrap())));
+    assert_has(&running.dig("home.example SOA +short"), &["hostmaster.home.example. 8 "]);
+    running.zones.replace(ZoneSet::default());
+    assert_has(&running.dig("home.example SOA"), &["status: REFUSED"]);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_key() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let error = NameServer::start(&[address], SharedZones::default()).err().unwrap().to_string();
+    assert_has(&error, &[&address.to_string(), "`dns.listen`", "Another program uses the port", "ss -lnptu"]);
+}
+
+#[test]
+fn no_datagram_stops_the_server() {
+    let running = start("127.0.0.1:0");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let query =
+        b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04home\x07example\x00\x00\x06\x00\x01".to_vec();
+    let strategy = (proptest::collection::vec(proptest::num::u8::ANY, 0..64), 0..query.len());
+    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&strategy, |(noise, at)| {
+            let damaged = [&query[..at], &noise, &query[at..]].concat();
+            for datagram in [&noise, &damaged] {
+                socket.send_to(datagram, running.address).unwrap();
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_has(&running.dig("home.example SOA +short"), &["hostmaster.home.example. 7 "]);
+    assert!(running.runtime.metrics().num_workers() > 0);
+}
