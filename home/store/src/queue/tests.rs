@@ -1,1 +1,247 @@
+//! The queue on a real directory.
 
+use std::io::Read;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::account::AccountId;
+
+/// Takes everything.
+struct All;
+
+impl Slots for All {
+    fn free_for(&self, _: &str) -> usize {
+        usize::MAX
+    }
+
+    fn is_busy(&self, _: QueueId, _: &str) -> bool {
+        false
+    }
+}
+
+/// Takes one for each destination but not for this one.
+struct OneEachBut(&'static str);
+
+impl Slots for OneEachBut {
+    fn free_for(&self, domain: &str) -> usize {
+        usize::from(domain != self.0)
+    }
+
+    fn is_busy(&self, _: QueueId, _: &str) -> bool {
+        false
+    }
+}
+
+fn message<'a>(recipients: &[&str], content: &'a [u8]) -> NewMessage<'a> {
+    NewMessage {
+        reverse_path: "ana@home.example".parse().ok(),
+        recipients: recipients.iter().map(|text| NewRecipient::new(text.parse().unwrap())).collect(),
+        sender: Some(AccountId(7)),
+        prepend: b"Received: x\r\n".to_vec(),
+        content: Content::Bytes(content),
+        smtp_utf8: false,
+        envelope_id: Some("id".into()),
+        ret: Ret::Full,
+    }
+}
+
+fn open() -> (tempfile::TempDir, Queue) {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = Queue::open(directory.path()).unwrap();
+    (directory, queue)
+}
+
+fn due(queue: &Queue) -> Vec<Job> {
+    queue.due(Timestamp::now(), 100, 100, "", &All).unwrap()
+}
+
+fn in_an_hour() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_hours(1)
+}
+
+fn settlement(job: &Job, index: usize, outcome: Outcome) -> Settlement {
+    Settlement {
+        recipient: job.recipients[index].id,
+        outcome,
+        reply: "450-4.2.0 one\n450 4.2.0 two".into(),
+        remote_host: Some("mx.far.example".into()),
+    }
+}
+
+fn files(queue: &Queue) -> usize {
+    std::fs::read_dir(&queue.content_dir).unwrap().count()
+}
+
+fn octets(content: QueuedContent) -> Vec<u8> {
+    let mut octets = content.prepend;
+    { content.file }.read_to_end(&mut octets).unwrap();
+    octets
+}
+
+#[test]
+fn what_goes_in_comes_out_after_a_restart() {
+    let (directory, queue) = open();
+    let id = queue
+        .enqueue(message(&["bo@far.example", "cy@far.example", "di@near.example"], b"hello\r\n"))
+        .unwrap();
+    drop(queue);
+    let queue = Queue::open(directory.path()).unwrap();
+    let jobs = due(&queue);
+    let shape: Vec<_> = jobs.iter().map(|job| (job.domain.as_str(), job.recipients.len())).collect();
+    assert_eq!(shape, [("far.example", 2), ("near.example", 1)]);
+    let envelope = &jobs[0].envelope;
+    assert_eq!(envelope.reverse_path.as_ref().unwrap().to_string(), "ana@home.example");
+    assert_eq!((envelope.sender, envelope.octets, envelope.ret), (Some(AccountId(7)), 20, Ret::Full));
+    assert_eq!(jobs[0].recipients[0].notify, Notify::default());
+    assert_eq!(octets(queue.content(id).unwrap().unwrap()), b"Received: x\r\nhello\r\n");
+}
+
+#[test]
+fn a_staged_message_is_queued_inline_and_large() {
+    let (directory, queue) = open();
+    let store = crate::Store::open(directory.path()).unwrap();
+    for size in [10, 300_000] {
+        let mut staging = store.stage();
+        staging.write(&vec![b'x'; size]).unwrap();
+        let staged = staging.finish().unwrap();
+        let id =
+            queue.enqueue(NewMessage { content: Content::Staged(&staged), ..message(&["a@b.example"], b"") });
+        drop(staged);
+        assert_eq!(octets(queue.content(id.unwrap()).unwrap().unwrap()).len(), size + 13);
+    }
+}
+
+#[test]
+fn a_message_without_recipients_is_refused() {
+    let (_directory, queue) = open();
+    assert!(queue.enqueue(message(&[], b"")).is_err());
+    assert_eq!((queue.len().unwrap(), files(&queue)), (0, 0));
+}
+
+#[test]
+fn a_message_leaves_when_its_last_recipient_is_settled() {
+    let (_directory, queue) = open();
+    let id = queue.enqueue(message(&["bo@far.example", "cy@far.example"], b"x")).unwrap();
+    let job = due(&queue).remove(0);
+    let later = Outcome::Deferred { next_attempt: in_an_hour(), delay_reported: true };
+    let settled =
+        queue.settle(id, vec![settlement(&job, 0, Outcome::Delivered), settlement(&job, 1, later)], vec![]);
+    assert!(!settled.unwrap().finished);
+    assert_eq!(due(&queue), []);
+
+    let detail = queue.show(id).unwrap().unwrap();
+    assert_eq!((detail.summary.waiting, detail.summary.recipients), (1, 2));
+    assert_eq!(detail.recipient_details[0].state, RecipientState::Delivered);
+    let waiting = &detail.recipient_details[1];
+    assert_eq!((waiting.attempts, waiting.last_host.as_deref()), (1, Some("mx.far.example")));
+    assert_eq!(waiting.last_reply.as_deref(), Some("450-4.2.0 one\n450 4.2.0 two"), "verbatim");
+    assert!(waiting.next_attempt.as_deref().is_some_and(|next| next.ends_with('Z')));
+
+    assert!(queue.retry(id).unwrap());
+    let job = due(&queue).remove(0);
+    assert_eq!((job.recipients.len(), job.recipients[0].attempts), (1, 1));
+    assert!(job.recipients[0].delay_reported, "a delay is reported once");
+    assert!(queue.settle(id, vec![settlement(&job, 0, Outcome::Failed)], vec![]).unwrap().finished);
+    assert_eq!((queue.len().unwrap(), files(&queue)), (0, 0));
+}
+
+#[test]
+fn a_report_is_queued_with_the_failure_that_calls_for_it() {
+    let (_directory, queue) = open();
+    let id = queue.enqueue(message(&["bo@far.example"], b"x")).unwrap();
+    let job = due(&queue).remove(0);
+    let changes = queue.changes();
+    let report = NewMessage { reverse_path: None, sender: None, ..message(&["ana@home.example"], b"report") };
+    let settled = queue.settle(id, vec![settlement(&job, 0, Outcome::Failed)], vec![report]).unwrap();
+    assert!(settled.finished && changes.has_changed().unwrap());
+    let report = due(&queue).remove(0);
+    assert_eq!(
+        (Some(report.message), report.envelope.reverse_path),
+        (settled.reports.first().copied(), None)
+    );
+    assert_eq!(files(&queue), 1);
+}
+
+#[test]
+fn a_dropped_message_makes_no_report() {
+    let (_directory, queue) = open();
+    let id = queue.enqueue(message(&["bo@far.example"], b"x")).unwrap();
+    let job = due(&queue).remove(0);
+    assert!(queue.drop_message(id).unwrap());
+    assert!(!queue.drop_message(id).unwrap() && !queue.retry(id).unwrap());
+    let report = message(&["ana@home.example"], b"report");
+    let settled = queue.settle(id, vec![settlement(&job, 0, Outcome::Failed)], vec![report]).unwrap();
+    assert_eq!(settled, Settled { finished: false, reports: vec![] });
+    assert_eq!((queue.len().unwrap(), files(&queue)), (0, 0));
+    assert!(queue.show(id).unwrap().is_none() && queue.content(id).unwrap().is_none());
+}
+
+#[test]
+fn destinations_are_served_in_turn() {
+    let (_directory, queue) = open();
+    for domain in ["a", "a", "a", "b", "c"] {
+        queue.enqueue(message(&[&format!("x@{domain}.example")], b"x")).unwrap();
+    }
+    let after = |after, jobs| {
+        let jobs = queue.due(Timestamp::now(), jobs, 100, after, &OneEachBut("d.example")).unwrap();
+        jobs.into_iter().map(|job| job.domain).collect::<Vec<_>>().concat().replace(".example", "")
+    };
+    assert_eq!(after("", 10), "abc");
+    assert_eq!(after("a.example", 10), "bca");
+    assert_eq!(after("b.example", 1), "c");
+    assert_eq!(after("c.example", 2), "ab");
+    let without_b = queue.due(Timestamp::now(), 10, 100, "", &OneEachBut("b.example")).unwrap();
+    assert_eq!(without_b.len(), 2);
+    assert_eq!(queue.due(Timestamp::now(), 10, 100, "", &All).unwrap().len(), 5);
+}
+
+#[test]
+fn a_transaction_takes_no_more_recipients_than_asked() {
+    let (_directory, queue) = open();
+    queue.enqueue(message(&["a@x.example", "b@x.example", "c@x.example"], b"x")).unwrap();
+    assert_eq!(queue.due(Timestamp::now(), 10, 2, "", &All).unwrap()[0].recipients.len(), 2);
+}
+
+#[test]
+fn a_deferred_destination_waits_as_a_whole_and_clocks_are_mended() {
+    let (_directory, queue) = open();
+    for to in ["a@far.example", "b@far.example", "c@near.example"] {
+        queue.enqueue(message(&[to], b"x")).unwrap();
+    }
+    assert_eq!(queue.defer_destination("far.example", in_an_hour(), "no connection").unwrap(), 2);
+    assert_eq!(due(&queue).len(), 1);
+    let now = Timestamp::now();
+    let next = queue.next_due(now).unwrap().unwrap();
+    assert!(next > now + SignedDuration::from_mins(59));
+    let reply = queue.list(None, 1).unwrap().remove(0).last_reply;
+    assert_eq!(reply.as_deref(), Some("no connection"));
+
+    assert_eq!(queue.clamp_next_attempts(now, in_an_hour()).unwrap(), 0);
+    assert_eq!(queue.clamp_next_attempts(now, now + SignedDuration::from_mins(30)).unwrap(), 2);
+    assert_eq!(due(&queue).len(), 3);
+}
+
+#[test]
+fn the_operator_sees_the_queue_in_pages_and_why_it_is_held() {
+    let (_directory, queue) = open();
+    let ids: Vec<QueueId> = (0..3).map(|_| queue.enqueue(message(&["a@x.example"], b"x")).unwrap()).collect();
+    assert_eq!(queue.list(None, 2).unwrap().iter().map(|summary| summary.id).collect::<Vec<_>>(), ids[..2]);
+    queue.hold(Some("no tunnel"));
+    let last = queue.list(Some(ids[1]), 2).unwrap();
+    assert_eq!((last.len(), last[0].held_because.as_deref()), (1, Some("no tunnel")));
+    queue.hold(None);
+    assert_eq!(queue.show(ids[0]).unwrap().unwrap().summary.held_because, None);
+    let json = serde_json::to_value(queue.show(ids[0]).unwrap()).unwrap();
+    assert_eq!(json["recipient_details"][0]["state"], "waiting");
+    assert_eq!(json["id"], ids[0].0);
+}
+
+#[test]
+fn files_without_a_row_go_at_the_next_start() {
+    let (directory, queue) = open();
+    queue.enqueue(message(&["a@x.example"], b"x")).unwrap();
+    std::fs::write(queue.content_dir.join("00112233445566778899aabbccddeeff"), b"left over").unwrap();
+    drop(queue);
+    assert_eq!(files(&Queue::open(directory.path()).unwrap()), 1);
+}
