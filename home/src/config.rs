@@ -123,7 +123,7 @@ impl Default for Listen {
 
 impl Default for Smtp {
     fn default() -> Self {
-        Self { max_message_octets: 50 << 20, max_recipients: 100 }
+        Self { max_message_octets: 50 << 20, max_recipients: 200 }
     }
 }
 
@@ -187,7 +187,8 @@ impl Config {
 
     fn check_listen(&self, source: &Source) -> Result<(), ConfigError> {
         let mut taken: Vec<(SocketAddr, &str)> = Vec::new();
-        for (key, addresses) in self.listen.services() {
+        for (service, addresses) in self.listen.services() {
+            let key = service.name();
             for address in addresses {
                 if let Some((_, other)) =
                     taken.iter().find(|(other, _)| other == address && address.port() != 0)
@@ -236,14 +237,39 @@ impl Config {
 }
 
 impl Listen {
-    /// Each service's key in the file and its addresses.
-    pub fn services(&self) -> [(&'static str, &[SocketAddr]); 4] {
+    /// Each service and its addresses.
+    pub fn services(&self) -> [(ServiceKind, &[SocketAddr]); 4] {
         [
-            ("smtp", &self.smtp),
-            ("submissions", &self.submissions),
-            ("submission", &self.submission),
-            ("imaps", &self.imaps),
+            (ServiceKind::Smtp, &self.smtp),
+            (ServiceKind::Submissions, &self.submissions),
+            (ServiceKind::Submission, &self.submission),
+            (ServiceKind::Imaps, &self.imaps),
         ]
+    }
+}
+
+/// A service that home listens for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Mail from other servers.
+    Smtp,
+    /// Mail from the users' programs, TLS from the first octet.
+    Submissions,
+    /// Mail from the users' programs, with STARTTLS.
+    Submission,
+    /// Mailboxes, TLS from the first octet.
+    Imaps,
+}
+
+impl ServiceKind {
+    /// Its key in the section `[listen]`, which is its name everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Submissions => "submissions",
+            Self::Submission => "submission",
+            Self::Imaps => "imaps",
+        }
     }
 }
 

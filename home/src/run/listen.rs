@@ -7,12 +7,12 @@ use std::sync::Arc;
 use postern_shared::cli::Failure;
 use tokio::net::TcpListener;
 
-use crate::config::Listen;
+use crate::config::{Listen, ServiceKind};
 use crate::net;
 
-/// A bound socket and the key of its service in the section `[listen]`.
+/// A bound socket and its service.
 pub(super) struct Bound {
-    pub(super) service: &'static str,
+    pub(super) service: ServiceKind,
     pub(super) listener: TcpListener,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn bind(listen: &Listen) -> Result<Vec<Bound>, Failure> {
     let mut bound = Vec::new();
     for (service, addresses) in listen.services() {
         for address in addresses {
-            let listener = bind_one(*address).map_err(|error| refusal(service, *address, &error))?;
+            let listener = bind_one(*address).map_err(|error| refusal(service.name(), *address, &error))?;
             bound.push(Bound { service, listener });
         }
     }
@@ -30,7 +30,7 @@ pub(super) fn bind(listen: &Listen) -> Result<Vec<Bound>, Failure> {
 
 /// The services and the addresses they really have, for the status.
 pub(super) fn addresses(bound: &[Bound]) -> Arc<[(&'static str, SocketAddr)]> {
-    bound.iter().filter_map(|one| Some((one.service, one.listener.local_addr().ok()?))).collect()
+    bound.iter().filter_map(|one| Some((one.service.name(), one.listener.local_addr().ok()?))).collect()
 }
 
 /// Where the kernel has no IPv6, `[::]` means every IPv4 address.

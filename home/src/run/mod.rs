@@ -10,22 +10,18 @@ mod listen;
 mod lock;
 mod services;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use postern_shared::cli::Failure;
 use postern_shared::{http, local};
-use postern_store::Store;
 use postern_store::directory::Directory;
-use postern_store::queue::Queue;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::admin::Admin;
 use crate::config::Config;
 use crate::hostname::Hostname;
-use crate::link::{Link, LinkConfig};
-use crate::resolver::Resolver;
 use crate::tls::Tls;
 use crate::zone;
 use services::Services;
@@ -41,64 +37,42 @@ pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
-    let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
-    let store = Store::open(&config.state_dir).map_err(cannot_start)?;
-    let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
-    let hostname = Hostname::new(config.hostname.clone(), directory.clone());
-    let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())
-        .map_err(|error| Failure::failed(error.to_string()))?;
-    let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
     let listeners = listen::bind(&config.listen)?;
     let socket =
         local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))?;
     let mut signals = Signals::new().map_err(cannot_start)?;
-    let link = Link::start(link_config(&config)).map_err(cannot_start)?;
+    let services = Services::open(config)?;
 
     let (stop, shutdown) = watch::channel(false);
-    let admin = Admin {
-        directory: directory.clone(),
-        store: store.clone(),
-        queue: queue.clone(),
-        link: link.clone(),
-        hostname: hostname.clone(),
-        tls: tls.clone(),
-        listeners: listen::addresses(&listeners),
-    };
-    let mut background = JoinSet::new();
-    background.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
-    background.spawn(zone::publish::run(directory.clone(), hostname.clone(), link.clone()));
-    background.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
-    let services = Services {
-        config,
-        directory,
-        store,
-        queue,
-        hostname,
-        tls: tls.clone(),
-        resolver,
-        link: link.clone(),
-    };
+    let _background = background(&services, socket, listen::addresses(&listeners));
     let mut serving = services.start(listeners, &shutdown);
-
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     ready();
+
     while let Wish::Reload = signals.next().await {
-        reload(&tls, &services.hostname);
+        reload(&services.tls, &services.hostname);
     }
     tracing::info!("stopping");
     // Receivers are only gone when nothing serves any more.
     let _ = stop.send(true);
     while serving.join_next().await.is_some() {}
-    link.shutdown().await;
+    services.link.shutdown().await;
     Ok(())
 }
 
-fn link_config(config: &Config) -> LinkConfig {
-    LinkConfig {
-        state_dir: config.state_dir.clone(),
-        interface: config.tunnel.interface.clone(),
-        mtu: config.tunnel.mtu,
-    }
+/// What runs beside the services until the set is dropped.
+fn background(
+    services: &Services,
+    socket: local::Server,
+    listeners: Arc<[(&'static str, SocketAddr)]>,
+) -> JoinSet<()> {
+    let Services { directory, hostname, tls, link, .. } = services;
+    let admin = services.admin(listeners);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
+    tasks.spawn(zone::publish::run(directory.clone(), hostname.clone(), link.clone()));
+    tasks.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
+    tasks
 }
 
 /// Shows the certificate of the new host name when the first domain comes or goes.

@@ -1,20 +1,25 @@
-//! What stands behind each listener, and the worker that delivers.
+//! What home keeps open while it runs, what stands behind each listener, and the worker that delivers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use postern_shared::cli::Failure;
 use postern_smtp::server::Limits;
 use postern_store::Store;
 use postern_store::directory::Directory;
 use postern_store::queue::Queue;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::cannot_start;
 use super::listen::Bound;
-use crate::config::Config;
+use crate::admin::Admin;
+use crate::config::{Config, ServiceKind};
 use crate::hostname::Hostname;
 use crate::inbound::Inbound;
-use crate::link::Link;
-use crate::net::{Connection, ConnectionLimits, LoginFailures, Security, Service};
+use crate::link::{Link, LinkConfig};
+use crate::net::{ConnectionLimits, LoginFailures, Security, Service};
 use crate::outbound;
 use crate::resolver::Resolver;
 use crate::submission::Submission;
@@ -33,46 +38,80 @@ pub(super) struct Services {
     pub(super) tls: Tls,
     pub(super) resolver: Resolver,
     pub(super) link: Link,
+    /// Failed logins, counted together for submission and IMAP.
+    pub(super) failures: LoginFailures,
 }
 
 impl Services {
+    /// Opens everything, and starts the link last: nothing else can fail after it.
+    pub(super) fn open(config: Config) -> Result<Self, Failure> {
+        let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
+        let store = Store::open(&config.state_dir).map_err(cannot_start)?;
+        let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
+        let hostname = Hostname::new(config.hostname.clone(), directory.clone());
+        let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
+        let link = Link::start(link_config(&config)).map_err(cannot_start)?;
+        let failures = LoginFailures::default();
+        Ok(Self { config, directory, store, queue, hostname, tls, resolver, link, failures })
+    }
+
+    /// What the administration interface shows and changes.
+    pub(super) fn admin(&self, listeners: Arc<[(&'static str, SocketAddr)]>) -> Admin {
+        Admin {
+            directory: self.directory.clone(),
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            link: self.link.clone(),
+            hostname: self.hostname.clone(),
+            tls: self.tls.clone(),
+            listeners,
+        }
+    }
+
     /// Starts every service; the tasks end after `shutdown` says so.
     pub(super) fn start(&self, listeners: Vec<Bound>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
         let (inbound, submission) = (self.inbound(), self.submission());
-        for Bound { service: name, listener } in listeners {
-            let security = match name {
-                "submissions" | "imaps" => Security::Implicit(self.tls.server()),
-                _ => Security::Clear,
+        let mut tasks = JoinSet::new();
+        for Bound { service: kind, listener } in listeners {
+            let (inbound, submission, stop) = (inbound.clone(), submission.clone(), shutdown.clone());
+            let service = self.service(kind, listener);
+            match kind {
+                ServiceKind::Smtp => {
+                    tasks.spawn(service.serve(stop.clone(), move |connection| {
+                        inbound.clone().serve(connection, stop.clone())
+                    }))
+                }
+                ServiceKind::Submissions | ServiceKind::Submission => {
+                    tasks.spawn(service.serve(stop.clone(), move |connection| {
+                        submission.clone().serve(connection, stop.clone())
+                    }))
+                }
+                ServiceKind::Imaps => {
+                    tasks.spawn(service.serve(stop, |connection| async move { drop(connection) }))
+                }
             };
-            let (most, most_per_network) = CONNECTIONS;
-            let limits = ConnectionLimits::new(most, most_per_network);
-            let service = Service { name, listener, security, limits };
-            match name {
-                "smtp" => {
-                    let (inbound, stop) = (inbound.clone(), shutdown.clone());
-                    let handle = move |connection| inbound.clone().serve(connection, stop.clone());
-                    tasks.spawn(service.serve(shutdown.clone(), handle));
-                }
-                "submission" | "submissions" => {
-                    let (submission, stop) = (submission.clone(), shutdown.clone());
-                    let handle = move |connection| submission.clone().serve(connection, stop.clone());
-                    tasks.spawn(service.serve(shutdown.clone(), handle));
-                }
-                _ => {
-                    tasks.spawn(
-                        service.serve(
-                            shutdown.clone(),
-                            |connection: Connection| async move { drop(connection) },
-                        ),
-                    );
-                }
-            }
         }
         tasks.spawn(self.delivery().run(shutdown.clone()));
         tasks
     }
 
+    fn service(&self, kind: ServiceKind, listener: TcpListener) -> Service {
+        let security = match kind {
+            ServiceKind::Submissions | ServiceKind::Imaps => Security::Implicit(self.tls.server()),
+            ServiceKind::Smtp | ServiceKind::Submission => Security::Clear,
+        };
+        let (most, most_per_network) = CONNECTIONS;
+        Service {
+            name: kind.name(),
+            listener,
+            security,
+            limits: ConnectionLimits::new(most, most_per_network),
+        }
+    }
+
+    /// Mail from other servers.
     fn inbound(&self) -> Inbound {
         Inbound::new(
             self.hostname.clone(),
@@ -80,10 +119,11 @@ impl Services {
             self.store.clone(),
             self.resolver.clone(),
             self.tls.server(),
-            self.smtp_limits(),
+            self.limits(),
         )
     }
 
+    /// Mail from the users' programs, whichever way TLS begins.
     fn submission(&self) -> Submission {
         Submission::new(
             self.hostname.clone(),
@@ -91,12 +131,12 @@ impl Services {
             self.store.clone(),
             self.queue.clone(),
             self.tls.server(),
-            self.smtp_limits(),
-            LoginFailures::default(),
+            self.limits(),
+            self.failures.clone(),
         )
     }
 
-    fn smtp_limits(&self) -> Limits {
+    fn limits(&self) -> Limits {
         Limits {
             message_octets: self.config.smtp.max_message_octets,
             recipients: self.config.smtp.max_recipients,
@@ -116,5 +156,13 @@ impl Services {
         };
         let gate = outbound::Gate::new(self.link.edge_addresses(), self.link.watch_status());
         outbound::Worker::new(parts, outbound::Settings::default(), gate)
+    }
+}
+
+fn link_config(config: &Config) -> LinkConfig {
+    LinkConfig {
+        state_dir: config.state_dir.clone(),
+        interface: config.tunnel.interface.clone(),
+        mtu: config.tunnel.mtu,
     }
 }
