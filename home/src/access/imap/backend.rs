@@ -1,0 +1,216 @@
+//! Carries out the core's requests on one account. Blocks; runs in a thread for that.
+
+use std::sync::Arc;
+
+use postern_imap::request::{
+    Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Refusal, Request, Snapshot, Subscription,
+    Wanted,
+};
+use postern_imap::types::{DateTime, Flag, MailboxName};
+use postern_store::account::{self as store, Account, Append, Detail, Expunge, ModSeq, SystemFlags};
+use postern_store::blob::BlobId;
+use postern_store::{Error, Result, Staging, Store, Timestamp};
+
+use super::{convert, search};
+
+/// One session's hold on an account.
+pub(super) struct Backend {
+    store: Store,
+    account: Account,
+    /// The message that APPEND is receiving.
+    staging: Option<Staging>,
+    /// Where the contents of the messages last asked for are: UID and blob, ascending.
+    contents: Vec<(u32, BlobId)>,
+}
+
+impl Backend {
+    pub(super) fn new(store: Store, account: Account) -> Backend {
+        Backend { store, account, staging: None, contents: Vec::new() }
+    }
+
+    /// Carries out one request.
+    pub(super) fn answer(&mut self, request: Request) -> Answer {
+        let deleting = matches!(request, Request::Delete(_));
+        match self.carry_out(request) {
+            Ok(answer) => answer,
+            // The only thing in the way of a deletion is what lies below.
+            Err(Error::Conflict(_)) if deleting => Answer::Refused(Refusal::HasChildren),
+            Err(error) => Answer::Refused(convert::refusal(&error)),
+        }
+    }
+
+    fn carry_out(&mut self, request: Request) -> Result<Answer> {
+        match request {
+            Request::Mailboxes => self.mailboxes(),
+            Request::Status(name) => Ok(Answer::Status(convert::status(&self.named(&name)?))),
+            Request::Create { mailbox, special_use } => {
+                let special_use = special_use.map(convert::special_use_to_store);
+                if special_use == Some(None) {
+                    return Err(Error::Permanent("this special use is not kept".to_owned()));
+                }
+                done(self.account.create_mailbox(mailbox.as_str(), special_use.flatten()))
+            }
+            Request::Delete(name) => done(self.account.delete_mailbox(name.as_str())),
+            Request::Rename { from, to } => done(self.account.rename_mailbox(from.as_str(), to.as_str())),
+            Request::Subscribe(name, Subscription::Subscribed) => done(self.account.subscribe(name.as_str())),
+            Request::Subscribe(name, Subscription::Unsubscribed) => {
+                done(self.account.unsubscribe(name.as_str()))
+            }
+            Request::Open(name, access) => self.open(&name, access),
+            Request::Changes { mailbox, since } => {
+                let changes = self.account.changes_since(id(mailbox), ModSeq(since))?;
+                Ok(Answer::Changes(convert::changes(&changes)))
+            }
+            Request::Messages { mailbox, uids, wanted } => self.messages(mailbox, &uids, wanted),
+            Request::Content { mailbox, uid, start, length } => self.content(mailbox, uid, start, length),
+            Request::StoreFlags { mailbox, uids, change, flags } => {
+                let change = convert::flag_change(change, convert::flags_to_store(&flags)?);
+                let stored = self.account.store_flags(id(mailbox), &convert::uid_set(&uids), change, None)?;
+                Ok(Answer::Stored(stored.messages.iter().map(convert::flagged).collect()))
+            }
+            Request::Copy { mailbox, uids, to, mode } => self.copy(mailbox, &uids, &to, mode),
+            Request::Expunge { mailbox, uids } => {
+                let which = match uids {
+                    None => Expunge::Deleted,
+                    Some(uids) => Expunge::DeletedOf(convert::uid_set(&uids)),
+                };
+                Ok(Answer::Expunged(convert::uids(&self.account.expunge(id(mailbox), which)?)))
+            }
+            Request::Search { mailbox, key } => {
+                Ok(Answer::Found(search::find(&self.account, id(mailbox), &key)?))
+            }
+            Request::AppendBegin { mailbox, .. } => {
+                self.named(&mailbox)?;
+                self.staging = Some(self.store.stage());
+                Ok(Answer::Done)
+            }
+            Request::AppendData(octets) => self.append_data(&octets),
+            Request::AppendCommit { mailbox, flags, internal_date } => {
+                self.append_commit(&mailbox, &flags, internal_date)
+            }
+            Request::AppendAbort => {
+                self.staging = None;
+                Ok(Answer::Done)
+            }
+            Request::VerifyPassword { .. }
+            | Request::ScramKeys { .. }
+            | Request::CountFailure
+            | Request::OpenAccount { .. } => {
+                Err(Error::Fault("a request about logins came after login".to_owned()))
+            }
+        }
+    }
+
+    fn named(&self, name: &MailboxName) -> Result<store::Mailbox> {
+        let mailbox = self.account.mailbox_named(name.as_str())?;
+        if mailbox.selectable { Ok(mailbox) } else { Err(Error::NotFound(format!("mailbox {name}"))) }
+    }
+
+    /// All mailboxes, and the subscribed names that have none.
+    fn mailboxes(&self) -> Result<Answer> {
+        let mailboxes = self.account.mailboxes()?;
+        let mut list: Vec<MailboxInfo> = mailboxes.iter().map(convert::mailbox_info).collect();
+        for name in self.account.subscriptions()? {
+            if !mailboxes.iter().any(|mailbox| mailbox.name == name) {
+                list.push(MailboxInfo {
+                    name: MailboxName::new(&name),
+                    kind: MailboxKind::Subscription,
+                    special_use: None,
+                    subscription: Subscription::Subscribed,
+                });
+            }
+        }
+        Ok(Answer::Mailboxes(list))
+    }
+
+    fn open(&self, name: &MailboxName, access: Access) -> Result<Answer> {
+        let mailbox = self.named(name)?;
+        // Claimed before the snapshot: what comes between the two is new to this session as well.
+        let claimed = match access {
+            Access::ReadWrite => Some(self.account.claim_recent(mailbox.id)?),
+            Access::ReadOnly => None,
+        };
+        let snapshot = self.account.snapshot(mailbox.id)?;
+        let seen = |message: &&store::MessageState| message.flags.system.contains(SystemFlags::SEEN);
+        let first_unseen = snapshot.messages.iter().find(|message| !seen(message));
+        let keywords = self.account.keywords()?;
+        Ok(Answer::Opened(Snapshot {
+            mailbox: MailboxId(snapshot.mailbox.id.0),
+            uid_validity: snapshot.mailbox.uid_validity.0,
+            uid_next: snapshot.mailbox.uid_next,
+            mod_seq: snapshot.mailbox.highest_mod_seq.0,
+            uids: snapshot.messages.iter().map(|message| message.uid.get()).collect(),
+            recent_from: claimed.unwrap_or(snapshot.recent),
+            first_unseen: first_unseen.map(|message| message.uid.get()),
+            keywords: keywords.iter().map(|keyword| keyword.as_str().to_owned()).collect(),
+        }))
+    }
+
+    fn messages(&mut self, mailbox: MailboxId, uids: &[u32], wanted: Wanted) -> Result<Answer> {
+        let detail = if wanted.envelope || wanted.structure { Detail::Structure } else { Detail::Summary };
+        self.contents.clear();
+        let mut found = Vec::with_capacity(uids.len());
+        for message in self.account.messages(id(mailbox), &convert::uid_set(uids), detail) {
+            let message = message?;
+            self.contents.push((message.uid.get(), message.email.blob));
+            found.push(convert::message(message));
+        }
+        Ok(Answer::Messages(found))
+    }
+
+    fn content(&self, mailbox: MailboxId, uid: u32, start: u64, length: u64) -> Result<Answer> {
+        let blob = match self.contents.binary_search_by_key(&uid, |(uid, _)| *uid) {
+            Ok(index) => self.contents.get(index).map(|(_, blob)| *blob),
+            Err(_) => None,
+        };
+        let missing = || Error::NotFound(format!("message {uid} of mailbox {}", mailbox.0));
+        let octets =
+            self.account.read_blob(blob.ok_or_else(missing)?, start..start.saturating_add(length))?;
+        Ok(Answer::Content(octets))
+    }
+
+    fn copy(&self, mailbox: MailboxId, uids: &[u32], to: &MailboxName, mode: CopyMode) -> Result<Answer> {
+        let (from, to, uids) = (id(mailbox), self.named(to)?.id, convert::uid_set(uids));
+        let copied = match mode {
+            CopyMode::Copy => self.account.copy(from, &uids, to)?,
+            CopyMode::Move => self.account.move_messages(from, &uids, to)?,
+        };
+        Ok(Answer::Copied(convert::copied(&copied)))
+    }
+
+    fn append_data(&mut self, octets: &[u8]) -> Result<Answer> {
+        let staging = self.staging.as_mut().ok_or_else(no_append)?;
+        if let Err(error) = staging.write(octets) {
+            self.staging = None;
+            return Err(error);
+        }
+        Ok(Answer::Done)
+    }
+
+    fn append_commit(
+        &mut self,
+        name: &MailboxName,
+        flags: &[Flag],
+        date: Option<DateTime>,
+    ) -> Result<Answer> {
+        let message = self.staging.take().ok_or_else(no_append)?.finish()?;
+        let internal_date = date.map_or_else(Timestamp::now, convert::timestamp);
+        let flags = convert::flags_to_store(flags)?;
+        let append = Append { message: Arc::new(message), flags, internal_date };
+        let appended = self.account.append(self.named(name)?.id, vec![append])?;
+        let first = appended.first().ok_or_else(no_append)?;
+        Ok(Answer::Appended { uid_validity: first.uid_validity.0, uid: first.uid.get() })
+    }
+}
+
+fn done<T>(result: Result<T>) -> Result<Answer> {
+    result.map(|_| Answer::Done)
+}
+
+fn id(mailbox: MailboxId) -> store::MailboxId {
+    store::MailboxId(mailbox.0)
+}
+
+fn no_append() -> Error {
+    Error::Fault("no message is being appended".to_owned())
+}

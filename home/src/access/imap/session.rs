@@ -1,0 +1,67 @@
+//! The core as the network's driver sees it.
+
+use std::time::Instant;
+
+use postern_imap::request::Request;
+use postern_imap::{Config, Session};
+use postern_store::account::ModSeq;
+use tokio::sync::watch;
+
+use crate::net::{LineSession, Output, TlsParameters};
+
+/// The core, and the account's changes once there is an account.
+pub(super) struct ImapSession {
+    pub(super) core: Session,
+    changes: Option<watch::Receiver<ModSeq>>,
+}
+
+impl ImapSession {
+    pub(super) fn new(config: Config) -> ImapSession {
+        ImapSession { core: Session::new(config, Instant::now()), changes: None }
+    }
+
+    /// From now on the session is told when the account changes.
+    pub(super) fn follow(&mut self, changes: watch::Receiver<ModSeq>) {
+        self.changes = Some(changes);
+    }
+
+    /// A change that was committed before a command came is told at the end of that command, whichever of the two
+    /// the driver heard of first.
+    fn tell_changes(&mut self) {
+        if let Some(changes) = &mut self.changes
+            && changes.has_changed().unwrap_or(false)
+        {
+            changes.mark_unchanged();
+            self.core.handle_change();
+        }
+    }
+}
+
+impl LineSession for ImapSession {
+    type Event = Request;
+
+    fn handle_input(&mut self, input: &[u8], now: Instant) {
+        self.core.handle_input(input, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core.handle_timeout(now);
+    }
+
+    /// Never called: the service begins with TLS, and the core does not ask for it.
+    fn handle_tls(&mut self, _: TlsParameters, _: Instant) {}
+
+    fn handle_shutdown(&mut self, _: Instant) {
+        self.core.handle_shutdown();
+    }
+
+    fn poll_output(&mut self, _: Instant) -> Output<Request> {
+        self.tell_changes();
+        match self.core.poll() {
+            postern_imap::Output::Send(octets) => Output::Send(octets),
+            postern_imap::Output::Request(request) => Output::Event(request),
+            postern_imap::Output::Wait { deadline } => Output::Wait { deadline: Some(deadline) },
+            postern_imap::Output::Close => Output::Close,
+        }
+    }
+}
