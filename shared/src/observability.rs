@@ -50,12 +50,13 @@ pub enum Format {
 
 impl Level {
     /// Our own crates at this level; libraries no chattier than INFO, and the DNS library, which reports every
-    /// malformed query of a stranger as a warning, only from ERROR up unless DEBUG is asked for.
+    /// malformed query of a stranger as a warning, only from ERROR up unless DEBUG is asked for. boringtun calls every
+    /// lost handshake an error; the tunnel reports what matters itself.
     fn filter(self) -> EnvFilter {
         let directives = match self {
-            Self::Error => "error",
-            Self::Warn => "warn,hickory_server=error,hickory_net=error,hickory_proto=error",
-            Self::Info => "info,hickory_server=error,hickory_net=error,hickory_proto=error",
+            Self::Error => "error,boringtun=off",
+            Self::Warn => "warn,boringtun=off,hickory_server=error,hickory_net=error,hickory_proto=error",
+            Self::Info => "info,boringtun=off,hickory_server=error,hickory_net=error,hickory_proto=error",
             Self::Debug => {
                 "debug,hyper=info,hickory_server=info,hickory_net=info,hickory_proto=info,netlink_proto=info"
             }

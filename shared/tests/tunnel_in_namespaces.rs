@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use postern_shared::netlink::Interface;
 use postern_shared::tunnel::{
-    EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role, Tunnel, TunnelConfig, TunnelError,
+    EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role, Tunnel, TunnelConfig,
+    TunnelError,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
@@ -51,7 +52,10 @@ impl Namespace {
         self.start(work).join().unwrap()
     }
 
-    fn start<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+    fn start<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> std::thread::JoinHandle<T> {
         let namespace = self.0.try_clone().unwrap();
         std::thread::spawn(move || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -250,7 +254,8 @@ fn mail_sized_transfers_pass_and_survive_roaming_and_restarts() {
 fn what_is_missing_is_said() {
     let namespace = Namespace::new();
     namespace.run(|| {
-        let config = |interface: &str, port| TunnelConfig { role: Role::Edge, interface: interface.into(), port };
+        let config =
+            |interface: &str, port| TunnelConfig { role: Role::Edge, interface: interface.into(), port };
         let first = Tunnel::spawn(config("postern0", PORT)).unwrap();
         let taken = Tunnel::spawn(config("postern0", 0)).unwrap_err();
         assert!(matches!(taken, TunnelError::InterfaceExists(_)), "{taken}");

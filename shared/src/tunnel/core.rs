@@ -147,7 +147,7 @@ impl Core {
     /// Does what time asks for; call it every 100 to 250 ms.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outlet) {
         for epoch in &mut self.epochs {
-            epoch.handle_timeout(self.role, &mut self.scratch, now, out);
+            epoch.handle_timeout(&mut self.scratch, now, out);
         }
     }
 

@@ -1,8 +1,11 @@
 //! One epoch: a `Tunn` of boringtun with the checks that it leaves to its caller.
 //!
-//! What this adds to `noise::Tunn`: inner source addresses are checked against the allowed IPs after decryption; the
-//! endpoint follows the last authenticated packet, and only that (a handshake initiation can be replayed, so it does not
-//! count); an expired `Tunn` starts again for ever where the role is to initiate; a dead peer is noticed by the heartbeat.
+//! What this adds to `noise::Tunn`: inner source addresses are checked against the allowed IPs after decryption; a dead
+//! peer is noticed by the heartbeat; and the two roles:
+//! * The edge's endpoint follows the last authenticated packet, and only that: an initiation can be replayed, so it does
+//!   not count. The edge never dials, so that nothing is sent to an address that home has left.
+//! * Home dials for ever, also where `Tunn` has given up, and keeps to the address that it dials: the edge does not roam,
+//!   and an address that a router made up on the way back would be a trap.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -65,6 +68,7 @@ pub struct Epoch {
     pub config: EpochConfig,
     /// The upper 24 bits of all receiver indices of this epoch.
     pub index: u32,
+    role: Role,
     tunn: Tunn,
     limiter: Arc<RateLimiter>,
     limiter_reset: Option<Instant>,
@@ -98,6 +102,7 @@ impl Epoch {
             endpoint: config.endpoint,
             config,
             index,
+            role,
             tunn,
             limiter,
             limiter_reset: None,
@@ -161,8 +166,8 @@ impl Epoch {
 
     /// Notes an authenticated packet: the peer is alive and is where it came from.
     fn heard(&mut self, from: SocketAddr, now: Instant) -> Received {
-        if self.endpoint != Some(from) {
-            tracing::info!(epoch = self.config.id.0, endpoint = %from, "peer is at a new endpoint");
+        if self.role == Role::Edge && self.endpoint != Some(from) {
+            tracing::info!(epoch = self.config.id.0, endpoint = %from, "home is at a new endpoint");
             self.endpoint = Some(from);
         }
         self.last_received = Some(now);
@@ -205,7 +210,7 @@ impl Epoch {
                 } else {
                     self.has_queued = true;
                 }
-                send_to(self.endpoint, datagram, out);
+                transmit(self.role, self.endpoint, datagram, out);
             }
             TunnResult::Done => self.has_queued = true,
             TunnResult::Err(error) => {
@@ -218,13 +223,13 @@ impl Epoch {
     /// Sends what was queued while there was no session.
     fn flush(&mut self, scratch: &mut [u8], out: &mut impl Outlet) {
         while let TunnResult::WriteToNetwork(datagram) = self.tunn.decapsulate(None, &[], scratch) {
-            send_to(self.endpoint, datagram, out);
+            transmit(self.role, self.endpoint, datagram, out);
         }
         self.has_queued = false;
     }
 
     /// Does what time asks for: rekeying, keepalives, heartbeats, and new handshakes with a dead peer.
-    pub fn handle_timeout(&mut self, role: Role, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
+    pub fn handle_timeout(&mut self, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
         if self
             .limiter_reset
             .is_none_or(|reset| now.saturating_duration_since(reset) >= Duration::from_secs(1))
@@ -233,9 +238,9 @@ impl Epoch {
             self.limiter_reset = Some(now);
         }
         if let TunnResult::WriteToNetwork(datagram) = self.tunn.update_timers(scratch) {
-            send_to(self.endpoint, datagram, out);
+            transmit(self.role, self.endpoint, datagram, out);
         }
-        match role {
+        match self.role {
             Role::Home => self.keep_connected(scratch, now, out),
             Role::Edge => {}
         }
@@ -254,7 +259,7 @@ impl Epoch {
         }
         self.last_attempt = Some(now);
         if let TunnResult::WriteToNetwork(initiation) = self.tunn.format_handshake_initiation(scratch, true) {
-            send_to(self.endpoint, initiation, out);
+            transmit(self.role, self.endpoint, initiation, out);
         }
     }
 
@@ -280,8 +285,11 @@ impl Epoch {
     }
 }
 
-fn send_to(endpoint: Option<SocketAddr>, datagram: &[u8], out: &mut impl Outlet) {
-    if let Some(endpoint) = endpoint {
-        out.send(endpoint, datagram);
+fn transmit(role: Role, endpoint: Option<SocketAddr>, datagram: &[u8], out: &mut impl Outlet) {
+    let is_dialling = message_type(datagram) == Some(INITIATION);
+    match (role, endpoint) {
+        (Role::Edge, _) if is_dialling => {}
+        (_, Some(endpoint)) => out.send(endpoint, datagram),
+        (_, None) => {}
     }
 }

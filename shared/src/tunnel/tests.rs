@@ -232,6 +232,31 @@ fn the_endpoint_follows_home_within_one_beat() {
 }
 
 #[test]
+fn home_keeps_to_the_address_it_dials() {
+    let mut pair = connected();
+    let address = pair.edge.address;
+    pair.edge.core.handle_packet(&packet(WORLD, HOME, b"x"), pair.now, &mut pair.edge.out);
+    let (_, datagram) = pair.edge.out.sent.pop_front().unwrap();
+    let router = "192.0.2.1:10849".parse().unwrap();
+    pair.home.core.handle_datagram(router, &datagram, pair.now, &mut pair.home.out);
+    assert_eq!(pair.home.out.delivered.len(), 1);
+    assert_eq!(pair.home.core.status(pair.now)[0].endpoint, Some(address));
+}
+
+#[test]
+fn the_edge_never_dials() {
+    let mut pair = connected();
+    pair.home.core.set_epochs(Vec::new());
+    pair.home.out.sent.clear();
+    for _ in 0..600 {
+        pair.now += Duration::from_secs(1);
+        pair.edge.core.handle_packet(&packet(WORLD, HOME, b"anybody?"), pair.now, &mut pair.edge.out);
+        pair.edge.core.handle_timeout(pair.now, &mut pair.edge.out);
+    }
+    assert!(pair.edge.out.sent.iter().all(|(_, datagram)| datagram[0] != 1));
+}
+
+#[test]
 fn a_restarted_edge_is_found_again() {
     let (edge, home) = epoch(1);
     let mut pair = Pair::new(vec![(edge.clone(), home)]);
