@@ -74,6 +74,6 @@ fn describe(admin: &Admin, user: &directory::User) -> Result<User, Refusal> {
 }
 
 fn octets(admin: &Admin, user: &directory::User) -> Result<u64, Refusal> {
-    let mailboxes = admin.store.account(user.account)?.mailboxes().unwrap_or_default();
-    Ok(mailboxes.iter().map(|mailbox| mailbox.size).sum())
+    let (octets, _quota) = admin.store.account(user.account)?.usage()?;
+    Ok(octets)
 }

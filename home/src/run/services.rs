@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::cannot_start;
 use super::listen::Bound;
+use crate::access::imap::Imap;
 use crate::admin::Admin;
 use crate::config::{Config, ServiceKind};
 use crate::hostname::Hostname;
@@ -72,26 +73,27 @@ impl Services {
 
     /// Starts every service; the tasks end after `shutdown` says so.
     pub(super) fn start(&self, listeners: Vec<Bound>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
-        let (inbound, submission) = (self.inbound(), self.submission());
+        let (inbound, submission, imap) = (self.inbound(), self.submission(), self.imap());
         let mut tasks = JoinSet::new();
         for Bound { service: kind, listener } in listeners {
-            let (inbound, submission, stop) = (inbound.clone(), submission.clone(), shutdown.clone());
-            let service = self.service(kind, listener);
+            let (service, stop) = (self.service(kind, listener), shutdown.clone());
             match kind {
                 ServiceKind::Smtp => {
-                    tasks.spawn(service.serve(stop.clone(), move |connection| {
-                        inbound.clone().serve(connection, stop.clone())
-                    }))
+                    let inbound = inbound.clone();
+                    let handle = move |connection| inbound.clone().serve(connection, stop.clone());
+                    tasks.spawn(service.serve(shutdown.clone(), handle));
                 }
                 ServiceKind::Submissions | ServiceKind::Submission => {
-                    tasks.spawn(service.serve(stop.clone(), move |connection| {
-                        submission.clone().serve(connection, stop.clone())
-                    }))
+                    let submission = submission.clone();
+                    let handle = move |connection| submission.clone().serve(connection, stop.clone());
+                    tasks.spawn(service.serve(shutdown.clone(), handle));
                 }
                 ServiceKind::Imaps => {
-                    tasks.spawn(service.serve(stop, |connection| async move { drop(connection) }))
+                    let imap = imap.clone();
+                    let handle = move |connection| imap.clone().serve(connection, stop.clone());
+                    tasks.spawn(service.serve(shutdown.clone(), handle));
                 }
-            };
+            }
         }
         tasks.spawn(self.delivery().run(shutdown.clone()));
         tasks
@@ -133,6 +135,17 @@ impl Services {
             self.tls.server(),
             self.limits(),
             self.failures.clone(),
+        )
+    }
+
+    /// Mailboxes for the users' programs.
+    fn imap(&self) -> Imap {
+        Imap::new(
+            self.directory.clone(),
+            self.store.clone(),
+            self.tls.server(),
+            self.failures.clone(),
+            self.config.smtp.max_message_octets,
         )
     }
 
