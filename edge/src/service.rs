@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use tokio::task::block_in_place;
 
 use crate::config::Config;
-use crate::dns::{ServedZone, SharedZones};
+use crate::dns::{ServedZone, SharedZones, ZoneSet};
 use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, Terms};
 use crate::forward::{Count, DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, read_counters};
 use crate::host::Public;
@@ -124,9 +124,30 @@ impl Service {
     pub async fn enrol(&self, body: &[u8], signature: Option<&str>) -> Result<EnrolResponse, Refusal> {
         let mut changes = self.changes.lock().await;
         let terms = self.terms();
+        let former = enrol_status(&changes.enrolment).home;
         let answer = block_in_place(|| changes.enrolment.accept(body, signature, &terms, SystemTime::now()))?;
         changes.set_epochs(&self.inner());
+        if former.is_some() && former != enrol_status(&changes.enrolment).home {
+            block_in_place(|| self.forget_former_home(&mut changes));
+        }
         Ok(answer)
+    }
+
+    /// The word of a home that was replaced counts no more: not its zones, whose serials could keep the new home's out,
+    /// and not its forwarding. A failure costs nothing that the new home's first push does not mend.
+    fn forget_former_home(&self, changes: &mut Changes) {
+        let current = self.zones.current();
+        let names = current.iter().map(|zone| zone.origin.to_string());
+        let forgotten = names
+            .map(|origin| changes.state.remove_zone(&origin))
+            .chain([changes.state.remove_forward()])
+            .collect::<Result<(), _>>()
+            .map_err(ChangeError::from)
+            .and_then(|()| Ok(changes.forwarding.change(desired_state(&self.config, None))?));
+        self.zones.replace(ZoneSet::default());
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "what the former home pushed could not be forgotten");
+        }
     }
 
     /// Notes that home was heard through its own epoch.
@@ -210,7 +231,7 @@ impl Service {
     /// What home is told.
     pub async fn control_status(&self) -> control::Status {
         let changes = self.changes.lock().await;
-        let enrolment = changes.enrolment.status(SystemTime::now());
+        let enrolment = enrol_status(&changes.enrolment);
         control::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: control::VERSION,

@@ -91,10 +91,7 @@ impl State {
     /// # Errors
     /// What the system said, except that the zone was not there.
     pub fn remove_zone(&self, origin: &str) -> io::Result<()> {
-        match std::fs::remove_file(self.zone_path(origin)?) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => File::open(self.directory.join("zones"))?.sync_all(),
-        }
+        remove(&self.zone_path(origin)?)
     }
 
     /// The forwarding that was pushed last.
@@ -110,6 +107,14 @@ impl State {
         durable::write_secret(&self.directory.join("forward.json"), &serde_json::to_vec(forward)?)
     }
 
+    /// Forgets the forwarding.
+    ///
+    /// # Errors
+    /// What the system said, except that there was none.
+    pub fn remove_forward(&self) -> io::Result<()> {
+        remove(&self.directory.join("forward.json"))
+    }
+
     /// Only host-name characters reach the file system, so an origin cannot leave the directory.
     fn zone_path(&self, origin: &str) -> io::Result<PathBuf> {
         let name = origin.trim_end_matches('.').to_ascii_lowercase();
@@ -118,6 +123,14 @@ impl State {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the zone's name is not a host name"));
         }
         Ok(self.directory.join("zones").join(format!("{name}.json")))
+    }
+}
+
+/// Removes a file durably; one that is not there is removed already.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The program as an operator meets it: its start, its stop, and what it says when it cannot start.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 mod support;
 
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,7 @@
 //! The name server over real sockets, asked by dig.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests.
+
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;

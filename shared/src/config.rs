@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Example {
         #[serde(default)]
@@ -285,14 +285,14 @@ mod tests {
         mode: Option<Mode>,
     }
 
-    #[derive(Debug, Deserialize, Default)]
+    #[derive(Debug, PartialEq, Deserialize, Default)]
     #[serde(deny_unknown_fields, default)]
     struct Tunnel {
         port: u16,
         interface: String,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "lowercase")]
     enum Mode {
         Text,
@@ -301,7 +301,14 @@ mod tests {
 
     fn failure(text: &str) -> String {
         let source = Source::from_text(Path::new("/etc/edge.toml"), text);
-        source.parse::<Example>().map(|e| format!("accepted: {e:?}")).unwrap_err().to_string()
+        source.parse::<Example>().expect_err("the text is wrong").to_string()
+    }
+
+    #[test]
+    fn a_right_file_is_read() {
+        let source = Source::from_text(Path::new("x"), "mode = \"json\"\n[tunnel]\nport = 1\n");
+        let tunnel = Tunnel { port: 1, interface: String::new() };
+        assert_eq!(source.parse::<Example>().unwrap(), Example { tunnel, mode: Some(Mode::Json) });
     }
 
     #[test]

@@ -76,6 +76,17 @@ impl RequestHandler for Handler {
     }
 }
 
+/// Answers one message as the transports do, without them; `None` where it is no message that can be answered.
+pub fn respond(message: Vec<u8>, protocol: Protocol, zones: &ZoneSet) -> Option<Vec<u8>> {
+    let nobody = (std::net::Ipv4Addr::UNSPECIFIED, 0).into();
+    let request = Request::from_bytes(message, nobody, protocol).ok()?;
+    let mut octets = Vec::new();
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_max_size(u16::MAX);
+    Reply::to(&request, zones).message(&request).destructive_emit(&mut encoder).ok()?;
+    Some(octets)
+}
+
 /// A whole answer, cut to size.
 struct Reply<'z> {
     metadata: Metadata,
@@ -88,6 +99,8 @@ impl<'z> Reply<'z> {
         let answer = decide(request, zones);
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.recursion_available = false;
+        // RFC 4035 §3.1.6: an authoritative answer checks nothing, so it clears CD.
+        metadata.checking_disabled = false;
         metadata.authoritative = answer.authoritative;
         metadata.response_code = answer.rcode;
         let mut reply = Self { metadata, edns: edns_reply(request), answer };
@@ -178,4 +191,72 @@ fn edns_reply(request: &Request) -> Option<Edns> {
     edns.set_dnssec_ok(asked.flags().dnssec_ok);
     edns.set_max_payload(asked.max_payload().clamp(CLASSIC_UDP_PAYLOAD, MAX_UDP_PAYLOAD));
     Some(edns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hickory_proto::op::Message;
+    use proptest::prelude::*;
+
+    use super::super::zones::ServedZone;
+    use super::super::zones::tests::sample_zone;
+    use super::*;
+
+    fn zones() -> ZoneSet {
+        ZoneSet::default().with(Arc::new(ServedZone::new(&sample_zone("home.example.", 7)).unwrap()))
+    }
+
+    /// A query with RD, CD and an OPT record that offers `payload` octets and sets DO.
+    fn query(labels: &[&str], record_type: u16, payload: u16) -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, 1];
+        for label in labels {
+            octets.push(u8::try_from(label.len()).unwrap());
+            octets.extend(label.as_bytes());
+        }
+        octets.push(0);
+        octets.extend([record_type.to_be_bytes(), [0, 1]].concat());
+        octets.extend([0, 0, 41]);
+        octets.extend(payload.to_be_bytes());
+        octets.extend([0, 0, 0x80, 0, 0, 0]);
+        octets
+    }
+
+    fn reply(query: Vec<u8>) -> Message {
+        Message::from_vec(&respond(query, Protocol::Udp, &zones()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn header_bits_are_those_of_an_authority() {
+        let reply = reply(query(&["MaIl", "home", "example"], 1, 4096));
+        let bits = &reply.metadata;
+        assert!(bits.authoritative && bits.recursion_desired);
+        assert!(
+            !bits.recursion_available && !bits.checking_disabled && !bits.authentic_data && !bits.truncation
+        );
+        assert_eq!(reply.queries[0].name().to_ascii(), "MaIl.home.example.");
+        let edns = reply.edns.unwrap();
+        assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (MAX_UDP_PAYLOAD, true));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_get_an_answer_of_bounded_size_or_none(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(answer) = respond(octets, Protocol::Udp, &zones()) {
+                prop_assert!(answer.len() <= usize::from(MAX_UDP_PAYLOAD));
+            }
+        }
+
+        #[test]
+        fn no_udp_answer_is_longer_than_was_offered(
+            label in "long|mail|www|nothing|sub|loop1|x.wild", record_type in 0_u16..260, payload: u16,
+        ) {
+            let labels: Vec<&str> = label.split('.').chain(["home", "example"]).collect();
+            let octets = respond(query(&labels, record_type, payload), Protocol::Udp, &zones()).unwrap();
+            prop_assert!(octets.len() <= usize::from(payload.clamp(512, MAX_UDP_PAYLOAD)));
+            let answer = Message::from_vec(&octets).unwrap();
+            prop_assert!(answer.edns.is_some(), "OPT answers OPT");
+        }
+    }
 }

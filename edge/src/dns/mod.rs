@@ -16,7 +16,7 @@ use hickory_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-pub use handler::{Handler, SharedZones};
+pub use handler::{Handler, SharedZones, respond};
 pub use zones::{ServedZone, ZoneSet};
 
 /// How long a TCP client may be silent (RFC 7766 §6.2.3).
