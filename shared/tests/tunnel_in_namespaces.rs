@@ -104,6 +104,7 @@ fn epoch() -> (EpochConfig, EpochConfig) {
         preshared_key: preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpAddr::from(HOME_V4).into(), IpAddr::from(home_v6()).into()],
+        accepted_destinations: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
         heartbeat: HeartbeatAddresses { local: EDGE_V4, peer: HOME_V4 },
     };
     let home = EpochConfig {
@@ -113,6 +114,7 @@ fn epoch() -> (EpochConfig, EpochConfig) {
         preshared_key,
         endpoint: Some((Ipv4Addr::new(192, 0, 2, 1), PORT).into()),
         allowed_ips: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        accepted_destinations: vec![IpAddr::from(HOME_V4).into(), IpAddr::from(home_v6()).into()],
         heartbeat: HeartbeatAddresses { local: HOME_V4, peer: EDGE_V4 },
     };
     (edge, home)

@@ -304,6 +304,7 @@ fn bootstrap_epoch(invite: &Invite) -> EpochConfig {
         preshared_key: invite.preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_HOME_V4))],
+        accepted_destinations: vec![IpNet::from(IpAddr::from(BOOTSTRAP_EDGE_V4))],
         heartbeat: HeartbeatAddresses { local: BOOTSTRAP_EDGE_V4, peer: BOOTSTRAP_HOME_V4 },
     }
 }
@@ -316,6 +317,7 @@ fn home_epoch(home: &Home, inner: &InnerAddresses) -> EpochConfig {
         preshared_key: home.preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpNet::from(IpAddr::from(inner.home_v4)), IpNet::from(IpAddr::from(inner.home_v6))],
+        accepted_destinations: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
         heartbeat: HeartbeatAddresses { local: inner.edge_v4, peer: inner.home_v4 },
     }
 }

@@ -146,7 +146,7 @@ impl JoinedEdge {
         }
     }
 
-    /// The epoch that carries the mail: everything may come from the edge, whose firewall passes the mail ports only.
+    /// The epoch that carries the mail: from everybody, since the senders' true addresses come through, to home alone.
     pub fn epoch(&self, endpoint: Option<SocketAddr>) -> EpochConfig {
         EpochConfig {
             id: EpochId::FIRST,
@@ -155,6 +155,10 @@ impl JoinedEdge {
             preshared_key: self.preshared_key.clone(),
             endpoint,
             allowed_ips: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
+            accepted_destinations: vec![
+                IpNet::from(IpAddr::from(self.inner.home_v4)),
+                IpNet::from(IpAddr::from(self.inner.home_v6)),
+            ],
             heartbeat: HeartbeatAddresses { local: self.inner.home_v4, peer: self.inner.edge_v4 },
         }
     }
@@ -184,6 +188,7 @@ pub fn bootstrap_epoch(code: &JoinCode, endpoint: SocketAddr) -> EpochConfig {
         preshared_key: keys.preshared_key,
         endpoint: Some(endpoint),
         allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_EDGE_V4))],
+        accepted_destinations: vec![IpNet::from(IpAddr::from(BOOTSTRAP_HOME_V4))],
         heartbeat: HeartbeatAddresses { local: BOOTSTRAP_HOME_V4, peer: BOOTSTRAP_EDGE_V4 },
     }
 }

@@ -1,6 +1,6 @@
 //! One epoch: a `Tunn` of boringtun with the checks that it leaves to its caller.
 //!
-//! What this adds to `noise::Tunn`: inner source addresses are checked against the allowed IPs after decryption; a dead
+//! What this adds to `noise::Tunn`: inner addresses are checked after decryption, both source and destination; a dead
 //! peer is noticed by the heartbeat; and the two roles:
 //! * The edge's endpoint follows the last authenticated packet, and only that: an initiation can be replayed, so it does
 //!   not count. The edge never dials, so that nothing is sent to an address that home has left.
@@ -56,7 +56,7 @@ pub enum Received {
     Authentic,
     /// It was meant for this epoch's key but did not authenticate, or was replayed.
     Rejected,
-    /// It authenticated, but its inner source address is not the peer's.
+    /// It authenticated, but its inner source is not the peer's or its inner destination not for us.
     Spoofed,
     /// Its mac1 belongs to another static key.
     NotOurs,
@@ -121,6 +121,14 @@ impl Epoch {
         holding.map(IpNet::prefix_len).max()
     }
 
+    fn accepts(&self, packet: &[u8]) -> bool {
+        let destination = Tunn::dst_address(packet);
+        let holds = |address: &IpAddr| {
+            self.config.accepted_destinations.iter().any(|network| network.contains(address))
+        };
+        destination.as_ref().is_some_and(holds)
+    }
+
     /// Whether the peer was heard lately.
     pub fn is_alive(&self, now: Instant) -> bool {
         self.last_received.is_some_and(|heard| now.saturating_duration_since(heard) < DEAD_AFTER)
@@ -183,7 +191,7 @@ impl Epoch {
         out: &mut impl Outlet,
     ) -> Received {
         self.heard(from, now);
-        if self.prefix_of(source).is_none() {
+        if self.prefix_of(source).is_none() || !self.accepts(packet) {
             return Received::Spoofed;
         }
         self.received_octets += packet.len() as u64;

@@ -81,6 +81,9 @@ pub struct EpochConfig {
     pub endpoint: Option<SocketAddr>,
     /// Inner addresses that belong to the peer: what it may send from and what is sent to it.
     pub allowed_ips: Vec<IpNet>,
+    /// Inner addresses that the peer may send to. Home takes packets for itself only, so that a taken-over edge reaches
+    /// nothing behind it; the edge takes all and leaves the choice to its firewall.
+    pub accepted_destinations: Vec<IpNet>,
     /// The inner addresses between which the heartbeat runs.
     pub heartbeat: HeartbeatAddresses,
 }

@@ -123,6 +123,7 @@ fn epoch(number: u32) -> (EpochConfig, EpochConfig) {
         preshared_key: preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpAddr::from(HOME).into()],
+        accepted_destinations: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
         heartbeat: HeartbeatAddresses { local: EDGE, peer: HOME },
     };
     let home = EpochConfig {
@@ -132,6 +133,7 @@ fn epoch(number: u32) -> (EpochConfig, EpochConfig) {
         preshared_key,
         endpoint: Some("192.0.2.1:51820".parse().unwrap()),
         allowed_ips: vec!["0.0.0.0/0".parse().unwrap()],
+        accepted_destinations: vec![IpAddr::from(HOME).into()],
         heartbeat: HeartbeatAddresses { local: HOME, peer: EDGE },
     };
     (edge, home)
@@ -210,6 +212,17 @@ fn a_spoofed_inner_source_is_refused() {
         assert!(pair.from_home(&packet(source, WORLD, b"not mine")).is_empty());
     }
     assert_eq!(pair.edge.core.refused().spoofed, 3);
+}
+
+#[test]
+fn home_takes_packets_for_itself_only() {
+    let (mut edge, home) = epoch(1);
+    edge.allowed_ips = vec!["0.0.0.0/0".parse().unwrap()];
+    let mut pair = Pair::new(vec![(edge, home)]);
+    pair.pass(Duration::ZERO);
+    let to_the_lan = packet(WORLD, Ipv4Addr::new(192, 168, 1, 10), b"a taken-over edge");
+    assert!(pair.from_edge(&to_the_lan).is_empty());
+    assert_eq!(pair.home.core.refused().spoofed, 1);
 }
 
 #[test]
