@@ -78,3 +78,97 @@ fn signing_key(key: &DkimKey) -> mail_auth::Result<SigningKey> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use aws_lc_rs::rand;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use postern_store::directory::Directory;
+
+    use super::*;
+
+    const FIELDS: &[u8] = b"Received: from a\r\n\tby b; now\r\n";
+    const MESSAGE: &[u8] = b"From: Ana <ana@home.example>\r\nTo: bo@far.example\r\nSubject:  two  words\r\n\
+        Date: Mon, 2 Nov 2026 03:04:05 +0000\r\n\r\n.dot  \r\n\ttab\r\n\r\n\r\n";
+
+    /// dkimpy, which we did not write: one letter for each signature, from the top, `y` where it verifies.
+    const DKIMPY: &str = "
+import sys, dkim
+records = dict(line.split('=', 1) for line in sys.argv[1:])
+def txt(name, timeout=5):
+    return records.get(name.decode().rstrip('.'), '').encode()
+verifier = dkim.DKIM(sys.stdin.buffer.read())
+count = sum(name.lower() == b'dkim-signature' for name, _ in verifier.headers)
+def check(index):
+    try:
+        return verifier.verify(idx=index, dnsfunc=txt)
+    except dkim.DKIMException:
+        return False
+print(''.join('y' if check(index) else 'n' for index in range(count)))
+";
+
+    fn keys() -> (tempfile::TempDir, Vec<Arc<DkimKey>>) {
+        let state = tempfile::tempdir().expect("a directory");
+        let directory = Directory::open(state.path()).expect("opened");
+        let domain = "home.example".parse().expect("a domain");
+        directory.add_domain(&domain).expect("added");
+        let keys = directory.dkim_keys(&domain);
+        assert_eq!(keys.len(), 2);
+        (state, keys)
+    }
+
+    fn key_record(key: &DkimKey) -> String {
+        let public_key = STANDARD.encode(&key.public_key);
+        let name = format!("{}._domainkey.{}", key.selector, key.domain);
+        format!("{name}=v=DKIM1; k={}; p={public_key}", key.algorithm.key_type())
+    }
+
+    fn verify(keys: &[Arc<DkimKey>], message: &[u8]) -> String {
+        let mut python = Command::new("/usr/bin/python3")
+            .args(["-c", DKIMPY])
+            .args(keys.iter().map(|key| key_record(key)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 with python3-dkim and python3-nacl is installed");
+        python.stdin.take().expect("piped").write_all(message).expect("written");
+        let output = python.wait_with_output().expect("ended");
+        assert!(output.status.success(), "python3-dkim and python3-nacl are needed");
+        String::from_utf8(output.stdout).expect("letters").trim().to_owned()
+    }
+
+    #[test]
+    fn another_implementation_verifies_both_signatures() {
+        let (_state, keys) = keys();
+        let signatures = sign(&keys, &[FIELDS, MESSAGE]).expect("signed");
+        assert_eq!(verify(&keys, &[&signatures, FIELDS, MESSAGE].concat()), "yy");
+    }
+
+    #[test]
+    fn a_large_body_with_every_octet_verifies() {
+        let (_state, keys) = keys();
+        let mut octets = vec![0; 200_000];
+        rand::fill(&mut octets).expect("random");
+        let body = STANDARD.encode(octets).into_bytes();
+        let body = body.chunks(76).collect::<Vec<_>>().join(b"\r\n".as_slice());
+        let message = [MESSAGE, &body, b"\r\n\xc3\xa9\r\n"].concat();
+        let signatures = sign(&keys, &[&message]).expect("signed");
+        assert_eq!(verify(&keys, &[&signatures, message.as_slice()].concat()), "yy");
+    }
+
+    #[test]
+    fn a_changed_body_or_an_added_field_breaks_both() {
+        let (_state, keys) = keys();
+        let signatures = sign(&keys, &[MESSAGE]).expect("signed");
+        let added = |field: &[u8]| verify(&keys, &[&signatures, field, MESSAGE].concat());
+        assert_eq!(added(b"X-Later: is no matter\r\n"), "yy");
+        assert_eq!(added(b"From: Mallory <m@evil.example>\r\n"), "nn");
+        assert_eq!(added(b"Subject: another\r\n"), "nn");
+        assert_eq!(added(b"Cc: there was none\r\n"), "nn");
+        assert_eq!(verify(&keys, &[&signatures, MESSAGE, b"more\r\n"].concat()), "nn");
+    }
+}

@@ -1,1 +1,316 @@
+//! The whole of delivery on loopback: a real queue, store and directory, scripted servers.
 
+mod world;
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use postern_store::Store;
+use postern_store::account::{Account, Message, UidSet};
+use postern_store::directory::Directory;
+use postern_store::queue::{Content, Detail, NewMessage, NewRecipient, Queue, QueueId, Ret};
+use tokio::sync::watch;
+
+use self::world::{Behaviour, Entry, Seen, mail_server, name_server};
+use super::{Gate, Parts, Settings, Worker};
+use crate::hostname::Hostname;
+use crate::link::{EdgeAddresses, LinkState, LinkStatus};
+use crate::resolver::Resolver;
+use crate::{config, tls};
+
+const CONTENT: &[u8] = b"Subject: hello\r\nFrom: ana@home.example\r\n\r\n.a dot\r\nbye\r\n";
+
+/// A home with one user and its worker running.
+struct Home {
+    queue: Arc<Queue>,
+    store: Store,
+    directory: Directory,
+    link: watch::Sender<LinkStatus>,
+    _addresses: watch::Sender<Option<EdgeAddresses>>,
+    stop: watch::Sender<bool>,
+    worker: tokio::task::JoinHandle<()>,
+    _state: tempfile::TempDir,
+}
+
+fn status(state: LinkState) -> LinkStatus {
+    LinkStatus {
+        state,
+        identity: String::new(),
+        edge: None,
+        addresses: None,
+        epochs: Vec::new(),
+        zones: Vec::new(),
+        last_error: None,
+    }
+}
+
+impl Home {
+    async fn start(names: &[(&'static str, Entry)], settings: Settings, state: LinkState) -> Home {
+        let directory_of_state = tempfile::tempdir().unwrap();
+        let path = directory_of_state.path();
+        let directory = Directory::open(path).unwrap();
+        directory.add_domain(&"home.example".parse().unwrap()).unwrap();
+        directory.add_user(&"ana@home.example".parse().unwrap(), "correct horse battery").unwrap();
+        let (queue, store) = (Arc::new(Queue::open(path).unwrap()), Store::open(path).unwrap());
+        let parts = Parts {
+            queue: queue.clone(),
+            store: store.clone(),
+            directory: directory.clone(),
+            resolver: Resolver::new(&[name_server(names).await]).unwrap(),
+            hostname: Hostname::new(None, directory.clone()),
+            tls: tls::opportunistic_client(),
+        };
+        let addresses = EdgeAddresses {
+            public: vec!["192.0.2.1".parse().unwrap()],
+            home_v4: Ipv4Addr::LOCALHOST,
+            home_v6: "::1".parse().unwrap(),
+        };
+        let (_addresses, watch_addresses) = watch::channel(Some(addresses));
+        let (link, watch_link) = watch::channel(status(state));
+        let (stop, stopped) = watch::channel(false);
+        let worker = Worker::new(parts, settings, Gate::new(watch_addresses, watch_link));
+        let worker = tokio::spawn(worker.run(stopped));
+        Home { queue, store, directory, link, _addresses, stop, worker, _state: directory_of_state }
+    }
+
+    fn enqueue(&self, recipients: &[&str]) -> QueueId {
+        let ana = self.directory.user_by_login("ana@home.example").unwrap();
+        let message = NewMessage {
+            reverse_path: Some(ana.address),
+            recipients: recipients.iter().map(|text| NewRecipient::new(text.parse().unwrap())).collect(),
+            sender: Some(ana.account),
+            prepend: b"X-Added: yes\r\n".to_vec(),
+            content: Content::Bytes(CONTENT),
+            smtp_utf8: false,
+            envelope_id: None,
+            ret: Ret::Headers,
+        };
+        self.queue.enqueue(message).unwrap()
+    }
+
+    /// Waits until the message's entry satisfies the condition; `None` is that it has left the queue.
+    async fn until(&self, id: QueueId, condition: impl Fn(Option<&Detail>) -> bool) -> Option<Detail> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let detail = self.queue.show(id).unwrap();
+            if condition(detail.as_ref()) {
+                return detail;
+            }
+            assert!(Instant::now() < end, "still {detail:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn until_gone(&self, id: QueueId) {
+        self.until(id, |detail| detail.is_none()).await;
+    }
+
+    async fn until_tried(&self, id: QueueId) -> Detail {
+        let tried = |detail: &Detail| detail.recipient_details.iter().all(|recipient| recipient.attempts > 0);
+        self.until(id, |detail| detail.is_some_and(tried)).await.unwrap()
+    }
+
+    /// Ana's mail, newest last, once there are as many messages.
+    async fn inbox(&self, messages: usize) -> Vec<String> {
+        let ana = self.directory.user_by_login("ana@home.example").unwrap();
+        let account = self.store.account(ana.account).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let mail = inbox(&account);
+            if mail.len() >= messages {
+                return mail;
+            }
+            assert!(Instant::now() < end, "{mail:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        self.worker.await.unwrap();
+    }
+}
+
+fn far(address: Ipv4Addr) -> Vec<(&'static str, Entry)> {
+    vec![
+        ("far.example", Entry { mx: vec![(10, "mx.far.example")], ..Entry::default() }),
+        ("mx.far.example", Entry { a: Some(address), ..Entry::default() }),
+    ]
+}
+
+async fn far_server(address: Ipv4Addr, behaviour: Behaviour) -> (Settings, Arc<Mutex<Seen>>) {
+    let (remote_port, seen) = mail_server(address.into(), 0, behaviour).await;
+    (Settings { remote_port, ..Settings::default() }, seen)
+}
+
+const FAR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_arrives_whole_and_at_once() {
+    let (settings, seen) = far_server(FAR, Behaviour::default()).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    let begin = Instant::now();
+    let id = home.enqueue(&["bo@far.example", "cy@far.example"]);
+    home.until_gone(id).await;
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    let taken = seen.lock().unwrap().taken.clone();
+    assert_eq!(taken.len(), 1, "one transaction for both");
+    assert_eq!(taken[0].rcpt, ["bo@far.example", "cy@far.example"]);
+    assert_eq!(taken[0].mail, "MAIL FROM:<ana@home.example>");
+    let sent = [b"X-Added: yes\r\n".as_slice(), CONTENT].concat();
+    assert_eq!(taken[0].content.replace("\r\n..", "\r\n.").as_bytes(), sent);
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_reported_to_the_sender_and_a_deferral_kept_verbatim() {
+    let refuse = HashMap::from([
+        ("no@far.example", "550 5.1.1 <no@far.example>: unknown"),
+        ("later@far.example", "450-4.2.0 first line\r\n450 4.2.0 second line"),
+    ]);
+    let (settings, seen) = far_server(FAR, Behaviour { refuse, ..Behaviour::default() }).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    let id = home.enqueue(&["no@far.example", "yes@far.example", "later@far.example"]);
+    let detail = home.until_tried(id).await;
+    assert_eq!(seen.lock().unwrap().taken[0].rcpt, ["yes@far.example"]);
+    let waiting = &detail.recipient_details[2];
+    assert_eq!(waiting.last_reply.as_deref(), Some("450-4.2.0 first line\n450 4.2.0 second line"));
+    assert_eq!(waiting.last_host.as_deref(), Some("mx.far.example (127.0.0.2)"));
+    let report = home.inbox(1).await.remove(0);
+    assert!(report.starts_with("Return-Path: <>\r\n"), "{report}");
+    assert!(report.contains("Subject: Not delivered: no@far.example\r\n"));
+    assert!(report.contains("Diagnostic-Code: smtp; 550 5.1.1 <no@far.example>: unknown\r\n"));
+    assert!(report.contains("X-Added: yes\r\nSubject: hello\r\n"), "the original's header comes back");
+    assert!(!report.contains("yes@far.example") && !report.contains("bye"));
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starttls_is_used_where_offered() {
+    let certificate = tempfile::tempdir().unwrap();
+    let name = "mx.far.example".parse().unwrap();
+    let server = tls::Tls::open(&config::Tls::default(), certificate.path(), &name).unwrap().server();
+    let behaviour = Behaviour { starttls: Some(Some(server)), ..Behaviour::default() };
+    let (settings, seen) = far_server(FAR, behaviour).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    home.until_gone(home.enqueue(&["bo@far.example"])).await;
+    assert!(seen.lock().unwrap().taken[0].under_tls);
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_handshake_is_followed_by_one_try_in_clear() {
+    let behaviour = Behaviour { starttls: Some(None), ..Behaviour::default() };
+    let (settings, seen) = far_server(FAR, behaviour).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    home.until_gone(home.enqueue(&["bo@far.example"])).await;
+    let seen = seen.lock().unwrap();
+    assert_eq!((seen.connections, seen.taken.len(), seen.taken[0].under_tls), (2, 1, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_host_is_tried_when_one_does_not_answer() {
+    let second = Ipv4Addr::new(127, 0, 0, 3);
+    let (settings, seen) = far_server(second, Behaviour::default()).await;
+    let mut names = far(FAR);
+    names[0].1.mx.push((20, "mx2.far.example"));
+    names.push(("mx2.far.example", Entry { a: Some(second), ..Entry::default() }));
+    let home = Home::start(&names, settings, LinkState::Connected).await;
+    home.until_gone(home.enqueue(&["bo@far.example"])).await;
+    assert_eq!(seen.lock().unwrap().taken.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_destination_defers_all_that_waits_for_it() {
+    // Nobody listens on the port that a server has just left.
+    let (settings, _) = far_server(Ipv4Addr::new(127, 0, 0, 9), Behaviour::default()).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    let first = home.enqueue(&["bo@far.example"]);
+    let detail = home.until_tried(first).await;
+    let reply = detail.recipient_details[0].last_reply.clone().unwrap();
+    assert!(reply.starts_with("mx.far.example (127.0.0.2): no connection: "), "{reply}");
+    let second = home.enqueue(&["cy@far.example"]);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let detail = home.queue.show(second).unwrap().unwrap();
+    assert_eq!(detail.recipient_details[0].attempts, 0, "the destination is left alone");
+    assert!(home.queue.retry(second).unwrap());
+    assert_eq!(home.until_tried(second).await.recipient_details[0].attempts, 1, "the operator knows better");
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_waits_for_the_tunnel_and_leaves_when_it_is_up() {
+    let (settings, seen) = far_server(FAR, Behaviour::default()).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connecting).await;
+    let id = home.enqueue(&["bo@far.example"]);
+    let held = |detail: &Detail| detail.summary.held_because.is_some();
+    let detail = home.until(id, |detail| detail.is_some_and(held)).await.unwrap();
+    assert_eq!(detail.recipient_details[0].attempts, 0);
+    assert!(detail.summary.held_because.unwrap().contains("waiting for the tunnel"));
+    home.link.send_replace(status(LinkState::Connected));
+    home.until_gone(id).await;
+    assert_eq!(seen.lock().unwrap().taken.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dns_decides_between_never_and_not_now() {
+    let names = [
+        ("null.example", Entry { mx: vec![(0, "")], ..Entry::default() }),
+        ("empty.example", Entry::default()),
+        ("loop.example", Entry { mx: vec![(5, "mail.home.example")], ..Entry::default() }),
+        ("mail.home.example", Entry { a: Some(Ipv4Addr::new(192, 0, 2, 1)), ..Entry::default() }),
+        ("broken.example", Entry { broken: true, ..Entry::default() }),
+    ];
+    let home = Home::start(&names, Settings::default(), LinkState::Connected).await;
+    let mut reported = 0;
+    for (domain, status) in [
+        ("missing.example", "5.1.2"),
+        ("null.example", "5.1.10"),
+        ("empty.example", "5.4.4"),
+        ("loop.example", "5.4.6"),
+    ] {
+        home.until_gone(home.enqueue(&[&format!("bo@{domain}")])).await;
+        reported += 1;
+        let report = home.inbox(reported).await.pop().unwrap();
+        assert!(report.contains(&format!("rfc822; bo@{domain}\r\n")), "{report}");
+        assert!(report.contains(&format!("Status: {status}\r\n")), "{domain}: {report}");
+    }
+    let detail = home.until_tried(home.enqueue(&["bo@broken.example"])).await;
+    assert!(
+        detail.recipient_details[0].last_reply.as_ref().unwrap().contains("broken.example failed for now")
+    );
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_recipients_get_their_copy_and_strangers_here_are_reported() {
+    let home = Home::start(&[], Settings::default(), LinkState::Unjoined).await;
+    home.until_gone(home.enqueue(&["ana+notes@home.example", "nobody@home.example"])).await;
+    let mail = home.inbox(2).await;
+    assert!(mail[0].starts_with("Return-Path: <ana@home.example>\r\nX-Added: yes\r\nSubject: hello\r\n"));
+    assert!(mail[1].contains("Status: 5.1.1\r\n") && mail[1].contains("nobody@home.example"));
+    home.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_tried_again_and_nothing_is_reported() {
+    let (settings, seen) =
+        far_server(FAR, Behaviour { cut_after_content: true, ..Behaviour::default() }).await;
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    let detail = home.until_tried(home.enqueue(&["bo@far.example"])).await;
+    let reply = detail.recipient_details[0].last_reply.clone().unwrap();
+    assert!(reply.contains("after the end of the message"), "{reply}");
+    assert_eq!(seen.lock().unwrap().connections, 1);
+    assert_eq!(home.queue.len().unwrap(), 1, "no report");
+    home.stop().await;
+}
+
+/// The messages of INBOX in the order of their arrival.
+fn inbox(account: &Account) -> Vec<String> {
+    let inbox = account.mailbox_named("INBOX").unwrap();
+    let messages = account.messages(inbox.id, &UidSet::all(), postern_store::account::Detail::Summary);
+    let octets = |message: Message| account.read_blob(message.email.blob, 0..u64::MAX).unwrap();
+    messages.map(|message| String::from_utf8(octets(message.unwrap())).unwrap()).collect()
+}

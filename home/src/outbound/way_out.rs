@@ -66,10 +66,10 @@ impl Gate {
         }
     }
 
-    /// Waits until the way opens, closes or moves, and gives it.
-    pub async fn changed(&mut self) -> Result<WayOut, String> {
-        let before = self.current();
-        loop {
+    /// Waits until the way out is another than `known`. Takes what the caller acted upon, so that no change between that
+    /// and this call is missed.
+    pub async fn other_than(&mut self, known: &Result<WayOut, String>) {
+        while self.current() == *known {
             let ended = tokio::select! {
                 changed = self.addresses.changed() => changed.is_err(),
                 changed = self.status.changed() => changed.is_err(),
@@ -77,10 +77,6 @@ impl Gate {
             if ended {
                 // The link has stopped, and so will we.
                 std::future::pending::<()>().await;
-            }
-            let now = self.current();
-            if now != before {
-                return now;
             }
         }
     }

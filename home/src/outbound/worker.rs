@@ -41,14 +41,16 @@ impl Worker {
     /// Delivers until `stop` becomes true; then ends what is under way, for at most 20 seconds. What has not ended by
     /// then waits in the queue as before.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut changes = self.parts.queue.changes();
+        let (mut changes, mut retries) = (self.parts.queue.changes(), self.parts.queue.retries());
         self.mend_clock_jump().await;
         while !*stop.borrow() {
-            let sleep = self.start_due().await;
+            let way = self.gate.current();
+            let sleep = self.start_due(&way).await;
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { break },
-                way = self.gate.changed() => {
-                    tracing::info!(open = way.is_ok(), "way to other servers changed");
+                _ = retries.changed() => self.schedule.forget_unreachable(),
+                () = self.gate.other_than(&way) => {
+                    tracing::info!(was_open = way.is_ok(), "way to other servers changed");
                     self.schedule.forget_unreachable();
                 }
                 Some(ended) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.end(ended).await,
@@ -60,8 +62,7 @@ impl Worker {
     }
 
     /// Starts what is due and may start; gives the time until there may be more.
-    async fn start_due(&mut self) -> Duration {
-        let way = self.gate.current();
+    async fn start_due(&mut self, way: &Result<WayOut, String>) -> Duration {
         self.parts.queue.hold(way.as_ref().err().map(String::as_str));
         match self.due(way.as_ref().ok()).await {
             Ok((jobs, next)) => {

@@ -81,7 +81,7 @@ impl Queue {
             let sql = "UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0";
             Ok::<_, crate::Error>(connection.execute(sql, params![id.0, now])?)
         })?;
-        self.announce_change();
+        self.retries.send_modify(|count| *count = count.wrapping_add(1));
         Ok(changed > 0)
     }
 

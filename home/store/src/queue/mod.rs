@@ -71,6 +71,7 @@ pub struct Queue {
     database: Database,
     content_dir: PathBuf,
     changes: watch::Sender<u64>,
+    retries: watch::Sender<u64>,
     held_because: Mutex<Option<String>>,
 }
 
@@ -83,15 +84,25 @@ impl Queue {
         let content_dir = state_dir.join("queue");
         crate::files::create_directory(&content_dir)?;
         let database = Database::open(&state_dir.join("queue.sqlite"), &schema::SCHEMA)?;
-        let (changes, _) = watch::channel(0);
-        let queue = Queue { database, content_dir, changes, held_because: Mutex::new(None) };
+        let queue = Queue {
+            database,
+            content_dir,
+            changes: watch::Sender::new(0),
+            retries: watch::Sender::new(0),
+            held_because: Mutex::new(None),
+        };
         queue.remove_orphans()?;
         Ok(queue)
     }
 
-    /// Changes its value whenever something may have become due: after `enqueue`, `retry` and reports.
+    /// Changes its value whenever something may have become due: after `enqueue` and reports.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Changes its value after `retry`: the operator wants an attempt now, whatever is known of the destination.
+    pub fn retries(&self) -> watch::Receiver<u64> {
+        self.retries.subscribe()
     }
 
     /// Sets or clears the reason why no remote delivery is tried at present. It is shown to the operator with every
