@@ -22,7 +22,7 @@ use mail_auth::{
 use postern_message::authres::MethodResult;
 use tokio::{task::block_in_place, time::timeout};
 
-use crate::resolver::{Answer, Resolver};
+use crate::resolver::{Answer, ResolveError, Resolver};
 
 /// Time for all checks of one message.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -76,9 +76,9 @@ pub async fn check(resolver: &Resolver, submitter: Submitter<'_>, message: &[u8]
         tokio::join!(sender_checks(resolver, submitter, message), reverse_name(resolver, submitter.address))
     };
     match timeout(DEADLINE, checks).await {
-        Ok((mut report, name)) => {
-            report.results.push(iprev(name.as_deref(), submitter.address));
-            report.reverse_name = name;
+        Ok((mut report, reverse)) => {
+            report.results.push(iprev(&reverse, submitter.address));
+            report.reverse_name = reverse.ok().flatten();
             report
         }
         Err(_) => out_of_time(),
@@ -202,29 +202,29 @@ fn dmarc_wish(dmarc: &DmarcOutput) -> Dmarc {
     }
 }
 
-/// A PTR name that has the address among its own (RFC 8601 §3, "iprev").
-async fn reverse_name(resolver: &Resolver, address: IpAddr) -> Option<String> {
-    let Ok(Answer::Records(names)) = resolver.ptr(address).await else { return None };
+/// A PTR name that has the address among its own (RFC 8601 §2.7.3, "iprev").
+async fn reverse_name(resolver: &Resolver, address: IpAddr) -> Result<Option<String>, ResolveError> {
+    let Answer::Records(names) = resolver.ptr(address).await? else { return Ok(None) };
     for name in names.into_iter().take(MAX_REVERSE_NAMES) {
-        if has_address(resolver, &name, address).await {
-            return Some(name);
+        if has_address(resolver, &name, address).await? {
+            return Ok(Some(name));
         }
     }
-    None
+    Ok(None)
 }
 
-async fn has_address(resolver: &Resolver, name: &str, address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            matches!(resolver.ipv4(name).await, Ok(Answer::Records(found)) if found.contains(&v4))
-        }
-        IpAddr::V6(v6) => {
-            matches!(resolver.ipv6(name).await, Ok(Answer::Records(found)) if found.contains(&v6))
-        }
-    }
+async fn has_address(resolver: &Resolver, name: &str, address: IpAddr) -> Result<bool, ResolveError> {
+    Ok(match address {
+        IpAddr::V4(v4) => matches!(resolver.ipv4(name).await?, Answer::Records(found) if found.contains(&v4)),
+        IpAddr::V6(v6) => matches!(resolver.ipv6(name).await?, Answer::Records(found) if found.contains(&v6)),
+    })
 }
 
-fn iprev(name: Option<&str>, address: IpAddr) -> MethodResult {
-    let result = MethodResult::new("iprev", if name.is_some() { "pass" } else { "fail" });
-    result.with("policy.iprev", address.to_string())
+fn iprev(reverse: &Result<Option<String>, ResolveError>, address: IpAddr) -> MethodResult {
+    let result = match reverse {
+        Ok(Some(_)) => "pass",
+        Ok(None) | Err(ResolveError::InvalidName { .. }) => "fail",
+        Err(ResolveError::Temporary { .. }) => "temperror",
+    };
+    MethodResult::new("iprev", result).with("policy.iprev", address.to_string())
 }

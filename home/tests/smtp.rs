@@ -1,0 +1,333 @@
+//! SMTP and submission over real sockets, with the real directory, store and queue in a temporary directory.
+//!
+//! The name server answers SERVFAIL: every check of the sender is a `temperror`, and no mail is refused for it.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use postern_home::{
+    config, hostname::Hostname, inbound::Inbound, net, resolver::Resolver, submission::Submission, tls,
+};
+use postern_smtp::server::Limits;
+use postern_store::{Store, account::Detail, account::UidSet, directory::Directory, queue::Queue};
+use rustls::pki_types::ServerName;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::watch;
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Home {
+    state_dir: TempDir,
+    directory: Directory,
+    store: Store,
+    queue: Arc<Queue>,
+    smtp: SocketAddr,
+    submissions: SocketAddr,
+    _running: watch::Sender<bool>,
+}
+
+impl Home {
+    async fn start() -> Home {
+        let state_dir = tempfile::tempdir().expect("temporary directory");
+        let directory = Directory::open(state_dir.path()).expect("directory");
+        directory.add_domain(&"home.example".parse().expect("domain")).expect("added");
+        for user in ["ana@home.example", "ben@home.example"] {
+            directory.add_user(&user.parse().expect("address"), PASSWORD).expect("added");
+        }
+        let store = Store::open(state_dir.path()).expect("store");
+        let queue = Arc::new(Queue::open(state_dir.path()).expect("queue"));
+        let hostname = Hostname::new(None, directory.clone());
+        let resolver = Resolver::new(&[broken_name_server().await]).expect("resolver");
+        let tls = tls::Tls::open(&config::Tls::default(), state_dir.path(), &hostname.current())
+            .expect("certificate");
+        let limits = Limits { message_octets: 200_000, ..Limits::default() };
+        let (running, shutdown) = watch::channel(false);
+
+        let inbound =
+            Inbound::new(hostname.clone(), directory.clone(), store.clone(), resolver, tls.server(), limits);
+        let stop = shutdown.clone();
+        let smtp =
+            listen(net::Security::Clear, &shutdown, move |one| inbound.clone().serve(one, stop.clone()));
+        let submission = Submission::new(
+            hostname,
+            directory.clone(),
+            store.clone(),
+            queue.clone(),
+            tls.server(),
+            limits,
+            net::LoginFailures::default(),
+        );
+        let stop = shutdown.clone();
+        let security = net::Security::Implicit(tls.server());
+        let submissions = listen(security, &shutdown, move |one| submission.clone().serve(one, stop.clone()));
+        Home { state_dir, directory, store, queue, smtp, submissions, _running: running }
+    }
+
+    /// The messages in a user's INBOX.
+    fn inbox(&self, login: &str) -> Vec<String> {
+        let user = self.directory.user_by_login(login).expect("user");
+        let account = self.store.account(user.account).expect("account");
+        let inbox = account.mailbox_named("INBOX").expect("INBOX");
+        let messages = account.messages(inbox.id, &UidSet::all(), Detail::Summary);
+        let text = |message: postern_store::account::Message| {
+            let blob = message.email.blob;
+            let octets = account.read_blob(blob, 0..u64::MAX).expect("octets");
+            String::from_utf8(octets).expect("text")
+        };
+        messages.map(|message| text(message.expect("message"))).collect()
+    }
+
+    async fn client(&self) -> Client {
+        let tcp = TcpStream::connect(self.smtp).await.expect("connected");
+        let mut client = Client(BufStream::new(Box::new(tcp)));
+        client.expect("220").await;
+        client
+    }
+
+    async fn submitter(&self) -> Client {
+        let tcp = TcpStream::connect(self.submissions).await.expect("connected");
+        let mut client = Client(BufStream::new(Box::new(secure(tcp).await)));
+        client.expect("220").await;
+        client.command("EHLO laptop", "250").await;
+        client
+    }
+}
+
+/// Answers every question with SERVFAIL (RFC 1035 §4.1.1, RCODE 2).
+async fn broken_name_server() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+    let address = socket.local_addr().expect("address");
+    tokio::spawn(async move {
+        let mut packet = [0; 1500];
+        while let Ok((length, client)) = socket.recv_from(&mut packet).await {
+            packet[2] |= 0x80;
+            packet[3] = 0x82;
+            let _ = socket.send_to(&packet[..length], client).await;
+        }
+    });
+    address
+}
+
+fn listen<F, Fut>(security: net::Security, shutdown: &watch::Receiver<bool>, handle: F) -> SocketAddr
+where
+    F: Fn(net::Connection) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = net::bind("127.0.0.1:0".parse().expect("address")).expect("bound");
+    let address = listener.local_addr().expect("address");
+    let limits = net::ConnectionLimits::new(10, 10);
+    let service = net::Service { name: "test", listener, security, limits };
+    tokio::spawn(service.serve(shutdown.clone(), handle));
+    address
+}
+
+async fn secure<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> tokio_rustls::client::TlsStream<S> {
+    let connector = tokio_rustls::TlsConnector::from(tls::opportunistic_client());
+    let name = ServerName::try_from("mail.home.example").expect("name");
+    connector.connect(name, stream).await.expect("handshake")
+}
+
+trait Octets: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Octets for S {}
+
+struct Client(BufStream<Box<dyn Octets>>);
+
+impl Client {
+    async fn send(&mut self, octets: &[u8]) {
+        self.0.write_all(octets).await.expect("sent");
+        self.0.flush().await.expect("sent");
+    }
+
+    /// Reads one reply and checks how it begins.
+    async fn expect(&mut self, start: &str) -> String {
+        let mut reply = String::new();
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).await.expect("a line");
+            reply.push_str(&line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                break;
+            }
+        }
+        assert!(reply.starts_with(start), "expected {start}, got {reply:?}");
+        reply
+    }
+
+    async fn command(&mut self, line: &str, start: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes()).await;
+        self.expect(start).await
+    }
+
+    async fn mail(&mut self, from: &str, to: &[&str], message: &str, start: &str) -> String {
+        self.command(&format!("MAIL FROM:<{from}>"), "250").await;
+        for recipient in to {
+            self.command(&format!("RCPT TO:<{recipient}>"), "250").await;
+        }
+        self.command("DATA", "354").await;
+        self.command(&format!("{message}\r\n."), start).await
+    }
+
+    async fn login(&mut self, password: &str, start: &str) {
+        let response = BASE64.encode(format!("\0ana@home.example\0{password}"));
+        self.command(&format!("AUTH PLAIN {response}"), start).await;
+    }
+
+    async fn starttls(mut self) -> Client {
+        self.command("STARTTLS", "220").await;
+        Client(BufStream::new(Box::new(secure(self.0.into_inner()).await)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_delivered_once_to_each_recipient_with_our_fields_on_top() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    let mut client = client.starttls().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    let message = "Return-Path: <x@y.example>\r\nFrom: bob@stranger.example\r\n\
+                   Authentication-Results: (x) MAIL.home.example; dmarc=pass\r\n\
+                   Authentication-Results: mx.stranger.example; auth=pass\r\nSubject: hi\r\n\r\n..dot";
+    let to = ["ana@home.example", "Ana+tag@HOME.example", "postmaster@home.example", "ben@home.example"];
+    client.mail("bob@stranger.example", &to, message, "250 2.0.0").await;
+
+    let [delivered] = home.inbox("ana@home.example").try_into().expect("one message");
+    let (head, body) = delivered.split_once("\r\n\r\n").expect("header and body");
+    assert!(
+        head.starts_with("Return-Path: <bob@stranger.example>\r\nAuthentication-Results: mail.home.example;")
+    );
+    assert_eq!(head.matches("Return-Path:").count(), 1, "{head}");
+    assert_eq!(head.to_lowercase().matches("mail.home.example;").count(), 1, "{head}");
+    assert!(head.contains("spf=temperror") && head.contains("dmarc=temperror"), "{head}");
+    assert!(head.contains("mx.stranger.example; auth=pass"), "another's results stay: {head}");
+    assert!(
+        head.contains("[127.0.0.1])\r\n\t(using TLSv1.3 ") && head.contains(" with ESMTPS id "),
+        "{head}"
+    );
+    assert!(!head.contains("\tfor <"), "several recipients are not told of each other: {head}");
+    assert_eq!(body, ".dot\r\n");
+    assert_eq!(home.inbox("ben@home.example").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relaying_unknown_users_loops_and_two_authors_are_refused() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    client.command("MAIL FROM:<ana@home.example>", "250").await;
+    for (recipient, reply) in [
+        ("x@elsewhere.example", "550 5.7.1"),
+        ("@home.example:x@elsewhere.example", "550 5.7.1"),
+        ("x@[127.0.0.1]", "550 5.7.1"),
+        ("x%elsewhere.example@home.example", "550 5.1.1"),
+        ("\"x@elsewhere.example\"@home.example", "550 5.1.1"),
+        ("elsewhere.example!x@home.example", "550 5.1.1"),
+        ("nobody@home.example", "550 5.1.1"),
+    ] {
+        client.command(&format!("RCPT TO:<{recipient}>"), reply).await;
+    }
+    client.command("DATA", "554 5.5.1").await;
+    client.command("RSET", "250").await;
+    let hops = "Received: from a by b; Mon, 2 Nov 2026 03:04:05 +0000\r\n".repeat(101);
+    client.mail("", &["ana@home.example"], &format!("{hops}\r\nx"), "554 5.4.6").await;
+    let authors = "From: a@b.example\r\nFrom: c@d.example\r\n\r\nx";
+    client.mail("", &["ana@home.example"], authors, "554 5.6.0").await;
+    assert!(home.inbox("ana@home.example").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn smuggled_commands_deliver_nothing() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    let smuggled = "a\n.\r\nMAIL FROM:<x@y.example>\r\nRCPT TO:<ana@home.example>\r\nDATA\r\nb";
+    client.mail("bob@stranger.example", &["ana@home.example"], smuggled, "554 5.6.0").await;
+    client.command("NOOP", "250").await;
+    assert!(home.inbox("ana@home.example").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_passes_through_the_staging_area_and_a_failure_there_is_temporary() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    let large = format!("Subject: large\r\n\r\n{}", "0123456789\r\n".repeat(12_000));
+    client.mail("bob@stranger.example", &["ana@home.example"], &large, "250 2.0.0").await;
+    let [delivered] = home.inbox("ana@home.example").try_into().expect("one message");
+    assert!(delivered.ends_with(&format!("{large}\r\n")));
+
+    std::fs::remove_dir_all(home.state_dir.path().join("staging")).expect("removed");
+    client.mail("bob@stranger.example", &["ana@home.example"], &large, "451 4.3.0").await;
+    client.command("NOOP", "250").await;
+    let huge = "0123456789\r\n".repeat(20_000);
+    client.mail("bob@stranger.example", &["ana@home.example"], &huge, "552 5.3.4").await;
+    assert_eq!(home.inbox("ana@home.example").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submitted_message_is_completed_signed_and_queued() {
+    let home = Home::start().await;
+    let mut client = home.submitter().await;
+    client.command("MAIL FROM:<ana@home.example>", "530 5.7.0").await;
+    client.login(PASSWORD, "235").await;
+    let message = "From: Ana <ana@home.example>\r\nBcc: secret@elsewhere.example\r\nSubject: hi\r\n\r\nbody";
+    let to = ["x@elsewhere.example", "ben@home.example"];
+    client.mail("ana@home.example", &to, message, "250 2.0.0 queued as").await;
+
+    let [queued] = home.queue.list(None, 10).expect("list").try_into().expect("one message");
+    let mut content = home.queue.content(queued.id).expect("content").expect("is there");
+    let mut octets = content.prepend;
+    content.file.read_to_end(&mut octets).expect("read");
+    let text = String::from_utf8(octets).expect("text");
+    assert_eq!(text.matches("DKIM-Signature:").count(), 2, "{text}");
+    assert!(text.contains("a=rsa-sha256") && text.contains("a=ed25519-sha256"), "{text}");
+    assert!(
+        text.contains("\r\nReceived: from submission\r\n") && text.contains(" with ESMTPSA id "),
+        "{text}"
+    );
+    assert!(
+        !text.contains("127.0.0.1") && !text.contains("laptop"),
+        "the user's place stays private: {text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+    assert!(text.contains("\r\nDate: ") && text.contains("\r\nMessage-ID: <"), "{text}");
+    assert!(text.ends_with("Subject: hi\r\n\r\nbody\r\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sends_as_somebody_else() {
+    let home = Home::start().await;
+    let mut client = home.submitter().await;
+    client.login(PASSWORD, "235").await;
+    client.command("MAIL FROM:<ben@home.example>", "553 5.7.1").await;
+    client.command("MAIL FROM:<x@elsewhere.example>", "553 5.7.1").await;
+    for (header, reply) in [
+        ("From: ben@home.example", "550 5.7.1 From"),
+        ("From: ana@home.example\r\nSender: ben@home.example", "550 5.7.1 Sender"),
+        ("From: ana@home.example\r\nFrom: ben@home.example", "554 5.6.0"),
+        ("Subject: none", "554 5.6.0"),
+    ] {
+        client.mail("ana@home.example", &["ben@home.example"], &format!("{header}\r\n\r\nx"), reply).await;
+    }
+    client.command("MAIL FROM:<ana+list@home.example>", "250").await;
+    client.command("RCPT TO:<nobody@home.example>", "550 5.1.1").await;
+    assert!(home.queue.list(None, 10).expect("list").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_waits_and_the_third_ends_the_session() {
+    let home = Home::start().await;
+    let mut client = home.submitter().await;
+    let began = std::time::Instant::now();
+    client.login("wrong", "535 5.7.8").await;
+    client
+        .command(&format!("AUTH PLAIN {}", BASE64.encode("\0nobody@home.example\0wrong")), "535 5.7.8")
+        .await;
+    client.login("wrong", "535 5.7.8").await;
+    client.expect("421 4.7.0").await;
+    assert!(began.elapsed().as_millis() >= 3500, "failures were answered at once");
+}
