@@ -5,41 +5,66 @@
 //! zones.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use postern_message::address::DomainName;
 use postern_shared::zone::{Zone, ZoneError};
-use postern_store::directory::{Directory, DirectoryError, Snapshot};
+use postern_store::directory::{Directory, DirectoryError};
 use tokio::sync::watch;
 
 use super::{Facts, build};
 use crate::hostname::Hostname;
 use crate::link::{EdgeAddresses, Link};
 
+/// How long to wait before zones that could not be built are tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// Why a zone could not be built.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
-    #[error(transparent)]
-    Zone(#[from] ZoneError),
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
+    #[error("zone of {0}: {1}")]
+    Zone(DomainName, ZoneError),
+    #[error("zone of {0}: {1}")]
+    Directory(DomainName, DirectoryError),
 }
 
-/// Publishes until the program stops.
+/// Publishes until the program stops. A zone that is not handed over is withdrawn, so all are handed over or none.
 pub async fn run(directory: Directory, hostname: Hostname, link: Link) {
     let mut changes = directory.subscribe();
     let mut addresses = link.edge_addresses();
     loop {
+        let mut retry = None;
         if let Some(public) = public_addresses(&mut addresses) {
-            let (directory, hostname) = (directory.clone(), hostname.clone());
-            let built =
-                tokio::task::spawn_blocking(move || zones(&directory, &hostname.current(), &public)).await;
-            link.set_zones(built.unwrap_or_default()).await;
+            match build_all(&directory, &hostname, public).await {
+                Some(zones) => link.set_zones(zones).await,
+                None => retry = Some(RETRY),
+            }
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             changed = addresses.changed() => if changed.is_err() { return },
+            () = after(retry) => {}
         }
     }
+}
+
+async fn after(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// All zones, or nothing when one of them cannot be built; the log says why.
+async fn build_all(directory: &Directory, hostname: &Hostname, public: Vec<IpAddr>) -> Option<Vec<Zone>> {
+    let (directory, hostname) = (directory.clone(), hostname.current());
+    let built = tokio::task::spawn_blocking(move || zones(&directory, &hostname, &public)).await;
+    match built {
+        Ok(Ok(zones)) => return Some(zones),
+        Ok(Err(error)) => tracing::error!(%error, "zones cannot be built; the edge keeps the old ones"),
+        Err(error) => tracing::error!(%error, "zones cannot be built; the edge keeps the old ones"),
+    }
+    None
 }
 
 /// The edge's addresses as they are now, if there are any.
@@ -48,38 +73,26 @@ fn public_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> O
     known.as_ref().map(|addresses| addresses.public.clone()).filter(|public| !public.is_empty())
 }
 
-/// The zones of all domains. One that cannot be built is left out and named in the log.
-fn zones(directory: &Directory, hostname: &DomainName, public: &[IpAddr]) -> Vec<Zone> {
+/// The zones of all domains.
+fn zones(directory: &Directory, hostname: &DomainName, public: &[IpAddr]) -> Result<Vec<Zone>, PublishError> {
     let snapshot = directory.snapshot();
-    let built =
-        snapshot.domains().map(|domain| (domain, zone(directory, &snapshot, domain, hostname, public)));
-    built
-        .filter_map(|(domain, zone)| match zone {
-            Ok(zone) => Some(zone),
-            Err(error) => {
-                tracing::error!(%domain, %error, "zone cannot be built");
-                None
-            }
-        })
-        .collect()
-}
-
-fn zone(
-    directory: &Directory,
-    snapshot: &Snapshot,
-    domain: &DomainName,
-    hostname: &DomainName,
-    public: &[IpAddr],
-) -> Result<Zone, PublishError> {
-    let facts = Facts {
+    let facts = |domain: &DomainName| Facts {
         domain: domain.clone(),
         hostname: hostname.clone(),
         addresses: public.to_vec(),
         dkim_keys: snapshot.dkim_keys(domain).to_vec(),
     };
-    let digest = build(&facts, 0)?.digest();
-    let serial = directory.zone_serial(domain, &digest, now())?;
-    Ok(build(&facts, serial)?)
+    snapshot.domains().map(|domain| zone(directory, &facts(domain))).collect()
+}
+
+/// One zone, with the serial that its records have or deserve.
+fn zone(directory: &Directory, facts: &Facts) -> Result<Zone, PublishError> {
+    let failed = |error| PublishError::Zone(facts.domain.clone(), error);
+    let digest = build(facts, 0).map_err(failed)?.digest();
+    let serial = directory
+        .zone_serial(&facts.domain, &digest, now())
+        .map_err(|error| PublishError::Directory(facts.domain.clone(), error))?;
+    build(facts, serial).map_err(failed)
 }
 
 /// Seconds since 1970, as a serial (RFC 1982); it wraps in 2106.
@@ -98,10 +111,11 @@ mod tests {
         directory.add_domain(&"home.example".parse().expect("a domain")).expect("added");
         let hostname = "mail.home.example".parse().expect("a name");
         let address = |text: &str| vec![text.parse::<IpAddr>().expect("an address")];
-        let first = zones(&directory, &hostname, &address("192.0.2.1"));
+        let zones = |public: &str| zones(&directory, &hostname, &address(public)).expect("built");
+        let first = zones("192.0.2.1");
         assert_eq!(first.len(), 1);
-        assert_eq!(zones(&directory, &hostname, &address("192.0.2.1")), first);
-        let moved = zones(&directory, &hostname, &address("192.0.2.2"));
+        assert_eq!(zones("192.0.2.1"), first);
+        let moved = zones("192.0.2.2");
         assert!(moved[0].serial > first[0].serial);
     }
 }

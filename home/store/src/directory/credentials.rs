@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn checking_for_nobody_costs_what_checking_for_a_user_costs() {
+        let decoy = Verifier::new().expect("verifier").decoy;
+        let hash = Credentials::derive("correct horse").expect("derived").password_hash;
+        let cost = |hash: &str| hash.rsplitn(3, '$').last().map(str::to_owned);
+        assert_eq!(cost(&decoy), cost(&hash));
+        assert_eq!(cost(&decoy).as_deref(), Some("$argon2id$v=19$m=19456,t=2,p=1"));
+    }
+
+    #[test]
     fn bad_passwords_are_refused() {
         let refusal = |password: &str| Credentials::derive(password).map(|_| ()).expect_err("refused");
         assert!(matches!(refusal("short"), DirectoryError::PasswordTooShort));

@@ -91,7 +91,10 @@ fn aliases_lead_to_users_and_to_nobody_else() {
         assert!(matches!(refusal, Err(DirectoryError::TargetOutside(_))), "{outside}");
     }
     assert!(home.reached("x@home.example").is_empty(), "a refused alias leaves nothing behind");
-    assert!(matches!(home.directory.add_alias(&ana, &[bo.clone()]), Err(DirectoryError::IsUser(_))));
+    assert!(matches!(
+        home.directory.add_alias(&ana, std::slice::from_ref(&bo)),
+        Err(DirectoryError::IsUser(_))
+    ));
     assert!(matches!(home.directory.add_user(&family, PASSWORD), Err(DirectoryError::IsAlias(_))));
 
     home.directory.remove_alias(&family, &[ana]).expect("removed");
