@@ -1,5 +1,6 @@
 //! The whole of delivery on loopback: a real queue, store and directory, scripted servers.
 
+mod stock;
 mod world;
 
 use std::collections::HashMap;
@@ -76,13 +77,17 @@ impl Home {
     }
 
     fn enqueue(&self, recipients: &[&str]) -> QueueId {
+        self.enqueue_content(recipients, CONTENT)
+    }
+
+    fn enqueue_content(&self, recipients: &[&str], content: &[u8]) -> QueueId {
         let ana = self.directory.user_by_login("ana@home.example").unwrap();
         let message = NewMessage {
             reverse_path: Some(ana.address),
             recipients: recipients.iter().map(|text| NewRecipient::new(text.parse().unwrap())).collect(),
             sender: Some(ana.account),
             prepend: b"X-Added: yes\r\n".to_vec(),
-            content: Content::Bytes(CONTENT),
+            content: Content::Bytes(content),
             smtp_utf8: false,
             envelope_id: None,
             ret: Ret::Headers,

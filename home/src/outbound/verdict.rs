@@ -161,3 +161,119 @@ pub fn close(
     };
     Closing { settlement, report }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use postern_smtp::client::envelope::Unsupported;
+    use postern_smtp::client::reply::ReplyParser;
+    use postern_store::queue::{NewRecipient, Notify, Queue, Slots};
+
+    use super::*;
+
+    fn reply(text: &str) -> Reply {
+        let mut parser = ReplyParser::default();
+        parser.push(format!("{text}\r\n").as_bytes());
+        parser.next_reply().expect("a reply").expect("a whole one")
+    }
+
+    fn verdicts(results: Vec<RecipientResult>) -> Vec<(Decision, String)> {
+        let verdicts = from_results(results, "mx", Decision::Relayed);
+        verdicts.into_iter().map(|verdict| (verdict.decision, verdict.status)).collect()
+    }
+
+    #[test]
+    fn replies_become_decisions() {
+        let refused = |text| RecipientResult::Refused(reply(text));
+        let read = verdicts(vec![
+            RecipientResult::Accepted(reply("250 2.6.0 taken")),
+            refused("550 5.7.1 no"),
+            refused("554 no"),
+            refused("452 4.5.3 too many"),
+            refused("421 later"),
+            RecipientResult::Unsupported(Unsupported { status: "5.3.4", reason: "large".into() }),
+            RecipientResult::Interrupted("cut".into()),
+        ]);
+        let expected = [
+            (Decision::Relayed, "2.6.0"),
+            (Decision::Failed, "5.7.1"),
+            (Decision::Failed, "5.0.0"),
+            (Decision::NextTransaction, "4.5.3"),
+            (Decision::Deferred, "4.0.0"),
+            (Decision::Failed, "5.3.4"),
+            (Decision::Deferred, "4.4.2"),
+        ];
+        assert_eq!(read, expected.map(|(decision, status)| (decision, status.to_owned())));
+    }
+
+    #[test]
+    fn too_many_recipients_means_later_when_none_was_taken() {
+        let full = RecipientResult::Refused(reply("452 4.5.3 too many"));
+        assert_eq!(verdicts(vec![full])[0].0, Decision::Deferred);
+    }
+
+    struct All;
+
+    impl Slots for All {
+        fn free_for(&self, _: &str) -> usize {
+            1
+        }
+
+        fn is_busy(&self, _: postern_store::queue::QueueId, _: &str) -> bool {
+            false
+        }
+    }
+
+    /// A recipient as the queue gives it.
+    fn recipient(attempts: u32, delay_reported: bool, notify: Notify) -> DueRecipient {
+        let state = tempfile::tempdir().expect("a directory");
+        let queue = Queue::open(state.path()).expect("opened");
+        let to = NewRecipient::new("bo@far.example".parse().expect("an address"));
+        queue
+            .enqueue(postern_store::queue::NewMessage {
+                reverse_path: None,
+                recipients: vec![NewRecipient { notify, ..to }],
+                sender: None,
+                prepend: Vec::new(),
+                content: postern_store::queue::Content::Bytes(b"x"),
+                smtp_utf8: false,
+                envelope_id: None,
+                ret: postern_store::queue::Ret::Headers,
+            })
+            .expect("queued");
+        let mut jobs = queue.due(Timestamp::now(), 1, 1, "", &All).expect("read");
+        DueRecipient { attempts, delay_reported, ..jobs.remove(0).recipients.remove(0) }
+    }
+
+    /// Closes a deferral of a message of this age.
+    fn deferral(recipient: &DueRecipient, hours: i64) -> Closing {
+        let arrived = Timestamp::UNIX_EPOCH;
+        let now = arrived + SignedDuration::from_hours(hours);
+        let verdict = Verdict::deferred("4.4.1", "no connection");
+        close(recipient, &verdict, &RetryPolicy::default(), arrived, now, 0.5)
+    }
+
+    #[test]
+    fn a_delay_is_told_once_and_an_end_is_told() {
+        let fresh = recipient(3, false, Notify::default());
+        assert_eq!(deferral(&fresh, 1).report, None);
+        assert_eq!(deferral(&fresh, 5).report, Some(Told::Delayed));
+        assert!(matches!(
+            deferral(&fresh, 5).settlement.outcome,
+            Outcome::Deferred { delay_reported: true, .. }
+        ));
+        let told = recipient(3, true, Notify::default());
+        assert_eq!(deferral(&told, 5).report, None);
+        let old = recipient(20, true, Notify::default());
+        assert_eq!(deferral(&old, 5 * 24).report, Some(Told::Failed));
+        assert_eq!(deferral(&old, 5 * 24).settlement.outcome, Outcome::Failed);
+        assert_eq!(deferral(&old, 5 * 24).settlement.reply, "no connection");
+    }
+
+    #[test]
+    fn who_asked_for_silence_is_told_nothing() {
+        let silent = recipient(20, false, Notify::NEVER);
+        assert_eq!(deferral(&silent, 5).report, None);
+        assert_eq!(deferral(&silent, 5 * 24).report, None);
+    }
+}
