@@ -2,7 +2,7 @@
 //!
 //! In: the path `<runtime_dir>/admin.sock`. Out: a server for the daemon, [`call`] for its command line. Refused: a
 //! second daemon on the same path (a live socket answers; a stale one is replaced), requests over the
-//! [`Limits`](crate::http::Limits). Whoever may open the socket (mode 0600) is the administrator; nothing else is checked.
+//! [`Limits`]. Whoever may open the socket (mode 0600) is the administrator; nothing else is checked.
 
 use std::fs::Permissions;
 use std::future::Future;

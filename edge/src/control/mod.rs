@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::host;
 use crate::service::{ChangeError, Service, is_bootstrap};
 
 /// A zone of 20,000 records, in JSON, is below 8 MiB.
@@ -58,7 +59,7 @@ impl ControlServer {
         for address in addresses.into_iter().map(SocketAddr::from) {
             match listen(address, &tunnel.interface) {
                 Ok(listener) => listeners.push(listener),
-                Err(source) if address.is_ipv6() && lacks_ipv6(&source) => {
+                Err(source) if address.is_ipv6() && host::lacks_ipv6(&source) => {
                     tracing::warn!(%address, %source, "control server does without IPv6");
                 }
                 Err(source) => return Err(BindError { address, source }),
@@ -76,11 +77,6 @@ impl ControlServer {
         }
         while tasks.join_next().await.is_some() {}
     }
-}
-
-fn lacks_ipv6(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(97)
 }
 
 fn listen(address: SocketAddr, interface: &str) -> io::Result<TcpListener> {

@@ -2,19 +2,22 @@
 //!
 //! In: UDP and TCP queries on the configured addresses. Out: answers from [`SharedZones`]. The transports and the wire
 //! format are hickory's; what is answered is decided in [`answer`](mod@answer), and how it fits in [`handler`].
-//! Known limits: no response rate limiting, no cap on TCP connections, no DNS cookies.
+//! Known limits: no response rate limiting, no cap on TCP connections, no DNS cookies. A machine with several public
+//! addresses must list them in `dns.listen`: from a wildcard socket an answer leaves from the route's own address.
 
 pub mod answer;
 pub mod handler;
 pub mod zones;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
+
+use crate::host::lacks_ipv6;
 
 pub use handler::{Handler, SharedZones, respond};
 pub use zones::{ServedZone, ZoneSet};
@@ -64,12 +67,18 @@ impl NameServer {
     /// Binds every address on UDP and TCP and begins to answer.
     ///
     /// # Errors
-    /// The first address that could not be had; none is then served.
+    /// The first address that could not be had; none is then served. Where the machine has no IPv6, `[::]` is left out.
     pub fn start(listen: &[SocketAddr], zones: SharedZones) -> Result<Self, BindError> {
-        let sockets = listen
-            .iter()
-            .map(|address| bind(*address).map_err(|source| BindError { address: *address, source }))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut sockets = Vec::new();
+        for address in listen {
+            match bind(*address) {
+                Ok(pair) => sockets.push(pair),
+                Err(source) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_ipv6(&source) => {
+                    tracing::warn!(%address, %source, "name server does without IPv6");
+                }
+                Err(source) => return Err(BindError { address: *address, source }),
+            }
+        }
         let mut server = Server::new(Handler::new(zones));
         let addresses = sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
         for (udp, tcp) in sockets {

@@ -1,0 +1,35 @@
+//! A DNS message of any octets over UDP: an answer of bounded size, or none.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use hickory_server::net::xfer::Protocol;
+use postern_edge::dns::{ServedZone, ZoneSet, respond};
+use postern_shared::zone::Zone;
+
+static ZONES: LazyLock<ZoneSet> = LazyLock::new(|| {
+    let record = |name: &str, kind: &str, rdata: &[u8]| {
+        serde_json::json!({ "name": name, "type": kind, "ttl": 60, "rdata": base64(rdata) })
+    };
+    let soa = [b"\x03ns1\x01e\0\x02hm\x01e\0".as_slice(), &[0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]];
+    let zone = serde_json::json!({ "origin": "e.", "serial": 7, "records": [
+        record("e.", "SOA", &soa.concat()),
+        record("e.", "NS", b"\x03ns1\x01e\0"),
+        record("ns1.e.", "A", &[192, 0, 2, 1]),
+        record("*.w.e.", "CNAME", b"\x03ns1\x01e\0"),
+        record("s.e.", "NS", b"\x03ns1\x01s\x01e\0"),
+    ] });
+    let zone: Zone = serde_json::from_value(zone).expect("the zone above has the right shape");
+    ZoneSet::default().with(Arc::new(ServedZone::new(&zone).expect("the zone above can be served")))
+});
+
+fn base64(octets: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(octets)
+}
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    if let Some(answer) = respond(octets.to_vec(), Protocol::Udp, &ZONES) {
+        assert!(answer.len() <= 1232);
+    }
+});
