@@ -19,6 +19,9 @@
 //! From the secret both sides derive home's throw-away static key and the pre-shared key of the bootstrap epoch
 //! (HKDF-SHA-256, RFC 5869). The edge's key is real: whoever only sees the code cannot pose as the edge.
 
+mod endpoint;
+mod groups;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -31,10 +34,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::tunnel::{NoRandomness, PresharedKey, PrivateKey, PublicKey};
 
+pub use endpoint::{Endpoint, Host, InvalidEndpoint};
+
 const VERSION: u8 = 1;
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-const GROUP_DATA: usize = 5;
-const GROUP: usize = GROUP_DATA + 1;
 const KEY_OCTETS: usize = 32;
 const SECRET_OCTETS: usize = 16;
 const CHECKSUM_OCTETS: usize = 4;
@@ -52,24 +54,6 @@ pub struct JoinCode {
     pub secret: Secret,
     /// When the edge stops taking the code, in seconds since 1970.
     pub expires: u32,
-}
-
-/// A host and its UDP port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The host.
-    pub host: Host,
-    /// The UDP port.
-    pub port: u16,
-}
-
-/// An address, or a name to be looked up again whenever the edge is not heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    /// An address.
-    Address(IpAddr),
-    /// A host name in lower case (RFC 1123 §2.1), at most 253 octets.
-    Name(String),
 }
 
 /// The one-time secret of 128 bits.
@@ -132,11 +116,6 @@ pub enum JoinCodeError {
     )]
     Expired,
 }
-
-/// A text that is not `host:port`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an endpoint; expected `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`")]
-pub struct InvalidEndpoint(String);
 
 impl JoinCode {
     /// Whether the code's time is over.
@@ -235,14 +214,14 @@ impl FromStr for JoinCode {
     type Err = JoinCodeError;
 
     fn from_str(text: &str) -> Result<Self, JoinCodeError> {
-        let (groups, has_rest) = read_groups(text)?;
-        let mut octets = to_octets(&groups);
-        let have = groups.len();
+        let (read, has_rest) = groups::read(text)?;
+        let mut octets = groups::to_octets(&read);
+        let have = read.len();
         if octets.first().is_some_and(|version| *version != VERSION) {
             return Err(JoinCodeError::WrongVersion(octets[0]));
         }
         let length = expected_octets(&octets).ok_or(JoinCodeError::Checksum)?;
-        let expected = groups_for(length);
+        let expected = groups::count(length);
         if have > expected || (have == expected && has_rest) {
             return Err(JoinCodeError::TooLong { have: have + usize::from(has_rest), expected });
         }
@@ -258,77 +237,6 @@ impl FromStr for JoinCode {
     }
 }
 
-/// Splits into checked groups of five values; the flag tells of an incomplete last group.
-fn read_groups(text: &str) -> Result<(Vec<[u8; GROUP_DATA]>, bool), JoinCodeError> {
-    let mut groups = Vec::new();
-    let mut words =
-        text.split(|c: char| c == '-' || c.is_whitespace()).filter(|word| !word.is_empty()).peekable();
-    while let Some(word) = words.next() {
-        let characters: Vec<char> = word.chars().collect();
-        for group in characters.chunks(GROUP) {
-            if group.len() < GROUP && words.peek().is_none() {
-                return Ok((groups, true));
-            }
-            let values = read_group(group, groups.len());
-            let mistyped =
-                || JoinCodeError::Mistyped { group: groups.len() + 1, text: group.iter().collect() };
-            groups.push(values.ok_or_else(mistyped)?);
-        }
-    }
-    Ok((groups, false))
-}
-
-fn read_group(group: &[char], place: usize) -> Option<[u8; GROUP_DATA]> {
-    let values: Vec<u8> = group.iter().copied().map(value_of).collect::<Option<_>>()?;
-    let (data, check) = values.split_at_checked(GROUP_DATA)?;
-    let data: [u8; GROUP_DATA] = data.try_into().ok()?;
-    (check == [check_value(&data, place)]).then_some(data)
-}
-
-fn value_of(character: char) -> Option<u8> {
-    let character = match character.to_ascii_uppercase() {
-        'O' => '0',
-        'I' | 'L' => '1',
-        other => other,
-    };
-    ALPHABET
-        .iter()
-        .position(|symbol| char::from(*symbol) == character)
-        .and_then(|value| u8::try_from(value).ok())
-}
-
-/// A weighted sum over GF(32): the weights differ and none is zero, so that one wrong value and any two exchanged
-/// values change it; the place changes it too, so that exchanged groups are found.
-fn check_value(data: &[u8; GROUP_DATA], place: usize) -> u8 {
-    let place = u8::try_from(place % 32).expect("less than 32");
-    let weighted = data.iter().zip(1..).map(|(value, power)| times_alpha(*value, power));
-    weighted.fold(place, |sum, term| sum ^ term)
-}
-
-/// Multiplies by alpha^power in GF(2^5) with x^5 + x^2 + 1.
-fn times_alpha(value: u8, power: u8) -> u8 {
-    (0..power).fold(value, |value, _| {
-        let shifted = value << 1;
-        if shifted & 0x20 == 0 { shifted } else { shifted ^ 0x25 }
-    })
-}
-
-fn to_octets(groups: &[[u8; GROUP_DATA]]) -> Vec<u8> {
-    let (mut octets, mut buffer, mut bits) = (Vec::new(), 0u32, 0);
-    for value in groups.iter().flatten() {
-        buffer = (buffer << 5 | u32::from(*value)) & 0x1fff;
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            octets.push((buffer >> bits & 0xff) as u8);
-        }
-    }
-    if bits > 0 {
-        octets.push((buffer << (8 - bits) & 0xff) as u8);
-    }
-    octets
-}
-
 /// How many octets the code must have, as far as its first octets tell; `None` for an unknown kind of host.
 fn expected_octets(octets: &[u8]) -> Option<usize> {
     let host = match (octets.get(1), octets.get(2)) {
@@ -340,30 +248,10 @@ fn expected_octets(octets: &[u8]) -> Option<usize> {
     Some(2 + host + TAIL_OCTETS)
 }
 
-fn groups_for(octets: usize) -> usize {
-    (octets * 8).div_ceil(5 * GROUP_DATA)
-}
-
 impl fmt::Display for JoinCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let octets = self.encode();
-        for place in 0..groups_for(octets.len()) {
-            let data = std::array::from_fn(|i| value_at(&octets, place * GROUP_DATA + i));
-            let separator = if place == 0 { "" } else { "-" };
-            let symbols = data.into_iter().chain([check_value(&data, place)]);
-            let group: String = symbols.map(|value| char::from(ALPHABET[usize::from(value)])).collect();
-            write!(f, "{separator}{group}")?;
-        }
-        Ok(())
+        f.write_str(&groups::write(&self.encode()))
     }
-}
-
-/// The five bits at `index * 5`, with zeros after the end.
-fn value_at(octets: &[u8], index: usize) -> u8 {
-    let bit = index * 5;
-    let octet = |i: usize| u16::from(octets.get(i).copied().unwrap_or(0));
-    let window = octet(bit / 8) << 8 | octet(bit / 8 + 1);
-    (window >> (11 - bit % 8) & 0x1f) as u8
 }
 
 /// Checked reading from the front of a slice.
@@ -382,62 +270,6 @@ impl<'a> Reader<'a> {
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
-    }
-}
-
-impl Host {
-    fn parse_name(name: &str) -> Option<Self> {
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        let bare = name.strip_suffix('.').unwrap_or(name);
-        let valid = bare.len() <= 253 && bare.split('.').all(is_label) && bare.parse::<IpAddr>().is_err();
-        valid.then(|| Host::Name(bare.to_ascii_lowercase()))
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = InvalidEndpoint;
-
-    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
-        let invalid = || InvalidEndpoint(text.into());
-        let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(invalid)?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = match bracketed {
-            Some(address) => address.parse::<Ipv6Addr>().ok().map(|address| Host::Address(address.into())),
-            None => match host.parse::<Ipv4Addr>() {
-                Ok(address) => Some(Host::Address(address.into())),
-                Err(_) => Host::parse_name(host),
-            },
-        };
-        Ok(Endpoint { host: host.ok_or_else(invalid)?, port })
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
-            Host::Address(address) => write!(f, "{address}:{}", self.port),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
-        }
-    }
-}
-
-impl serde::Serialize for Endpoint {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Endpoint {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -493,8 +325,8 @@ mod tests {
             let mut text = code.to_string().into_bytes();
             let at = place.index(text.len());
             prop_assume!(text[at] != b'-');
-            let value = ALPHABET.iter().position(|c| *c == text[at]).unwrap();
-            text[at] = ALPHABET[(value + shift) % 32];
+            let value = groups::ALPHABET.iter().position(|c| *c == text[at]).unwrap();
+            text[at] = groups::ALPHABET[(value + shift) % 32];
             let wrong = String::from_utf8(text).unwrap();
             match wrong.parse::<JoinCode>() {
                 Err(JoinCodeError::Mistyped { group, .. }) => prop_assert_eq!(group, at / 7 + 1),
@@ -565,10 +397,7 @@ mod tests {
     fn other_versions_and_surplus_groups_are_told_apart() {
         let mut octets = sample().encode();
         octets[0] = 2;
-        let values: [u8; GROUP_DATA] = std::array::from_fn(|i| value_at(&octets, i));
-        let mut first: String = values.iter().map(|v| char::from(ALPHABET[usize::from(*v)])).collect();
-        first.push(char::from(ALPHABET[usize::from(check_value(&values, 0))]));
-        assert_eq!(first.parse::<JoinCode>(), Err(JoinCodeError::WrongVersion(2)));
+        assert_eq!(groups::write(&octets).parse::<JoinCode>(), Err(JoinCodeError::WrongVersion(2)));
         let text = format!("{}-0", sample());
         assert!(matches!(text.parse::<JoinCode>(), Err(JoinCodeError::TooLong { .. })), "{text}");
     }
@@ -586,17 +415,5 @@ mod tests {
         assert_eq!(keys, Secret([0x5c; 16]).bootstrap_keys());
         assert_ne!(keys, Secret([0x5d; 16]).bootstrap_keys());
         assert!(!format!("{:?}", sample()).contains("92, 92"));
-    }
-
-    #[test]
-    fn endpoints_read_and_print() {
-        for text in ["edge.example:51820", "192.0.2.1:1", "[2001:db8::1]:51820"] {
-            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
-        }
-        for text in
-            ["", "edge.example", "edge.example:0", "2001:db8::1:51820", "-x:1", "a..b:1", "a b:1", "[::1]"]
-        {
-            assert!(text.parse::<Endpoint>().is_err(), "{text}");
-        }
     }
 }

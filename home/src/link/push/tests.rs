@@ -1,0 +1,185 @@
+//! The pusher against an edge that can be told to fail.
+
+use std::collections::BTreeMap;
+
+use postern_shared::http::{Limits, Response, StatusCode, serve_connection};
+use postern_shared::identity::{PublicIdentity, RequestSignature, SIGNATURE_HEADER};
+use postern_shared::zone::Record;
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// An edge that keeps zones, checks signatures and can be told to fail.
+#[derive(Clone)]
+struct Edge {
+    kept: Arc<Mutex<Kept>>,
+    home: PublicIdentity,
+}
+
+#[derive(Default)]
+struct Kept {
+    zones: BTreeMap<String, Zone>,
+    last_counter: u64,
+    changes: usize,
+    is_failing: bool,
+}
+
+impl Edge {
+    async fn start(home: PublicIdentity) -> (Self, ControlClient) {
+        let edge = Self { kept: Arc::default(), home };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let to = listener.local_addr().expect("an address");
+        let served = edge.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let edge = served.clone();
+                let answer = move |request| std::future::ready(edge.answer(&request));
+                tokio::spawn(serve_connection(stream, Limits::default(), answer));
+            }
+        });
+        (edge, ControlClient { from: to.ip(), to })
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no test panics with the lock")
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let mut kept = self.kept();
+        if kept.is_failing {
+            return Response::error(StatusCode::SERVICE_UNAVAILABLE, "told to fail");
+        }
+        if request.method == Method::GET {
+            return Response::ok(&kept.status());
+        }
+        let header = request.headers.get(SIGNATURE_HEADER).and_then(|value| value.to_str().ok());
+        let signature: RequestSignature = header.expect("signed").parse().expect("well-formed");
+        let verified =
+            self.home.verify_request(request.method.as_str(), &request.path, &request.body, &signature);
+        if verified.is_err() || signature.counter <= kept.last_counter {
+            return Response::error(StatusCode::FORBIDDEN, "not believed");
+        }
+        kept.last_counter = signature.counter;
+        kept.changes += 1;
+        let origin = request.path.trim_start_matches("/v1/zones/").to_lowercase();
+        match request.method {
+            Method::PUT => drop(kept.zones.insert(origin, request.json().expect("a zone"))),
+            _ => drop(kept.zones.remove(&origin)),
+        }
+        Response::ok(&true)
+    }
+}
+
+impl Kept {
+    fn status(&self) -> Status {
+        let zone = |zone: &Zone| ZoneStatus {
+            origin: zone.origin.to_uppercase(),
+            serial: zone.serial,
+            digest: zone.digest(),
+        };
+        Status {
+            version: "0".into(),
+            protocol: 1,
+            public_addresses: vec![[192, 0, 2, 1].into()],
+            joined: true,
+            last_counter: self.last_counter,
+            zones: self.zones.values().map(zone).collect(),
+            forward: Default::default(),
+        }
+    }
+}
+
+/// A pusher at work against an [`Edge`].
+struct Pushing {
+    edge: Edge,
+    client: ControlClient,
+    alive: watch::Sender<Option<ControlClient>>,
+    zones: watch::Sender<Option<Vec<Zone>>>,
+    report: watch::Receiver<Report>,
+    _directory: tempfile::TempDir,
+}
+
+impl Pushing {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let identity =
+            Identity::load_or_generate(&directory.path().join("identity.key")).expect("an identity");
+        let (edge, client) = Edge::start(identity.public()).await;
+        let (alive, alive_out) = watch::channel(Some(client));
+        let (zones, zones_out) = watch::channel(None);
+        let (report_in, report) = watch::channel(Report::default());
+        let pusher = Pusher {
+            identity: Arc::new(identity),
+            file: Arc::new(Mutex::new(LinkFile::open(directory.path()).expect("opened"))),
+            edge: alive_out,
+            zones: zones_out,
+            report: report_in,
+        };
+        tokio::spawn(pusher.run());
+        Self { edge, client, alive, zones, report, _directory: directory }
+    }
+
+    async fn reported(&mut self, is_it: impl Fn(&Report) -> bool) -> Report {
+        let limit = Duration::from_secs(10);
+        let waited = tokio::time::timeout(limit, self.report.wait_for(is_it)).await;
+        waited.expect("reported in time").expect("the pusher lives").clone()
+    }
+}
+
+fn zone(origin: &str, serial: u32) -> Zone {
+    let record = Record { name: origin.into(), record_type: "A".into(), ttl: 300, rdata: vec![192, 0, 2, 1] };
+    Zone { origin: origin.into(), serial, records: vec![record] }
+}
+
+fn has_accepted(serials: &[u32]) -> impl Fn(&Report) -> bool {
+    let wanted: Vec<(u32, bool)> = serials.iter().map(|serial| (*serial, true)).collect();
+    move |report| report.zones.iter().map(|zone| (zone.serial, zone.accepted)).collect::<Vec<_>>() == wanted
+}
+
+#[tokio::test]
+async fn zones_are_brought_changed_and_withdrawn_and_equal_ones_left_alone() {
+    let mut pushing = Pushing::start().await;
+    pushing.zones.send_replace(Some(vec![zone("a.example.", 1), zone("b.example.", 1)]));
+    pushing.reported(has_accepted(&[1, 1])).await;
+    assert_eq!(pushing.edge.kept().changes, 2);
+    pushing.zones.send_replace(Some(vec![zone("a.example.", 2)]));
+    pushing.reported(has_accepted(&[2])).await;
+    let kept = pushing.edge.kept();
+    assert_eq!(kept.zones.keys().collect::<Vec<_>>(), ["a.example"]);
+    assert_eq!(kept.changes, 4);
+}
+
+#[tokio::test]
+async fn nothing_is_withdrawn_before_zones_are_declared() {
+    let mut pushing = Pushing::start().await;
+    pushing.edge.kept().zones.insert("a.example".into(), zone("a.example.", 1));
+    let report = pushing.reported(|report| report.is_reached).await;
+    assert_eq!(report.public_addresses, [IpAddr::from([192, 0, 2, 1])]);
+    assert_eq!(pushing.edge.kept().zones.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_edge_is_tried_again_and_an_emptied_one_filled() {
+    let mut pushing = Pushing::start().await;
+    pushing.edge.kept().is_failing = true;
+    pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
+    let report = pushing.reported(|report| report.error.is_some()).await;
+    assert!(report.error.is_some_and(|text| text.contains("told to fail")));
+    pushing.edge.kept().is_failing = false;
+    pushing.reported(has_accepted(&[1])).await;
+    pushing.edge.kept().zones.clear();
+    pushing.alive.send_replace(None);
+    pushing.reported(|report| !report.is_reached).await;
+    pushing.alive.send_replace(Some(pushing.client));
+    pushing.reported(|report| report.is_reached).await;
+    assert_eq!(pushing.edge.kept().zones.len(), 1);
+}
+
+#[tokio::test]
+async fn a_counter_that_is_behind_catches_up() {
+    let mut pushing = Pushing::start().await;
+    pushing.edge.kept().last_counter = 500;
+    pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
+    pushing.reported(has_accepted(&[1])).await;
+    assert_eq!(pushing.edge.kept().last_counter, 501);
+}
