@@ -57,7 +57,8 @@ fn an_edge_that_cannot_start_says_why() -> Result<()> {
     let run = "postern-edge run --config /etc/postern/edge.toml";
     let no_nft = edge.run(["sh", "-c", &format!("PATH=/nowhere /run/bin/{run}")])?;
     assert_complains(&no_nft, FAILED, &["nft"]);
-    let no_tun = edge.run(["unshare", "--mount", "sh", "-ec", &format!("mount -t tmpfs none /dev; exec {run}")])?;
+    let no_tun =
+        edge.run(["unshare", "--mount", "sh", "-ec", &format!("mount -t tmpfs none /dev/net; exec {run}")])?;
     assert_complains(&no_tun, FAILED, &["/dev/net/tun"]);
     let nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "sh", "-c", run];
     let no_permission = edge.run(nobody)?;
@@ -66,7 +67,10 @@ fn an_edge_that_cannot_start_says_why() -> Result<()> {
     let holder = "import socket, sys; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('0.0.0.0', 53)); print('bound', flush=True); sys.stdin.read()";
     let mut holder = edge.spawn(["python3", "-c", holder])?;
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.as_mut().expect("piped")), &mut line)?;
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(holder.stdout.as_mut().expect("piped")),
+        &mut line,
+    )?;
     let port_in_use = edge.run(["sh", "-c", run])?;
     assert_complains(&port_in_use, FAILED, &["53", "dns.listen", "ss "]);
     drop(holder.stdin.take());
@@ -86,13 +90,18 @@ fn a_join_code_is_good_once_in_time_and_as_it_was_printed() -> Result<()> {
 
     let code = lab.invite()?;
     let last = code.trim().chars().last().expect("a code is not empty");
-    let mistyped = format!("{}{}", &code.trim()[..code.trim().len() - 1], if last == 'q' { 'p' } else { 'q' });
+    let mistyped =
+        format!("{}{}", &code.trim()[..code.trim().len() - 1], if last == 'q' { 'p' } else { 'q' });
     let refused = join(&mistyped)?;
     assert!([FAILED, USAGE].contains(&refused.code()), "{}", refused.stderr);
     let refused = join("hello")?;
     assert!([FAILED, USAGE].contains(&refused.code()), "{}", refused.stderr);
     let missing = home.run(["postern-home", "join", "--code-file", "/run/nowhere"])?;
-    assert!([FAILED, USAGE].contains(&missing.code()) && missing.stderr.contains("/run/nowhere"), "{}", missing.stderr);
+    assert!(
+        [FAILED, USAGE].contains(&missing.code()) && missing.stderr.contains("/run/nowhere"),
+        "{}",
+        missing.stderr
+    );
 
     let short = edge.run(["postern-edge", "invite", "--expires", "1s", "--json"])?.success()?;
     let short: serde_json::Value = serde_json::from_str(&short.stdout)?;

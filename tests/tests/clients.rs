@@ -35,7 +35,8 @@ fn mbsync_carries_messages_and_flags_both_ways() -> Result<()> {
 
     let seen = lab.curl_imap("INBOX", &["--request", "SEARCH SEEN"])?.success()?.stdout;
     assert!(seen.contains("* SEARCH 1"), "{seen}");
-    let drafts = lab.curl_imap("Drafts", &["--request", "SEARCH DRAFT SUBJECT \"a draft\""])?.success()?.stdout;
+    let drafts =
+        lab.curl_imap("Drafts", &["--request", "SEARCH DRAFT SUBJECT \"a draft\""])?.success()?.stdout;
     assert!(drafts.contains("* SEARCH 1"), "{drafts}");
 
     // What is deleted far away goes here too.
@@ -60,7 +61,8 @@ fn msmtp_submits_after_scram_sha_256() -> Result<()> {
         );
         let message = mail::plain_message(ANA, mail::SAM, &format!("{subject} {port}"));
         cafe.run_with_input(["sh", "-c", &msmtp], message.as_bytes())?.success()?;
-        let delivered = lab.await_stranger_message(&format!("{subject} {port}")).map_err(|error| lab.explain(error))?;
+        let delivered =
+            lab.await_stranger_message(&format!("{subject} {port}")).map_err(|error| lab.explain(error))?;
         lab.authenticate(&delivered)?.require_pass()?;
     }
     Ok(())

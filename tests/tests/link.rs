@@ -106,7 +106,10 @@ fn only_mail_ports_pass_and_nothing_else_of_home_uses_the_tunnel() -> Result<()>
         Ok(lab.host(host).run(["python3", "-c", &script])?.status.success())
     };
     assert!(connect(Host::Home, "198.51.100.25", 25, "10.118.0.2")?, "home's SMTP leaves through the edge");
-    assert!(!connect(Host::Home, "198.51.100.25", 53, "10.118.0.2")?, "home reaches another port through the edge");
+    assert!(
+        !connect(Host::Home, "198.51.100.25", 53, "10.118.0.2")?,
+        "home reaches another port through the edge"
+    );
     assert!(!connect(Host::Cafe, "192.0.2.10", 8053, "0.0.0.0")?, "the control port is open to the world");
     let route = lab.host(Host::Home).sh("ip route get 198.51.100.25")?.stdout;
     assert!(route.contains("eth0"), "home's own traffic goes by the tunnel: {route}");

@@ -14,13 +14,17 @@ fn the_edge_answers_for_its_zone_and_for_nothing_else() -> Result<()> {
         let answer = ask(&["home.example", "SOA", transport])?;
         assert!(answer.contains("status: NOERROR") && answer.contains("flags: qr aa;"), "{answer}");
     }
-    let over_v6 = lab.host(Host::Cafe).run(["dig", "+norecurse", "@2001:db8:ed::10", "home.example", "MX"])?.stdout;
+    let over_v6 =
+        lab.host(Host::Cafe).run(["dig", "+norecurse", "@2001:db8:ed::10", "home.example", "MX"])?.stdout;
     assert!(over_v6.contains("10 mail.home.example."), "{over_v6}");
 
     let missing = ask(&["nobody.home.example", "A"])?;
     assert!(missing.contains("status: NXDOMAIN") && missing.contains("SOA"), "{missing}");
     let empty = ask(&["mail.home.example", "MX"])?;
-    assert!(empty.contains("status: NOERROR") && empty.contains("ANSWER: 0") && empty.contains("SOA"), "{empty}");
+    assert!(
+        empty.contains("status: NOERROR") && empty.contains("ANSWER: 0") && empty.contains("SOA"),
+        "{empty}"
+    );
     let mixed_case = ask(&["HoMe.ExAmPlE", "MX"])?;
     assert!(mixed_case.contains("ANSWER: 1"), "{mixed_case}");
 

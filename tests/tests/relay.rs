@@ -24,7 +24,8 @@ fn no_relay_from_outside_tunnel_home_network_or_loopback() -> Result<()> {
     ];
     for (host, server) in positions {
         for sender in ["x@cafe.test", ANA, ""] {
-            let swaks = ["swaks", "--server", server, "--from", sender, "--to", mail::SAM, "--quit-after", "RCPT"];
+            let swaks =
+                ["swaks", "--server", server, "--from", sender, "--to", mail::SAM, "--quit-after", "RCPT"];
             let output = lab.host(host).run(swaks)?;
             assert_eq!(output.code(), RCPT_REFUSED, "{host} to {server} as <{sender}>: {}", output.stdout);
             assert!(output.stdout.contains("<** 550 5.7.1"), "{}", output.stdout);
@@ -68,17 +69,20 @@ fn submission_takes_only_the_users_own_sender_after_the_right_password() -> Resu
     let lab = Lab::joined()?;
     let cafe = lab.host(Host::Cafe);
     for (port, tls) in [("465", "--tls-on-connect"), ("587", "--tls")] {
-        let server = ["swaks", "--server", "mail.home.example", "--port", port, tls, "--to", mail::SAM, "--from", ANA];
+        let server =
+            ["swaks", "--server", "mail.home.example", "--port", port, tls, "--to", mail::SAM, "--from", ANA];
         let anonymous = cafe.run([&server[..], &["--quit-after", "RCPT"]].concat())?;
         assert_eq!(anonymous.code(), MAIL_REFUSED, "{}", anonymous.stdout);
         let login = ["--auth", "PLAIN", "--auth-user", ANA, "--auth-password"];
         let wrong = cafe.run([&server[..], &login, &["wrong", "--quit-after", "AUTH"]].concat())?;
         assert_eq!(wrong.code(), AUTH_REFUSED, "{}", wrong.stdout);
         assert!(wrong.stdout.contains("535 5.7.8"), "{}", wrong.stdout);
-        let right = cafe.run([&server[..], &login, &[ANA_PASSWORD, "--quit-after", "RCPT"]].concat())?.success()?;
+        let right =
+            cafe.run([&server[..], &login, &[ANA_PASSWORD, "--quit-after", "RCPT"]].concat())?.success()?;
         assert!(right.stdout.contains("235 2.7.0"), "{}", right.stdout);
     }
-    let clear = ["swaks", "--server", "mail.home.example", "--port", "587", "--to", mail::SAM, "--auth", "PLAIN"];
+    let clear =
+        ["swaks", "--server", "mail.home.example", "--port", "587", "--to", mail::SAM, "--auth", "PLAIN"];
     let login = ["--auth-user", ANA, "--auth-password", ANA_PASSWORD, "--quit-after", "AUTH"];
     let refused = cafe.run([&clear[..], &login].concat())?;
     assert_ne!(refused.code(), 0, "a password is taken in clear text: {}", refused.stdout);

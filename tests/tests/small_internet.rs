@@ -20,11 +20,15 @@ fn names_resolve_from_a_signed_root_and_mail_reaches_the_stranger() -> Result<()
     let pointer = cafe.run(["dig", "+short", "-x", "192.0.2.10"])?.success()?.stdout;
     assert_eq!(pointer.trim(), "mail.home.example.");
 
-    let swaks = ["swaks", "--from", "x@cafe.test", "--to", mail::SAM, "--tls", "--header", "Subject: from the cafe"];
+    let swaks =
+        ["swaks", "--from", "x@cafe.test", "--to", mail::SAM, "--tls", "--header", "Subject: from the cafe"];
     cafe.run(swaks)?.success()?;
     let message = lab.await_stranger_message("from the cafe")?;
     let verdict = lab.authenticate(&message)?;
-    assert!(verdict.require_pass().is_err(), "an unsigned message of a domain without policy passes: {verdict:?}");
+    assert!(
+        verdict.require_pass().is_err(),
+        "an unsigned message of a domain without policy passes: {verdict:?}"
+    );
     Ok(())
 }
 
@@ -41,11 +45,13 @@ fn home_reaches_the_world_through_nat_and_the_world_does_not_reach_home() -> Res
 }
 
 fn address_seen_by_stranger(lab: &Lab) -> Result<String> {
-    let banner = "import socket; print(socket.create_connection(('mx.stranger.test', 25), 5).recv(3).decode())";
+    let banner =
+        "import socket; print(socket.create_connection(('mx.stranger.test', 25), 5).recv(3).decode())";
     let connected = lab.host(Host::Home).run(["python3", "-c", banner])?.success()?;
     assert_eq!(connected.stdout.trim(), "220");
     let log = lab.log_text(Host::Stranger);
-    let line = log.lines().rev().find(|line| line.contains(" connect from ")).context("no connection in the log")?;
+    let line =
+        log.lines().rev().find(|line| line.contains(" connect from ")).context("no connection in the log")?;
     let address = line.rsplit(['[', ']']).nth(1).context("the line names an address")?;
     Ok(address.to_owned())
 }
@@ -78,5 +84,7 @@ fn two_labs_stand_side_by_side_and_a_killed_one_leaves_nothing() -> Result<()> {
 fn processes_of_namespace(supervisor: i32) -> Result<usize> {
     let Ok(namespace) = std::fs::read_link(format!("/proc/{supervisor}/ns/pid")) else { return Ok(0) };
     let entries = std::fs::read_dir("/proc")?.flatten();
-    Ok(entries.filter(|entry| std::fs::read_link(entry.path().join("ns/pid")).is_ok_and(|n| n == namespace)).count())
+    Ok(entries
+        .filter(|entry| std::fs::read_link(entry.path().join("ns/pid")).is_ok_and(|n| n == namespace))
+        .count())
 }
