@@ -166,14 +166,14 @@ fn home(options: &Options, made: &Made) -> Vec<File> {
 
 /// The edge's configuration in a plain lab: what an operator writes, which is nothing but the log level.
 pub fn default_edge_config() -> String {
-    String::from("[log]\nlevel = \"debug\"\n")
+    String::from("[log]\nlevel = \"info\"\n")
 }
 
 /// Home's configuration in a plain lab: a certificate of the lab's authority.
 pub fn default_home_config() -> String {
     String::from(
         "[tls]\ncertificate = \"/etc/postern/tls/cert.pem\"\nkey = \"/etc/postern/tls/key.pem\"\n\n\
-         [log]\nlevel = \"debug\"\n",
+         [log]\nlevel = \"info\"\n",
     )
 }
 
