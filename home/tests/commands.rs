@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -49,8 +50,8 @@ impl Daemon {
 
     /// Ends the daemon as systemd would and waits for it.
     fn stop(mut self) -> (Option<i32>, TempDir) {
-        let signalled = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill");
-        assert!(signalled.success());
+        let process = Pid::from_child(&self.process);
+        kill_process(process, Signal::TERM).expect("signalled");
         let status = self.process.wait().expect("ended");
         let directory =
             std::mem::replace(&mut self.directory, tempfile::tempdir().expect("temporary directory"));

@@ -44,20 +44,35 @@ async fn serve(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let services = Services::open(config)?;
 
     let (stop, shutdown) = watch::channel(false);
-    let _background = background(&services, socket, listen::addresses(&listeners));
+    let mut background = background(&services, socket, listen::addresses(&listeners));
     let mut serving = services.start(listeners, &shutdown);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     ready();
 
-    while let Wish::Reload = signals.next().await {
-        reload(&services.tls, &services.hostname);
-    }
+    let outcome = loop {
+        tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::Reload => reload(&services.tls, &services.hostname),
+                Wish::Stop => break Ok(()),
+            },
+            _ = serving.join_next() => break Err(service_lost()),
+            _ = background.join_next() => break Err(service_lost()),
+        }
+    };
     tracing::info!("stopping");
     // Receivers are only gone when nothing serves any more.
     let _ = stop.send(true);
     while serving.join_next().await.is_some() {}
     services.link.shutdown().await;
-    Ok(())
+    outcome
+}
+
+/// Every task runs until it is told to stop, so one that ends by itself has panicked. A daemon that does half its work
+/// is worse than one that is started anew.
+fn service_lost() -> Failure {
+    Failure::failed(
+        "a part of the daemon ended by itself, which is a fault of the program; the lines before tell where.",
+    )
 }
 
 /// What runs beside the services until the set is dropped.
