@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use postern_home::{
-    config, hostname::Hostname, inbound::Inbound, net, resolver::Resolver, submission::Submission, tls,
+    config, hostname::Hostname, inbound::Inbound, net, resolver::Resolver, smtp::BUSY,
+    submission::Submission, tls,
 };
 use postern_smtp::server::Limits;
 use postern_store::{Store, account::Detail, account::UidSet, directory::Directory, queue::Queue};
@@ -50,8 +51,9 @@ impl Home {
         let inbound =
             Inbound::new(hostname.clone(), directory.clone(), store.clone(), resolver, tls.server(), limits);
         let stop = shutdown.clone();
-        let smtp =
-            listen(net::Security::Clear, &shutdown, move |one| inbound.clone().serve(one, stop.clone()));
+        let smtp = listen(net::Security::Clear { busy: BUSY }, &shutdown, move |one| {
+            inbound.clone().serve(one, stop.clone())
+        });
         let submission = Submission::new(
             hostname,
             directory.clone(),
@@ -211,6 +213,17 @@ async fn a_message_is_delivered_once_to_each_recipient_with_our_fields_on_top() 
     assert!(!head.contains("\tfor <"), "several recipients are not told of each other: {head}");
     assert_eq!(body, ".dot\r\n");
     assert_eq!(home.inbox("ben@home.example").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_above_the_limit_is_told_so() {
+    let home = Home::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(home.client().await);
+    }
+    let tcp = TcpStream::connect(home.smtp).await.expect("connected");
+    Client(BufStream::new(Box::new(tcp))).expect("421 4.7.0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

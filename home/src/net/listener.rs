@@ -46,7 +46,10 @@ pub struct Connection {
 #[derive(Clone, Debug)]
 pub enum Security {
     /// The protocol begins in clear (and may offer STARTTLS).
-    Clear,
+    Clear {
+        /// What a client above the limits is told before the connection is closed, with its CRLF.
+        busy: &'static str,
+    },
     /// TLS from the first octet (RFC 8314 §3).
     Implicit(Arc<rustls::ServerConfig>),
 }
@@ -113,7 +116,7 @@ impl Service {
             Ok(place) => place,
             Err(reached) => {
                 debug!(service = self.name, peer = %peer.remote, %reached, "connection refused");
-                return;
+                return self.refuse(&tcp);
             }
         };
         let session_id = next_session_id();
@@ -130,6 +133,13 @@ impl Service {
         sessions.spawn(work.instrument(span));
     }
 
+    /// A fresh socket takes a line at once; if not, the close says enough.
+    fn refuse(&self, tcp: &TcpStream) {
+        if let Security::Clear { busy } = self.security {
+            let _ = tcp.try_write(busy.as_bytes());
+        }
+    }
+
     /// Out of descriptors, most often: let sessions end before trying again.
     async fn after_failed_accept(&self, error: io::Error) {
         warn!(service = self.name, %error, "cannot accept a connection");
@@ -139,7 +149,7 @@ impl Service {
 
 async fn secure(tcp: TcpStream, security: Security) -> io::Result<Stream> {
     match security {
-        Security::Clear => Ok(Stream::Plain(tcp)),
+        Security::Clear { .. } => Ok(Stream::Plain(tcp)),
         Security::Implicit(config) => timeout(HANDSHAKE_TIMEOUT, Stream::Plain(tcp).accept_tls(config))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,

@@ -23,6 +23,7 @@ use crate::link::{Link, LinkConfig};
 use crate::net::{ConnectionLimits, LoginFailures, Security, Service};
 use crate::outbound;
 use crate::resolver::Resolver;
+use crate::smtp;
 use crate::submission::Submission;
 use crate::tls::{self, Tls};
 
@@ -102,7 +103,7 @@ impl Services {
     fn service(&self, kind: ServiceKind, listener: TcpListener) -> Service {
         let security = match kind {
             ServiceKind::Submissions | ServiceKind::Imaps => Security::Implicit(self.tls.server()),
-            ServiceKind::Smtp | ServiceKind::Submission => Security::Clear,
+            ServiceKind::Smtp | ServiceKind::Submission => Security::Clear { busy: smtp::BUSY },
         };
         let (most, most_per_network) = CONNECTIONS;
         Service {

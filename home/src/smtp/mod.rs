@@ -9,3 +9,6 @@ pub mod session;
 pub mod incoming;
 
 pub mod failure;
+
+/// Heard by a client that may not have one connection more (RFC 5321 §3.8).
+pub const BUSY: &str = "421 4.7.0 too many connections, try again later\r\n";
