@@ -257,7 +257,7 @@ impl Connection {
                 let goodbye = async {
                     stream.write_all(&output).await?;
                     stream.flush().await?;
-                    stream.read(&mut [0; 512]).await?;
+                    stream.read_u8().await?;
                     stream.shutdown().await
                 };
                 // Nothing depends on it.

@@ -15,7 +15,7 @@ use postern_store::queue::{Content, Detail, NewMessage, NewRecipient, Queue, Que
 use tokio::sync::watch;
 
 use self::world::{Behaviour, Entry, Seen, mail_server, name_server};
-use super::{Gate, Parts, Settings, Worker};
+use super::{Families, Gate, Parts, Settings, Worker};
 use crate::hostname::Hostname;
 use crate::link::{EdgeAddresses, LinkState, LinkStatus};
 use crate::resolver::Resolver;
@@ -225,6 +225,20 @@ async fn the_next_host_is_tried_when_one_does_not_answer() {
     let home = Home::start(&names, settings, LinkState::Connected).await;
     home.until_gone(home.enqueue(&["bo@far.example"])).await;
     assert_eq!(seen.lock().unwrap().taken.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ipv6_is_used_where_it_is_wanted_and_the_only_way() {
+    let local = std::net::Ipv6Addr::LOCALHOST;
+    let (remote_port, seen) = mail_server(local.into(), 0, Behaviour::default()).await;
+    let names = [("six.example", Entry { aaaa: Some(local), ..Entry::default() })];
+    for (families, taken) in [(Families::Both, 1), (Families::V4, 1)] {
+        let settings = Settings { remote_port, families, ..Settings::default() };
+        let home = Home::start(&names, settings, LinkState::Connected).await;
+        home.until_gone(home.enqueue(&["bo@six.example"])).await;
+        assert_eq!(seen.lock().unwrap().taken.len(), taken, "{families:?}");
+        home.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! The outside world of the tests, on loopback: a name server and mail servers that do as they are told.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::{A, MX};
+use hickory_proto::rr::rdata::{A, AAAA, MX};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
@@ -17,6 +17,7 @@ use crate::net::Stream;
 pub struct Entry {
     pub mx: Vec<(u16, &'static str)>,
     pub a: Option<Ipv4Addr>,
+    pub aaaa: Option<Ipv6Addr>,
     /// Instead of a response, SERVFAIL.
     pub broken: bool,
 }
@@ -59,6 +60,11 @@ fn answer(query: Message, entries: &HashMap<String, Entry>) -> Message {
         RecordType::A => {
             if let Some(address) = entry.a {
                 response.add_answer(record(RData::A(A(address))));
+            }
+        }
+        RecordType::AAAA => {
+            if let Some(address) = entry.aaaa {
+                response.add_answer(record(RData::AAAA(AAAA(address))));
             }
         }
         _ => {}

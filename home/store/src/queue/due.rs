@@ -186,7 +186,7 @@ fn envelope(connection: &Connection, message: QueueId) -> Result<Envelope> {
          WHERE id = ?1",
     )?;
     select
-        .query_row(params![message.0], |row| envelope_row(row))
+        .query_row(params![message.0], envelope_row)
         .optional()?
         .unwrap_or_else(|| Err(Error::NotFound(format!("queued message {message}"))))
 }
