@@ -4,6 +4,8 @@
 //! relative paths, a certificate without its key, a service with nowhere to listen, values out of range. Domains, users
 //! and aliases are not configuration: they are kept in the directory and changed by commands.
 
+mod queue;
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use postern_message::address::DomainName;
 use postern_shared::config::{ConfigError, Source};
 use postern_shared::observability::Log;
 use serde::{Deserialize, Deserializer};
+
+pub use queue::Queue;
 
 /// Where the file is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/postern/home.toml";
@@ -35,6 +39,8 @@ pub struct Config {
     pub dns: Dns,
     /// The tunnel to the edge.
     pub tunnel: Tunnel,
+    /// Delivery to other servers.
+    pub queue: Queue,
     /// The log.
     pub log: Log,
 }
@@ -104,6 +110,7 @@ impl Default for Config {
             tls: Tls::default(),
             dns: Dns::default(),
             tunnel: Tunnel::default(),
+            queue: Queue::default(),
             log: Log::default(),
         }
     }
@@ -153,6 +160,7 @@ impl Config {
         config.check_listen(source)?;
         config.check_smtp(source)?;
         config.check_tunnel(source)?;
+        config.queue.check(source)?;
         Ok(config)
     }
 
@@ -327,6 +335,8 @@ mod tests {
                 "line 1, column 1, key `state_dri`: there is no such key: `state_dri`; did you mean `state_dir`?",
             ),
             ("state_dir = \"x\"", "key `state_dir`: `x` is not an absolute path"),
+            ("[queue]\nretry_minutes = []", "line 2, column 1, key `queue.retry_minutes`: expected one or more waits"),
+            ("[queue]\nconcurrency = 0", "key `queue.concurrency`: 0 is out of range"),
             ("\n[tls]\nkey = \"/k.pem\"", "line 3, column 1, key `tls.key`: `certificate` must be given"),
             ("hostname = \"not a name\"", "`not a name` is not a domain name"),
             ("[smtp]\nmax_message_octets = 10", "key `smtp.max_message_octets`: expected at least 65536"),

@@ -169,7 +169,7 @@ impl Services {
             tls: tls::opportunistic_client(),
         };
         let gate = outbound::Gate::new(self.link.edge_addresses(), self.link.watch_status());
-        outbound::Worker::new(parts, outbound::Settings::default(), gate)
+        outbound::Worker::new(parts, self.config.queue.settings(), gate)
     }
 }
 
