@@ -335,7 +335,10 @@ mod tests {
                 "line 1, column 1, key `state_dri`: there is no such key: `state_dri`; did you mean `state_dir`?",
             ),
             ("state_dir = \"x\"", "key `state_dir`: `x` is not an absolute path"),
-            ("[queue]\nretry_minutes = []", "line 2, column 1, key `queue.retry_minutes`: expected one or more waits"),
+            (
+                "[queue]\nretry_minutes = []",
+                "line 2, column 1, key `queue.retry_minutes`: expected one or more waits",
+            ),
             ("[queue]\nconcurrency = 0", "key `queue.concurrency`: 0 is out of range"),
             ("\n[tls]\nkey = \"/k.pem\"", "line 3, column 1, key `tls.key`: `certificate` must be given"),
             ("hostname = \"not a name\"", "`not a name` is not a domain name"),
