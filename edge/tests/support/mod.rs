@@ -13,7 +13,7 @@ pub fn require_root() {
         uid.split_whitespace().nth(1) == Some("0"),
         "these tests make network namespaces: run them as root"
     );
-    for program in ["ip", "nft", "python3", "dig"] {
+    for program in ["ip", "nft", "/usr/bin/python3", "dig"] {
         let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
         assert!(found.status.success(), "these tests need `{program}`: see tests/debian-packages.txt");
     }
@@ -30,6 +30,9 @@ impl Namespace {
         let namespace = Self(format!("edge-{}-{number}-{role}", std::process::id()));
         run("ip", &["netns", "add", &namespace.0]);
         namespace.ip("link set lo up");
+        // Duplicate address detection would keep IPv6 mute for a second after each cable.
+        let switch = "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad";
+        assert!(namespace.try_output("sh", &["-c", switch]).is_some(), "the kernel must have IPv6");
         namespace
     }
 
@@ -55,7 +58,7 @@ impl Namespace {
     /// Runs Python inside in the background and waits for its first line.
     pub fn python_server(&self, program: &str) -> Server {
         use std::io::{BufRead, BufReader};
-        let mut command = self.command("python3", &["-c", program]);
+        let mut command = self.command("/usr/bin/python3", &["-ISc", program]);
         let mut child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().expect("python3 starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("stdout is piped"))
