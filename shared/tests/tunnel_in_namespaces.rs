@@ -3,6 +3,8 @@
 //! Each end is a thread that has left the common network namespace (`unshare`), so that nothing needs a name, nothing
 //! meets the machine's own network, and all is gone when the threads end. Needs root and `ip`.
 
+#![allow(clippy::unwrap_used, reason = "in a test, an unwrap is an assertion")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -13,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use postern_shared::netlink::Interface;
 use postern_shared::tunnel::{
-    EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role, Tunnel, TunnelConfig,
-    TunnelError,
+    Admission, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role, Tunnel,
+    TunnelConfig, TunnelError,
 };
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
@@ -104,7 +106,7 @@ fn epoch() -> (EpochConfig, EpochConfig) {
         preshared_key: preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpAddr::from(HOME_V4).into(), IpAddr::from(home_v6()).into()],
-        accepted_destinations: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        admission: Admission::Everything,
         heartbeat: HeartbeatAddresses { local: EDGE_V4, peer: HOME_V4 },
     };
     let home = EpochConfig {
@@ -114,7 +116,10 @@ fn epoch() -> (EpochConfig, EpochConfig) {
         preshared_key,
         endpoint: Some((Ipv4Addr::new(192, 0, 2, 1), PORT).into()),
         allowed_ips: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
-        accepted_destinations: vec![IpAddr::from(HOME_V4).into(), IpAddr::from(home_v6()).into()],
+        admission: Admission::Services {
+            addresses: vec![HOME_V4.into(), home_v6().into()],
+            tcp_ports: vec![25],
+        },
         heartbeat: HeartbeatAddresses { local: HOME_V4, peer: EDGE_V4 },
     };
     (edge, home)

@@ -30,7 +30,7 @@ use postern_shared::enrolment::{
 use postern_shared::identity::{RequestSignature, SignatureError};
 use postern_shared::join_code::{Endpoint, JoinCode, Secret};
 use postern_shared::tunnel::{
-    EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey,
+    Admission, EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -307,7 +307,7 @@ fn bootstrap_epoch(invite: &Invite) -> EpochConfig {
         preshared_key: invite.preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_HOME_V4))],
-        accepted_destinations: vec![IpNet::from(IpAddr::from(BOOTSTRAP_EDGE_V4))],
+        admission: Admission::Everything,
         heartbeat: HeartbeatAddresses { local: BOOTSTRAP_EDGE_V4, peer: BOOTSTRAP_HOME_V4 },
     }
 }
@@ -320,7 +320,7 @@ fn home_epoch(home: &Home, inner: &InnerAddresses) -> EpochConfig {
         preshared_key: home.preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpNet::from(IpAddr::from(inner.home_v4)), IpNet::from(IpAddr::from(inner.home_v6))],
-        accepted_destinations: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
+        admission: Admission::Everything,
         heartbeat: HeartbeatAddresses { local: inner.edge_v4, peer: inner.home_v4 },
     }
 }

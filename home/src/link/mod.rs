@@ -40,6 +40,8 @@ pub struct LinkConfig {
     pub state_dir: PathBuf,
     /// The name of the TUN interface, up to 15 octets.
     pub interface: String,
+    /// The TCP ports of home's services: what may be reached through the tunnel.
+    pub service_ports: Vec<u16>,
     /// The greatest MTU of the tunnel in octets; the edge may ask for less.
     pub mtu: u16,
 }

@@ -11,7 +11,9 @@ use ipnet::IpNet;
 use postern_shared::durable;
 use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, EnrolResponse, InnerAddresses};
 use postern_shared::join_code::{Endpoint, JoinCode};
-use postern_shared::tunnel::{EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, PublicKey};
+use postern_shared::tunnel::{
+    Admission, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, PublicKey,
+};
 use serde::{Deserialize, Serialize};
 
 use super::EdgeAddresses;
@@ -146,8 +148,9 @@ impl JoinedEdge {
         }
     }
 
-    /// The epoch that carries the mail: from everybody, since the senders' true addresses come through, to home alone.
-    pub fn epoch(&self, endpoint: Option<SocketAddr>) -> EpochConfig {
+    /// The epoch that carries the mail: from everybody, since the senders' true addresses come through,
+    /// to home's services alone.
+    pub fn epoch(&self, endpoint: Option<SocketAddr>, service_ports: &[u16]) -> EpochConfig {
         EpochConfig {
             id: EpochId::FIRST,
             private_key: self.home_key.clone(),
@@ -155,10 +158,10 @@ impl JoinedEdge {
             preshared_key: self.preshared_key.clone(),
             endpoint,
             allowed_ips: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
-            accepted_destinations: vec![
-                IpNet::from(IpAddr::from(self.inner.home_v4)),
-                IpNet::from(IpAddr::from(self.inner.home_v6)),
-            ],
+            admission: Admission::Services {
+                addresses: vec![self.inner.home_v4.into(), self.inner.home_v6.into()],
+                tcp_ports: service_ports.to_vec(),
+            },
             heartbeat: HeartbeatAddresses { local: self.inner.home_v4, peer: self.inner.edge_v4 },
         }
     }
@@ -188,7 +191,7 @@ pub fn bootstrap_epoch(code: &JoinCode, endpoint: SocketAddr) -> EpochConfig {
         preshared_key: keys.preshared_key,
         endpoint: Some(endpoint),
         allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_EDGE_V4))],
-        accepted_destinations: vec![IpNet::from(IpAddr::from(BOOTSTRAP_HOME_V4))],
+        admission: Admission::Services { addresses: vec![BOOTSTRAP_HOME_V4.into()], tcp_ports: Vec::new() },
         heartbeat: HeartbeatAddresses { local: BOOTSTRAP_HOME_V4, peer: BOOTSTRAP_EDGE_V4 },
     }
 }
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_epoch_takes_all_addresses() {
-        let epoch = edge().epoch(None);
+        let epoch = edge().epoch(None, &[25]);
         for address in ["203.0.113.9", "2001:db8::1"] {
             let address: IpAddr = address.parse().expect("an address");
             assert!(epoch.allowed_ips.iter().any(|network| network.contains(&address)));

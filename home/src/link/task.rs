@@ -153,7 +153,7 @@ impl Task {
         let line = self.line.as_ref().ok_or(LinkError::Busy("stopping"))?;
         line.interface.bring_up(self.config.mtu).await?;
         line.interface.add_address(BOOTSTRAP_HOME_V4.into(), BOOTSTRAP_EDGE_V4.into()).await?;
-        let joined = lock(&self.file).edge().map(|edge| edge.epoch(None));
+        let joined = lock(&self.file).edge().map(|edge| edge.epoch(None, &self.config.service_ports));
         line.tunnel
             .set_epochs(joined.into_iter().chain([super::state::bootstrap_epoch(code, endpoint)]).collect());
         self.wait_for(EpochId::BOOTSTRAP, &code.endpoint).await?;
@@ -199,7 +199,7 @@ impl Task {
         };
         self.make_line()?;
         let line = self.line.as_ref().ok_or(LinkError::Busy("stopping"))?;
-        line.tunnel.set_epochs(vec![edge.epoch(None)]);
+        line.tunnel.set_epochs(vec![edge.epoch(None, &self.config.service_ports)]);
         configure(&line.interface, &edge, edge.mtu.min(self.config.mtu)).await?;
         self.addresses
             .send_if_modified(|addresses| addresses.replace(edge.addresses()) != Some(edge.addresses()));

@@ -178,5 +178,16 @@ fn link_config(config: &Config) -> LinkConfig {
         state_dir: config.state_dir.clone(),
         interface: config.tunnel.interface.clone(),
         mtu: config.tunnel.mtu,
+        service_ports: service_ports(config),
     }
+}
+
+/// The ports of all services, however they are bound.
+fn service_ports(config: &Config) -> Vec<u16> {
+    config
+        .listen
+        .services()
+        .iter()
+        .flat_map(|(_, addresses)| addresses.iter().map(SocketAddr::port))
+        .collect()
 }

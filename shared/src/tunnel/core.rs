@@ -2,7 +2,7 @@
 //!
 //! In: datagrams from the internet, packets from the TUN device, the passing of time, the wanted epochs. Out, through an
 //! [`Outlet`]: datagrams to send and packets to deliver. Refused and counted: what no epoch can authenticate, replays,
-//! inner sources that are not the peer's, inner destinations that are not for us, packets that no epoch leads to.
+//! inner sources that are not the peer's, packets that their epoch does not admit, packets that no epoch leads to.
 //!
 //! Several epochs live side by side on one port. A handshake initiation goes to the epoch under whose static key its mac1
 //! verifies; every other message carries a receiver index whose upper 24 bits name the epoch. A packet for the peer goes
@@ -37,8 +37,11 @@ pub trait Outlet {
 pub struct Refused {
     /// Datagrams that no epoch authenticated, replays among them.
     pub datagrams: u64,
-    /// Authentic packets whose inner source is not the peer's or whose inner destination is not for us.
+    /// Authentic packets with an inner source address that is not the peer's.
     pub spoofed: u64,
+    /// Authentic packets to something that the epoch does not admit.
+    #[serde(default)]
+    pub not_admitted: u64,
     /// Packets from the TUN device for an address that no epoch leads to.
     pub unroutable: u64,
 }
@@ -100,6 +103,7 @@ impl Core {
         match received {
             Received::Authentic => {}
             Received::Spoofed => self.refused.spoofed += 1,
+            Received::NotAdmitted => self.refused.not_admitted += 1,
             Received::Rejected | Received::NotOurs => self.refused.datagrams += 1,
         }
     }

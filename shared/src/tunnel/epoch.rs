@@ -1,6 +1,6 @@
 //! One epoch: a `Tunn` of boringtun with the checks that it leaves to its caller.
 //!
-//! What this adds to `noise::Tunn`: inner addresses are checked after decryption, both source and destination; a dead
+//! What this adds to `noise::Tunn`: inner sources and destinations are checked after decryption; a dead
 //! peer is noticed by the heartbeat; and the two roles:
 //! * The edge's endpoint follows the last authenticated packet, and only that: an initiation can be replayed, so it does
 //!   not count. The edge never dials, so that nothing is sent to an address that home has left.
@@ -56,8 +56,10 @@ pub enum Received {
     Authentic,
     /// It was meant for this epoch's key but did not authenticate, or was replayed.
     Rejected,
-    /// It authenticated, but its inner source is not the peer's or its inner destination not for us.
+    /// It authenticated, but its inner source address is not the peer's.
     Spoofed,
+    /// It authenticated, but wants to reach what this epoch does not admit.
+    NotAdmitted,
     /// Its mac1 belongs to another static key.
     NotOurs,
 }
@@ -119,14 +121,6 @@ impl Epoch {
     pub fn prefix_of(&self, address: IpAddr) -> Option<u8> {
         let holding = self.config.allowed_ips.iter().filter(|network| network.contains(&address));
         holding.map(IpNet::prefix_len).max()
-    }
-
-    fn accepts(&self, packet: &[u8]) -> bool {
-        let destination = Tunn::dst_address(packet);
-        let holds = |address: &IpAddr| {
-            self.config.accepted_destinations.iter().any(|network| network.contains(address))
-        };
-        destination.as_ref().is_some_and(holds)
     }
 
     /// Whether the peer was heard lately.
@@ -191,14 +185,15 @@ impl Epoch {
         out: &mut impl Outlet,
     ) -> Received {
         self.heard(from, now);
-        if self.prefix_of(source).is_none() || !self.accepts(packet) {
+        if self.prefix_of(source).is_none() {
             return Received::Spoofed;
         }
         self.received_octets += packet.len() as u64;
         match heartbeat::decode(packet, self.config.heartbeat) {
-            None => out.deliver(packet),
             Some((Kind::Beat, sequence)) => self.send_heartbeat(Kind::Answer, sequence, out),
             Some((Kind::Answer, sequence)) => self.heartbeat.answered(sequence, now),
+            None if self.config.admission.admits(packet) => out.deliver(packet),
+            None => return Received::NotAdmitted,
         }
         Received::Authentic
     }

@@ -1,7 +1,8 @@
 //! The WireGuard tunnel between edge and home.
 //!
 //! In: UDP datagrams from the internet and IP packets from a TUN device. Out: the same, the other way round. Refused:
-//! everything that does not authenticate, is replayed, or carries an inner source address that its epoch does not own.
+//! everything that does not authenticate, is replayed, carries an inner source address that its epoch does not own, or
+//! wants to reach what its epoch does not admit.
 //! The protocol is boringtun's (`noise::Tunn`); this module is the only one that knows it.
 //!
 //! | module | holds |
@@ -12,6 +13,7 @@
 //! | `thread` | the event loop, which owns all of these |
 //! | `core` | the pure core: which epoch a datagram belongs to, which one a packet takes |
 //! | `epoch` | one `Tunn` with the checks that it leaves to its caller |
+//! | `admission` | what the peer may send inside |
 //! | `heartbeat` | the sign of life |
 //!
 //! One thread runs the data plane. The control plane talks to it by messages: a channel and an eventfd. Nothing is
@@ -21,6 +23,7 @@ mod keys;
 mod socket;
 mod thread;
 
+mod admission;
 mod core;
 mod epoch;
 mod heartbeat;
@@ -42,6 +45,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::core::Refused;
+pub use admission::Admission;
 pub use heartbeat::{DEAD_AFTER, INTERVAL as HEARTBEAT_INTERVAL};
 pub use keys::{InvalidKey, NoRandomness, PresharedKey, PrivateKey, PublicKey};
 
@@ -81,9 +85,8 @@ pub struct EpochConfig {
     pub endpoint: Option<SocketAddr>,
     /// Inner addresses that belong to the peer: what it may send from and what is sent to it.
     pub allowed_ips: Vec<IpNet>,
-    /// Inner addresses that the peer may send to. Home takes packets for itself only, so that a taken-over edge reaches
-    /// nothing behind it; the edge takes all and leaves the choice to its firewall.
-    pub accepted_destinations: Vec<IpNet>,
+    /// What the peer may send inside.
+    pub admission: Admission,
     /// The inner addresses between which the heartbeat runs.
     pub heartbeat: HeartbeatAddresses,
 }
