@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
 use crate::stage::{StagedMessage, Staging};
@@ -22,8 +22,11 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     staging: PathBuf,
     accounts: PathBuf,
-    open: Mutex<HashMap<AccountId, Account>>,
+    /// A slot for each account, so that opening one does not keep others waiting.
+    open: Mutex<Slots>,
 }
+
+type Slots = HashMap<AccountId, Arc<Mutex<Option<Account>>>>;
 
 /// One copy of a message to be delivered.
 #[derive(Debug, Clone)]
@@ -60,13 +63,18 @@ impl Store {
     /// # Errors
     /// As for [`crate::db::Database::open`].
     pub fn account(&self, id: AccountId) -> Result<Account> {
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = open.get(&id) {
+        let slot = Arc::clone(self.slots().entry(id).or_default());
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = &*slot {
             return Ok(account.clone());
         }
         let account = Account::open(&self.0.accounts.join(id.to_string()), id)?;
-        open.insert(id, account.clone());
+        *slot = Some(account.clone());
         Ok(account)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Deletes the account `id` with all its mail, for good. The caller has removed the user first, so nothing is
@@ -76,7 +84,7 @@ impl Store {
     /// # Errors
     /// `Temporary` if the files cannot be removed.
     pub fn delete_account(&self, id: AccountId) -> Result<()> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.slots().remove(&id);
         let directory = self.0.accounts.join(id.to_string());
         match std::fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::at(&directory, &error)),

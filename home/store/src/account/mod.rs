@@ -28,6 +28,7 @@ mod fetch;
 mod mailboxes;
 mod snapshot;
 mod store_flags;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -119,5 +120,7 @@ fn begin(connection: &rusqlite::Connection) -> Result<ModSeq> {
     Ok::<_, Error>(connection.query_row(current, [], |row| row.get(0))?)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,11 @@ use crate::{Delivery, StagedMessage, Store, Timestamp};
 struct Fixture {
     store: Store,
     account: Account,
-    directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
 }
 
 fn fixture() -> Fixture {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Arc::new(tempfile::tempdir().unwrap());
     let store = Store::open(directory.path()).unwrap();
     let account = store.account(AccountId(1)).unwrap();
     Fixture { store, account, directory }
@@ -40,17 +40,30 @@ impl Fixture {
     }
 
     fn reopen(self) -> Fixture {
-        let Fixture { store, account, directory } = self;
-        drop((store, account));
+        let directory = Arc::clone(&self.directory);
+        drop(self);
         let store = Store::open(directory.path()).unwrap();
         let account = store.account(AccountId(1)).unwrap();
         Fixture { store, account, directory }
+    }
+
+    /// Every test ends with this: whatever it did, the account is whole.
+    fn is_whole(&self) {
+        assert_eq!(self.account.verify().unwrap(), Vec::<String>::new());
     }
 
     fn blob_files(&self) -> usize {
         let blobs = self.directory.path().join("accounts/1/blobs");
         let prefixes = std::fs::read_dir(blobs).unwrap();
         prefixes.map(|prefix| std::fs::read_dir(prefix.unwrap().path()).unwrap().count()).sum()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.is_whole();
+        }
     }
 }
 
@@ -68,6 +81,29 @@ fn mail(subject: &str, more: &str) -> String {
 
 fn seen() -> Flags {
     SystemFlags::SEEN.into()
+}
+
+#[test]
+fn damage_is_named_and_neighbours_stay_readable() {
+    let fixture = fixture();
+    let large = mail("large", "") + &"x".repeat(100_000);
+    let damaged = fixture.append("INBOX", &large, seen());
+    fixture.append("INBOX", &mail("small", ""), seen());
+    fixture.is_whole();
+    let blobs = fixture.directory.path().join("accounts/1/blobs");
+    let prefix = std::fs::read_dir(blobs).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(prefix).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, large.replace("xxx", "xyx")).unwrap();
+    let damages = fixture.account.verify().unwrap();
+    assert!(matches!(damages.as_slice(), [line] if line.starts_with("blob 1:")), "{damages:?}");
+    std::fs::write(&file, "short").unwrap();
+    let read = |uid| {
+        let mut messages = fixture.account.messages(damaged.mailbox, &set([uid]), Detail::Summary);
+        fixture.account.read_blob(messages.next().unwrap().unwrap().email.blob, 0..100_000)
+    };
+    assert!(matches!(read(1), Err(Error::Corrupt(_))));
+    assert!(read(2).is_ok());
+    std::fs::write(&file, large).unwrap();
 }
 
 #[test]

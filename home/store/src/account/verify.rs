@@ -1,0 +1,121 @@
+//! Checks an account against itself: pages, references, counters, and every blob against its hash.
+
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::Account;
+use crate::blob::BlobId;
+use crate::{Error, Result};
+
+/// What must hold, each with a query that gives the rows for which it does not.
+const RULES: &[(&str, &str)] = &[
+    (
+        "mailbox counters",
+        "SELECT mailbox_id FROM mailbox
+           LEFT JOIN (SELECT mailbox_id, count(*) AS n, sum(flags & 1 = 0) AS u, sum(flags & 8 <> 0) AS d,
+                             sum(size) AS s, max(uid) AS top, max(message.mod_seq) AS m
+                        FROM message JOIN email USING (email_id) GROUP BY mailbox_id) USING (mailbox_id)
+          WHERE messages <> coalesce(n, 0) OR unseen <> coalesce(u, 0) OR deleted <> coalesce(d, 0)
+             OR size <> coalesce(s, 0) OR uid_next <= coalesce(top, 0) OR highest_mod_seq < coalesce(m, 0)",
+    ),
+    ("the account's size", "SELECT id FROM account WHERE size <> (SELECT coalesce(sum(size), 0) FROM mailbox)"),
+    (
+        "mod-sequences",
+        "SELECT mailbox_id FROM mailbox, account
+          WHERE highest_mod_seq > account.mod_seq OR mailbox.mod_seq > account.mod_seq",
+    ),
+    (
+        "UIDVALIDITY",
+        "SELECT mailbox_id FROM mailbox, account WHERE uid_validity >= next_uid_validity",
+    ),
+    (
+        "placements of an email",
+        "SELECT email_id FROM email LEFT JOIN (SELECT email_id, count(*) AS n FROM message GROUP BY email_id)
+          USING (email_id) WHERE placements <> coalesce(n, 0) OR placements = 0",
+    ),
+    (
+        "one placement of an email in a mailbox",
+        "SELECT email_id FROM message GROUP BY email_id, mailbox_id HAVING count(*) > 1",
+    ),
+    ("structures", "SELECT email_id FROM email LEFT JOIN email_structure USING (email_id) WHERE structure IS NULL"),
+    (
+        "references to a blob",
+        "SELECT blob_id FROM blob LEFT JOIN (SELECT blob_id, count(*) AS n FROM email GROUP BY blob_id)
+          USING (blob_id) WHERE refs <> coalesce(n, 0) OR refs = 0",
+    ),
+    (
+        "emails of a thread",
+        "SELECT thread_id FROM thread LEFT JOIN (SELECT thread_id, count(*) AS n FROM email GROUP BY thread_id)
+          USING (thread_id) WHERE emails <> coalesce(n, 0) OR emails = 0",
+    ),
+    (
+        "expunged UIDs",
+        "SELECT uid FROM message JOIN expunged USING (mailbox_id) WHERE uid BETWEEN uid_first AND uid_last",
+    ),
+];
+
+impl Account {
+    /// Checks everything the account holds, reading all of it. Gives a line for each damage; none means whole.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Temporary` when not even the check can run.
+    pub fn verify(&self) -> Result<Vec<String>> {
+        let mut damages = self.0.database.read(|connection| {
+            let mut damages = pragma(connection, "integrity_check")?;
+            damages.retain(|line| line != "ok");
+            damages.extend(pragma(connection, "foreign_key_check")?);
+            for (rule, query) in RULES {
+                damages.extend(rows(connection, query)?.into_iter().map(|row| format!("{rule}: row {row}")));
+            }
+            Ok::<_, Error>(damages)
+        })?;
+        damages.extend(self.verify_blobs()?);
+        Ok(damages)
+    }
+
+    fn verify_blobs(&self) -> Result<Vec<String>> {
+        let blobs: Vec<(BlobId, [u8; 32])> = self.0.database.read(|connection| {
+            let mut statement = connection.prepare("SELECT blob_id, hash FROM blob")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok::<_, Error>(rows.collect::<Result<_, _>>()?)
+        })?;
+        let mut damages = Vec::new();
+        for (blob, hash) in blobs {
+            match self.hash_of(blob) {
+                Ok(found) if found == hash => {}
+                // Expunged while the check went on.
+                Err(Error::NotFound(_)) => {}
+                Ok(_) => damages.push(format!("blob {}: the octets do not match their hash", blob.0)),
+                Err(error) => damages.push(format!("blob {}: {error}", blob.0)),
+            }
+        }
+        Ok(damages)
+    }
+
+    fn hash_of(&self, blob: BlobId) -> Result<[u8; 32]> {
+        const STEP: u64 = 1024 * 1024;
+        let mut hasher = Sha256::new();
+        let mut position = 0;
+        loop {
+            let octets = self.read_blob(blob, position..position + STEP)?;
+            if octets.is_empty() {
+                return Ok(hasher.finalize().into());
+            }
+            position += octets.len() as u64;
+            hasher.update(&octets);
+        }
+    }
+}
+
+/// The first column of what a pragma answers, as text.
+fn pragma(connection: &Connection, name: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare(&format!("PRAGMA {name}"))?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn rows(connection: &Connection, query: &str) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

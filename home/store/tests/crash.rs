@@ -1,0 +1,260 @@
+//! The store is killed, and the disk fails under it, while a child process delivers: whatever the child had
+//! acknowledged is there afterwards, once, with the right octets, and the account is whole.
+//!
+//! The child is this same test binary, started with `CHILD` set; it writes a line after each acknowledged step.
+//! Faults at a certain system call come from `strace -e inject`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_store::account::{Account, AccountId, Detail, Expunge, Flags, Uid, UidSet};
+use postern_store::{Delivery, StagedMessage, Store, Timestamp};
+
+const CHILD: &str = "POSTERN_STORE_CRASH_CHILD";
+const DIRECTORY: &str = "POSTERN_STORE_CRASH_DIRECTORY";
+
+/// A message that can be told by its subject; every third is large enough for a file.
+fn content(name: &str) -> Vec<u8> {
+    let number: usize = name.bytes().map(usize::from).sum();
+    let filling = if number.is_multiple_of(3) { 100_000 } else { 2_000 };
+    let mut message = format!("Subject: {name}\r\n\r\n").into_bytes();
+    message.resize(message.len() + filling, b'x');
+    message
+}
+
+fn stage(store: &Store, name: &str) -> Arc<StagedMessage> {
+    let mut staging = store.stage();
+    staging.write(&content(name)).unwrap();
+    Arc::new(staging.finish().unwrap())
+}
+
+fn deliver(store: &Store, name: &str) -> Result<Uid, postern_store::Error> {
+    let delivery = Delivery {
+        account: AccountId(1),
+        mailbox: None,
+        flags: Flags::default(),
+        internal_date: Timestamp::UNIX_EPOCH,
+    };
+    let answer = store.deliver(&stage(store, name), &[delivery]).remove(0);
+    answer.map(|appended| appended.uid)
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+/// The child's part; does nothing where this is the parent.
+#[test]
+fn child() {
+    let (Ok(script), Ok(directory)) = (std::env::var(CHILD), std::env::var(DIRECTORY)) else { return };
+    let store = Store::open(Path::new(&directory)).unwrap();
+    match script.split_once(' ') {
+        Some(("endless", round)) => endless(&store, round),
+        Some(("steps", round)) => steps(&store, round),
+        _ => panic!("unknown script {script}"),
+    }
+}
+
+/// Four threads deliver until they are killed.
+fn endless(store: &Store, round: &str) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for number in 0.. {
+                    let name = format!("{round}-{thread}-{number}");
+                    deliver(store, &name).unwrap();
+                    say(&format!("delivered {name}"));
+                }
+            });
+        }
+    });
+}
+
+/// A few steps of every kind; one that fails is said to have failed and the next one goes on.
+fn steps(store: &Store, round: &str) {
+    let account = loop {
+        match store.account(AccountId(1)) {
+            Ok(account) => break account,
+            Err(error) => say(&format!("failed open {error}")),
+        }
+    };
+    let inbox = account.mailbox_named("INBOX").unwrap().id;
+    let trash = account.mailbox_named("Trash").unwrap().id;
+    for step in 0..6 {
+        let name = format!("{round}-{step}");
+        match deliver(store, &name) {
+            Ok(uid) => {
+                say(&format!("delivered {name}"));
+                if step % 3 == 2 {
+                    move_and_expunge(&account, inbox, trash, uid, &name);
+                }
+            }
+            Err(error) => say(&format!("failed {name} {error}")),
+        }
+    }
+    say("finished");
+}
+
+fn move_and_expunge(
+    account: &Account,
+    inbox: postern_store::account::MailboxId,
+    trash: postern_store::account::MailboxId,
+    uid: Uid,
+    name: &str,
+) {
+    // From here on the message may be gone or not until one of the two is acknowledged.
+    say(&format!("removing {name}"));
+    let moved = account.move_messages(inbox, &[uid].into_iter().collect(), trash);
+    match moved.and_then(|_| account.expunge(trash, Expunge::Exactly(UidSet::all()))) {
+        Ok(_) => say(&format!("removed {name}")),
+        Err(error) => say(&format!("failed removal {error}")),
+    }
+}
+
+/// What the child said about each message.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Said {
+    Delivered,
+    Removing,
+    Removed,
+}
+
+#[derive(Default)]
+struct Record {
+    messages: BTreeMap<String, Said>,
+    failures: usize,
+    finished: bool,
+}
+
+impl Record {
+    fn hear(&mut self, line: &str) {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("delivered", name) => drop(self.messages.insert(name.to_owned(), Said::Delivered)),
+            ("removing", name) => drop(self.messages.insert(name.to_owned(), Said::Removing)),
+            ("removed", name) => drop(self.messages.insert(name.to_owned(), Said::Removed)),
+            ("failed", _) => self.failures += 1,
+            ("finished", _) => self.finished = true,
+            // The test harness of the child speaks too.
+            _ => {}
+        }
+    }
+
+    /// Opens the account and holds it against what was acknowledged.
+    fn check(&self, directory: &Path) {
+        let store = Store::open(directory).unwrap();
+        let account = store.account(AccountId(1)).unwrap();
+        assert_eq!(account.verify().unwrap(), Vec::<String>::new());
+        let found = subjects(&account);
+        for (name, said) in &self.messages {
+            let copies = found.iter().filter(|found| *found == name).count();
+            match said {
+                Said::Delivered => assert_eq!(copies, 1, "{name} was acknowledged"),
+                Said::Removing => assert!(copies <= 1, "{name} was being removed"),
+                Said::Removed => assert_eq!(copies, 0, "{name} was removed"),
+            }
+        }
+    }
+}
+
+/// The subjects of all messages, whose octets are checked on the way.
+fn subjects(account: &Account) -> Vec<String> {
+    let mut subjects = Vec::new();
+    for mailbox in account.mailboxes().unwrap() {
+        for message in account.messages(mailbox.id, &UidSet::all(), Detail::Structure) {
+            let email = message.unwrap().email;
+            let subject = email.structure.unwrap().envelope.subject.unwrap();
+            let subject = String::from_utf8(subject).unwrap();
+            assert_eq!(account.read_blob(email.blob, 0..u64::MAX).unwrap(), content(&subject));
+            subjects.push(subject);
+        }
+    }
+    subjects
+}
+
+/// A command that runs the child, by itself or below strace.
+fn child_command(directory: &Path, script: &str, inject: Option<&str>) -> Command {
+    let this = std::env::current_exe().unwrap();
+    let mut command = match inject {
+        None => Command::new(this),
+        Some(inject) => {
+            let call = inject.split(':').next().unwrap();
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
+            strace.arg("-e").arg(format!("inject={inject}")).arg(this);
+            strace
+        }
+    };
+    command.args(["--exact", "child", "--nocapture", "--test-threads=1"]);
+    command.env(CHILD, script).env(DIRECTORY, directory).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+/// Runs the steps with a fault injected; adds what is said to the record.
+fn run_steps(directory: &Path, round: &str, inject: &str, record: &mut Record) {
+    let output = child_command(directory, &format!("steps {round}"), Some(inject)).output();
+    let output = output.expect("strace is needed for this test (Debian package strace)");
+    record.finished = false;
+    String::from_utf8_lossy(&output.stdout).lines().for_each(|line| record.hear(line));
+}
+
+#[test]
+fn killed_at_any_time_nothing_acknowledged_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut record = Record::default();
+    for round in 0..12u64 {
+        let mut child = child_command(directory.path(), &format!("endless {round}"), None).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<String>>());
+        // Spread over the time of opening, the first commits, and checkpoints of a grown log.
+        std::thread::sleep(Duration::from_millis(20 + round * round * 7 % 300));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        reader.join().unwrap().iter().for_each(|line| record.hear(line));
+        record.check(directory.path());
+    }
+    assert!(record.messages.len() > 100, "only {} messages were delivered", record.messages.len());
+}
+
+/// Kills the child at every single call of each kind that changes the disk, beginning with an empty directory.
+#[test]
+fn killed_at_every_write_nothing_acknowledged_is_lost() {
+    for call in ["pwrite64", "fsync,fdatasync", "link,linkat", "unlink,unlinkat", "mkdir,mkdirat"] {
+        let mut record = Record::default();
+        for number in 1.. {
+            let directory = tempfile::tempdir().unwrap();
+            record.messages.clear();
+            let inject = format!("{call}:signal=KILL:when={number}");
+            run_steps(directory.path(), &number.to_string(), &inject, &mut record);
+            record.check(directory.path());
+            if record.finished {
+                assert!(number > 1, "{call} was never called");
+                break;
+            }
+        }
+    }
+}
+
+/// A flush or a write that fails is answered as a failure; the store recovers by itself and goes on.
+#[test]
+fn after_an_error_of_the_disk_the_store_goes_on() {
+    for inject in [
+        "fsync,fdatasync:error=EIO:when=6",
+        "fsync,fdatasync:error=EIO:when=7..9",
+        "pwrite64:error=EIO:when=60..62",
+        "pwrite64:error=ENOSPC:when=60..63",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut record = Record::default();
+        run_steps(directory.path(), "0", inject, &mut record);
+        assert!(record.finished, "{inject}: the child did not finish");
+        assert!(record.failures > 0, "{inject}: nothing failed");
+        assert!(record.messages.len() > 1, "{inject}: nothing worked afterwards");
+        record.check(directory.path());
+    }
+}
