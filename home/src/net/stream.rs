@@ -22,7 +22,7 @@ pub enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What TLS agreed on, in the words of a trace field: `TLSv1.3`, `TLS13_AES_256_GCM_SHA384`.
+/// What TLS agreed on, in the words of a trace field: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsParameters {
     /// Protocol version.
@@ -52,9 +52,14 @@ impl Stream {
             rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
             other => format!("{other:?}"),
         };
-        let cipher = format!("{:?}", session.negotiated_cipher_suite()?.suite());
+        let cipher = registered_name(session.negotiated_cipher_suite()?.suite());
         Some(TlsParameters { version, cipher })
     }
+}
+
+/// The library marks the suites of TLS 1.3 in their names; the registry does not (RFC 8446 appendix B.4).
+fn registered_name(suite: rustls::CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
 
 impl AsyncRead for Stream {

@@ -104,7 +104,7 @@ mod tests {
         Received {
             helo: "mx.stranger.example",
             client: Some(Client { address: IpAddr::from([192, 0, 2, 7]), name: Some("mx.stranger.example") }),
-            tls: Some(("TLSv1.3", "TLS13_AES_256_GCM_SHA384")),
+            tls: Some(("TLSv1.3", "TLS_AES_256_GCM_SHA384")),
             by: "mail.home.example",
             protocol: Protocol { extended: true, tls: true, ..Protocol::default() },
             id: "1a.2",
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(
             Received { recipient: Some(&ana), ..sample() }.to_string(),
             "Received: from mx.stranger.example (mx.stranger.example [192.0.2.7])\r\n\
-             \t(using TLSv1.3 with cipher TLS13_AES_256_GCM_SHA384)\r\n\
+             \t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\
              \tby mail.home.example with ESMTPS id 1a.2\r\n\
              \tfor <ana@home.example>;\r\n\
              \tMon, 2 Nov 2026 03:04:05 +0000\r\n"
