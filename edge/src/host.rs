@@ -14,6 +14,7 @@ use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage};
 
 use crate::config::Config;
+use crate::forward;
 
 /// The kernel's answer to what interfaces there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -152,6 +153,13 @@ pub fn warnings(config: &Config, survey: &Survey) -> Vec<String> {
         );
     }
     warnings.extend(missing_parts());
+    warnings.extend(forward::foreign_drops().into_iter().map(|chain| {
+        format!(
+            "the firewall chain `{chain}` of another program drops what it does not know: mail will not pass until it \
+             accepts what goes in and out of `{}`.",
+            config.tunnel.interface
+        )
+    }));
     warnings
 }
 

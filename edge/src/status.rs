@@ -95,7 +95,11 @@ fn write_tunnel(f: &mut fmt::Formatter<'_>, tunnel: &TunnelReport) -> fmt::Resul
     writeln!(f, "tunnel    {} on UDP port {}", tunnel.interface, tunnel.port)?;
     for epoch in &tunnel.epochs {
         let peer = epoch.endpoint.map_or("not heard yet".to_owned(), |endpoint| format!("peer {endpoint}"));
-        let alive = if epoch.alive { "up" } else { "down" };
+        let alive = match (epoch.alive, epoch.last_received) {
+            (true, _) => "up".to_owned(),
+            (false, None) => "down".to_owned(),
+            (false, Some(ago)) => format!("down, last heard {} s ago", ago.as_secs()),
+        };
         let (received, sent) = (epoch.received_octets, epoch.sent_octets);
         writeln!(f, "  epoch {}  {alive}, {peer}, {received} octets received, {sent} sent", epoch.id.0)?;
     }

@@ -239,4 +239,9 @@ fn a_wrong_file_is_refused_at_its_line() {
     assert_eq!(machine.output(&["config", "check"]).status.code(), Some(3));
     machine.configure("");
     assert_eq!(machine.output(&["config", "check"]).status.code(), Some(0));
+    let closed = "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }";
+    assert!(machine.namespace.try_output("nft", &[closed]).is_some());
+    let warned = machine.output(&["config", "check"]);
+    assert_eq!(warned.status.code(), Some(3));
+    assert!(text(&warned.stdout).contains("`ip filter FORWARD`"), "{}", text(&warned.stdout));
 }

@@ -99,7 +99,8 @@ const PATIENCE: &str = "10";
 const NOTHING_COMES: &str = "1";
 
 fn ask(from: &Namespace, host: &str, port: &str) -> Option<String> {
-    from.try_output("/usr/bin/python3", &["-ISc", ASK, "", host, port, PATIENCE]).map(|text| text.trim().to_owned())
+    from.try_output("/usr/bin/python3", &["-ISc", ASK, "", host, port, PATIENCE])
+        .map(|text| text.trim().to_owned())
 }
 
 fn is_shut(from: &Namespace, host: &str, port: &str) -> bool {
@@ -154,7 +155,10 @@ fn home_reaches_mail_servers_as_the_edge_and_nothing_else() {
         assert!(is_shut(&net.home, "192.0.2.2", "80"));
         net.home.address("lo", "10.118.0.9/32");
         assert_eq!(
-            net.home.try_output("/usr/bin/python3", &["-ISc", ASK, "10.118.0.9", "203.0.113.2", "25", NOTHING_COMES]),
+            net.home.try_output(
+                "/usr/bin/python3",
+                &["-ISc", ASK, "10.118.0.9", "203.0.113.2", "25", NOTHING_COMES]
+            ),
             None
         );
         assert!(counted(DROPPED_FROM_HOME) >= 3);

@@ -256,7 +256,7 @@ fn records_of(rrset: &RrSet, dnssec: Dnssec) -> impl Iterator<Item = &Record> {
     rrset.records.iter().chain(signatures)
 }
 
-/// RFC 4592 §3.3.2: a record made from a wildcard bears the name that was asked for.
+/// RFC 1034 §4.3.2 step 3.c: a record made from a wildcard bears the name that was asked for.
 fn owned_by(owner: &LowerName, record: &Record) -> Record {
     let mut record = record.clone();
     record.name = Name::from(owner);

@@ -1,7 +1,7 @@
 //! The kernel's switches for packet forwarding, in `/proc/sys/net`.
 //!
-//! In: the public interface's name. Out: forwarding on for IPv4 and IPv6. A host that forwards IPv6 stops listening to
-//! router advertisements where `accept_ra` is 1, and would lose its default route; 2 keeps it (RFC 4861 §6.2.1 is why).
+//! In: the public interface's name. Out: forwarding on for IPv4 and IPv6. To take router advertisements is a host's part
+//! (RFC 4861 §6.3): a machine that forwards stops it where `accept_ra` is 1, and would lose its default route; 2 keeps it.
 //! [`Switches::restore`] puts back only what was changed here.
 
 use std::io;

@@ -132,6 +132,33 @@ pub fn read_counters() -> Result<BTreeMap<String, Count>, ForwardError> {
     Ok(parse_counters(&listing))
 }
 
+/// The chains of other programs that drop forwarded packets unless they know them, as `family table chain`. A packet must
+/// pass every table's chains, so mail stays out until they let it through. Empty where this user may not look.
+pub fn foreign_drops() -> Vec<String> {
+    let Ok(output) = check(Command::new("nft").args(["-j", "list", "chains"]).output()) else {
+        return Vec::new();
+    };
+    serde_json::from_slice(&output.stdout)
+        .map_or_else(|_| Vec::new(), |listing| parse_foreign_drops(&listing))
+}
+
+fn parse_foreign_drops(listing: &serde_json::Value) -> Vec<String> {
+    let objects = listing["nftables"].as_array().map_or(&[][..], Vec::as_slice);
+    let chains = objects.iter().filter_map(|object| object.get("chain"));
+    let drops = chains
+        .filter(|chain| chain["hook"] == "forward" && chain["policy"] == "drop" && chain["table"] != TABLE);
+    drops
+        .filter_map(|chain| {
+            Some(format!(
+                "{} {} {}",
+                chain["family"].as_str()?,
+                chain["table"].as_str()?,
+                chain["name"].as_str()?
+            ))
+        })
+        .collect()
+}
+
 /// Reads the listing by hand: the crate's counter type holds 32 bits, which 4 GiB overflow.
 fn parse_counters(listing: &serde_json::Value) -> BTreeMap<String, Count> {
     let objects = listing["nftables"].as_array().map_or(&[][..], Vec::as_slice);
@@ -195,5 +222,15 @@ mod tests {
         let counters = parse_counters(&listing);
         assert_eq!(counters["port_25"], Count { packets: 3, octets: 5_000_000_000 });
         assert!(parse_counters(&serde_json::json!({})).is_empty());
+    }
+
+    #[test]
+    fn other_programs_closed_doors_are_found() {
+        let chain = |table: &str, hook: &str, policy: &str| serde_json::json!({ "chain": { "family": "ip", "table": table, "name": "FORWARD", "hook": hook, "policy": policy } });
+        let listing = serde_json::json!({ "nftables": [
+            chain("filter", "forward", "drop"), chain("filter", "input", "drop"), chain("nat", "forward", "accept"),
+            chain(TABLE, "forward", "drop"), { "chain": { "family": "ip", "table": "filter", "name": "DOCKER" } },
+        ] });
+        assert_eq!(parse_foreign_drops(&listing), ["ip filter FORWARD"]);
     }
 }
