@@ -57,7 +57,7 @@ impl Stream {
     }
 }
 
-/// The library marks the suites of TLS 1.3 in their names; the registry does not (RFC 8446 appendix B.4).
+/// The library marks the suites of TLS 1.3 in their names; IANA's registry does not.
 fn registered_name(suite: rustls::CipherSuite) -> String {
     format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
