@@ -71,7 +71,7 @@ impl Sender {
                 }
                 Conversation::NoTransaction(cause) | Conversation::TlsFailed(cause) => {
                     reason = format!("{} ({}): {cause}", candidate.host, candidate.address);
-                    tracing::info!(message = %job.message, domain = job.domain, reason, "server not usable");
+                    tracing::info!(queue_id = %job.message, domain = job.domain, reason, "server not usable");
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Sender {
     ) -> Conversation {
         match self.converse(job, body, candidate, source, TlsUse::Opportunistic).await {
             Conversation::TlsFailed(cause) => {
-                tracing::info!(message = %job.message, host = candidate.host, cause, "TLS failed, trying in clear");
+                tracing::info!(queue_id = %job.message, host = candidate.host, cause, "TLS failed, trying in clear");
                 self.converse(job, body, candidate, source, TlsUse::Never).await
             }
             conversation => conversation,

@@ -76,7 +76,7 @@ pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, way: Option<Wa
     match settle(&parts, &settings, job, verdicts).await {
         Ok(()) => Ended { message, domain, contact },
         Err(error) => {
-            tracing::error!(%message, %error, "an attempt could not be written down; it will be made again");
+            tracing::error!(queue_id = %message, %error, "an attempt could not be written down; it will be made again");
             tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             Ended { message, domain, contact: Contact::Unknown }
         }
@@ -118,7 +118,7 @@ async fn deliver_remotely(
         // The operator has dropped it.
         Ok(None) => return (Vec::new(), Contact::Unknown),
         Err(error) => {
-            tracing::error!(%message, %error, "queued content cannot be read");
+            tracing::error!(queue_id = %message, %error, "queued content cannot be read");
             return (vec![unreadable()], Contact::Unknown);
         }
     };
@@ -187,7 +187,7 @@ fn decide<'a>(job: &'a Job, verdicts: &'a [Verdict], settings: &Settings) -> Vec
 
 fn log(job: &Job, decided: &Decided<'_>) {
     tracing::info!(
-        message = %job.message,
+        queue_id = %job.message,
         forward_path = %decided.recipient.forward_path,
         decision = ?decided.verdict.decision,
         outcome = ?decided.closing.settlement.outcome,

@@ -112,7 +112,7 @@ fn original(queue: &Queue, job: &Job, told: Told) -> (bool, Vec<u8>) {
     let read = if whole { body::whole } else { body::header_section };
     let content = queue.content(job.message).ok().flatten();
     let octets = content.map(read).transpose().unwrap_or_else(|error| {
-        tracing::warn!(message = %job.message, %error, "original not readable for its report");
+        tracing::warn!(queue_id = %job.message, %error, "original not readable for its report");
         None
     });
     (whole && octets.is_some(), octets.unwrap_or_default())
