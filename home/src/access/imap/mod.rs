@@ -14,6 +14,8 @@ mod convert;
 mod host;
 mod search;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
