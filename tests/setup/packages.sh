@@ -60,7 +60,7 @@ if has_systemd && [ -n "$services" ]; then
 fi
 # Without systemd, a runlevel in which no service is started (invoke-rc.d(8)).
 # shellcheck disable=SC2086
-as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends \
+as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes RUNLEVEL=1 apt-get install -qq -y --no-install-recommends \
     -o Dpkg::Options::=--force-confold $missing </dev/null >/dev/null || fail "apt-get install$missing failed"
 if has_systemd && [ -n "$services" ]; then
     # shellcheck disable=SC2086

@@ -27,7 +27,7 @@ pub enum Request {
         /// Which.
         daemon: String,
     },
-    /// Signals a daemon and its children, and waits for its end.
+    /// Signals a daemon and its descendants, and waits for the end of them all.
     Stop {
         /// Where.
         host: Host,

@@ -5,19 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process_group, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, test_kill_process, wait};
 
 use crate::control::{DaemonStatus, Signal};
 use crate::enter;
 use crate::hosts::{DAEMONS, Daemon};
 use crate::topology::Host;
+use crate::wait::wait_until;
 
 /// How long a daemon may take to end by itself after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +27,6 @@ pub struct Daemons {
     anchors: BTreeMap<Host, i32>,
     logs: PathBuf,
     runs: Mutex<BTreeMap<(Host, &'static str), Run>>,
-    ended: Condvar,
 }
 
 /// The latest run of a daemon.
@@ -39,7 +38,7 @@ struct Run {
 impl Daemons {
     /// A table with nothing running; logs go to `logs/HOST/DAEMON.log`.
     pub fn new(anchors: BTreeMap<Host, i32>, logs: &Path) -> Daemons {
-        Daemons { anchors, logs: logs.to_owned(), runs: Mutex::default(), ended: Condvar::new() }
+        Daemons { anchors, logs: logs.to_owned(), runs: Mutex::default() }
     }
 
     /// The daemon of that name on that host.
@@ -73,7 +72,6 @@ impl Daemons {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
             .spawn()?;
         // The reaper waits for it, not this handle.
         let pid = Pid::from_child(&child);
@@ -81,29 +79,25 @@ impl Daemons {
         Ok(())
     }
 
-    /// Signals a daemon's process group and waits for the daemon's end.
+    /// Signals a daemon and its descendants and waits for the end of them all.
     ///
     /// # Errors
     /// When it does not run, or outlives the patience of 20 seconds.
     pub fn stop(&self, daemon: &Daemon, signal: Signal) -> Result<()> {
         let key = (daemon.host, daemon.name);
-        let runs = self.lock();
-        let Some(run) = runs.get(&key).filter(|run| run.end.is_none()) else {
+        let Some(pid) = self.lock().get(&key).filter(|run| run.end.is_none()).map(|run| run.pid) else {
             bail!("{} on {} does not run", daemon.name, daemon.host);
         };
-        kill_process_group(run.pid, signal.number())?;
-        let running = |runs: &mut BTreeMap<_, Run>| runs.get(&key).is_some_and(|run| run.end.is_none());
-        let (_runs, waited) =
-            self.ended.wait_timeout_while(runs, PATIENCE, running).expect("no thread panics with the table");
-        if waited.timed_out() {
-            bail!(
-                "{} on {} did not end within {} s of {signal:?}",
-                daemon.name,
-                daemon.host,
-                PATIENCE.as_secs()
-            );
+        let family = descendants(pid);
+        for member in &family {
+            // One that has ended meanwhile has done what is wanted.
+            let _ = kill_process(*member, signal.number());
         }
-        Ok(())
+        let what = format!("{} on {} has ended after {signal:?}", daemon.name, daemon.host);
+        wait_until(&what, PATIENCE, || {
+            let recorded = self.lock().get(&key).is_some_and(|run| run.end.is_some());
+            recorded && !family.iter().any(|member| test_kill_process(*member).is_ok())
+        })
     }
 
     /// Every daemon and its state.
@@ -142,13 +136,25 @@ impl Daemons {
                 (None, Some(signal)) => format!("signal {signal}"),
                 (None, None) => String::from("unknown"),
             });
-            self.ended.notify_all();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Host, &'static str), Run>> {
         self.runs.lock().expect("no thread panics with the table")
     }
+}
+
+/// A process and all that came from it: Postfix's master leaves the process group of its script.
+fn descendants(root: Pid) -> Vec<Pid> {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next) {
+        let path = format!("/proc/{0}/task/{0}/children", parent.as_raw_nonzero());
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        family.extend(children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
+        next += 1;
+    }
+    family
 }
 
 impl Signal {

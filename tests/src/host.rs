@@ -78,8 +78,7 @@ impl HostHandle {
         input: &[u8],
     ) -> Result<Output> {
         let arguments: Vec<S> = arguments.into_iter().collect();
-        let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
-        let command = format!("{}$ {}", self.host, words.join(" "));
+        let command = self.caption(&arguments);
         let mut child = self
             .command(&arguments)
             .stdin(Stdio::piped())
@@ -99,6 +98,14 @@ impl HostHandle {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// The command line for messages, without the further lines of a script.
+    fn caption<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let first_line =
+            |word: &S| word.as_ref().to_string_lossy().lines().next().unwrap_or_default().to_owned();
+        let words: Vec<_> = arguments.iter().map(first_line).collect();
+        format!("{}$ {}", self.host, words.join(" "))
     }
 
     /// Runs a shell script to its end.

@@ -99,6 +99,8 @@ pub fn stranger_zone() -> String {
     zone += "stranger.test. NS ns.stranger.test.\n";
     zone += "stranger.test. MX 10 mx.stranger.test.\n";
     zone += "stranger.test. TXT \"v=spf1 mx -all\"\n";
+    // A report has no reverse path, and is judged by the name in EHLO (RFC 7208 §2.4).
+    zone += "mx.stranger.test. TXT \"v=spf1 a -all\"\n";
     zone += "_dmarc.stranger.test. TXT \"v=DMARC1; p=reject\"\n";
     zone += &addresses("mx.stranger.test.", Host::Stranger);
     zone + &addresses("ns.stranger.test.", Host::Stranger)

@@ -1,8 +1,8 @@
 //! Mail clients that we did not write, against home's IMAP, from outside through the edge.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use postern_lab::lab::{ANA, ANA_PASSWORD};
-use postern_lab::{Host, Lab, mail};
+use postern_lab::{Host, Lab, mail, wait_until};
 
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
 
@@ -19,7 +19,9 @@ fn python_imaplib_does_all_that_a_mail_user_does() -> Result<()> {
 fn mbsync_carries_messages_and_flags_both_ways() -> Result<()> {
     let lab = Lab::joined()?;
     lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, "to the phone"))?;
-    lab.await_ana_message("to the phone")?;
+    wait_until("the message has arrived", mail::DELIVERY_LIMIT, || {
+        lab.search_subject("to the phone")?.pop().context("not there")
+    })?;
     assert_eq!(lab.mbsync_messages("to the phone")?.len(), 1);
 
     // The reader marks it as read and writes a draft.

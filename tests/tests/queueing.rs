@@ -38,11 +38,12 @@ fn deferred_id(lab: &Lab) -> Result<String> {
 #[test]
 fn an_unknown_recipient_comes_back_as_a_report() -> Result<()> {
     let lab = Lab::joined()?;
-    let nobody = "nobody@stranger.test";
+    let nobody = "no-such-user@stranger.test";
     lab.submit(587, ANA, nobody, &mail::plain_message(ANA, nobody, "to nobody"))?.success()?;
     let report = wait_until("the report is in ana's INBOX", mail::DELIVERY_LIMIT, || {
-        let uids =
-            lab.curl_imap("INBOX", &["--request", "UID SEARCH BODY \"nobody@stranger.test\""])?.success()?;
+        let uids = lab
+            .curl_imap("INBOX", &["--request", "UID SEARCH BODY \"no-such-user@stranger.test\""])?
+            .success()?;
         let uid = uids.stdout.lines().find_map(|line| line.strip_prefix("* SEARCH ")).context("not there")?;
         lab.fetch_by_curl(uid.trim().parse()?)
     })
@@ -50,7 +51,7 @@ fn an_unknown_recipient_comes_back_as_a_report() -> Result<()> {
     let text = String::from_utf8_lossy(&report);
     let kind = mail::header_values(&report, "Content-Type").join("");
     assert!(kind.contains("multipart/report") && kind.contains("delivery-status"), "{kind}");
-    for line in ["Action: failed", "Status: 5.1.1", "nobody@stranger.test", "Subject: to nobody"] {
+    for line in ["Action: failed", "Status: 5.1.1", "no-such-user@stranger.test", "Subject: to nobody"] {
         assert!(text.contains(line), "no {line:?} in {text}");
     }
     Ok(())
