@@ -121,13 +121,17 @@ impl Lab {
         Ok(self.ask(&Request::Status)?.status.daemons)
     }
 
-    /// Starts a daemon that was stopped, and waits until it answers if it is one of Postern's.
+    /// Starts a daemon that was stopped, and waits until it answers if it is Postfix or one of Postern's.
     ///
     /// # Errors
     /// When it runs already or does not come up.
     pub fn start_daemon(&self, host: Host, daemon: &str) -> Result<()> {
         self.ask(&Request::Start { host, daemon: daemon.to_owned() })?;
-        if daemon.starts_with("postern-") { self.await_daemon(host, daemon) } else { Ok(()) }
+        match daemon {
+            "postfix" => self.await_postfix(),
+            _ if daemon.starts_with("postern-") => self.await_daemon(host, daemon),
+            _ => Ok(()),
+        }
     }
 
     /// Ends a daemon and its children, and waits for its end.
@@ -274,6 +278,10 @@ impl Lab {
 
     fn await_internet(&self) -> Result<()> {
         wait_until("the resolver finds stranger.test", START_LIMIT, || self.resolve("stranger.test", "MX"))?;
+        self.await_postfix()
+    }
+
+    fn await_postfix(&self) -> Result<()> {
         wait_until("the stranger's Postfix answers", START_LIMIT, || {
             self.host(Host::Stranger)
                 .sh("echo QUIT | timeout 2 bash -c 'exec 3<>/dev/tcp/127.0.0.1/25 && head -1 <&3'")
