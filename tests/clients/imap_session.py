@@ -113,10 +113,8 @@ def change(connection, uid):
     assert {r"\Flagged", "$Forwarded"} <= flags_of(connection, uid)
     ok(connection.uid("STORE", uid, "-FLAGS.SILENT", r"(\Flagged)"))
     assert r"\Flagged" not in flags_of(connection, uid)
-    copied = connection.uid("COPY", uid, "Projects")
-    ok(copied)
-    assert b"COPYUID" in b"".join(connection.response("COPYUID")[1] or [b""]) + b"".join(copied[1]) \
-        or connection.response("COPYUID")[0], copied
+    copied = ok(connection.copy("1", "Projects"))[0]
+    assert re.search(rb"COPYUID \d+ %s 1" % uid.encode(), copied), copied
     ok(connection.uid("MOVE", str(int(uid) + 1), "Trash"))
     ok(connection.uid("STORE", uid, "+FLAGS", r"(\Deleted)"))
     ok(connection.uid("EXPUNGE", uid))
