@@ -54,11 +54,18 @@ fn an_edge_that_cannot_start_says_why() -> Result<()> {
 
     let complaint = edge.run(["postern-edge", "status"])?;
     assert_complains(&complaint, UNREACHABLE, &["postern-edge"]);
-    let run = "postern-edge run --config /etc/postern/edge.toml";
-    let no_nft = edge.run(["sh", "-c", &format!("PATH=/nowhere /run/bin/{run}")])?;
+    // A start that succeeds would run for ever.
+    let run = "timeout 30 postern-edge run --config /etc/postern/edge.toml";
+    let no_nft =
+        edge.run(["sh", "-c", "PATH=/nowhere /run/bin/postern-edge run --config /etc/postern/edge.toml"])?;
     assert_complains(&no_nft, FAILED, &["nft"]);
-    let no_tun =
-        edge.run(["unshare", "--mount", "sh", "-ec", &format!("mount -t tmpfs none /dev/net; exec {run}")])?;
+    let no_tun = edge.run([
+        "unshare",
+        "--mount",
+        "sh",
+        "-ec",
+        &format!("mount -t tmpfs -o ro none /dev/net; exec {run}"),
+    ])?;
     assert_complains(&no_tun, FAILED, &["/dev/net/tun"]);
     let nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "sh", "-c", run];
     let no_permission = edge.run(nobody)?;
