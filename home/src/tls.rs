@@ -18,6 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use postern_message::address::DomainName;
+use postern_shared::cli::Failure;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -46,13 +47,19 @@ enum Source {
 /// Why there is no certificate to show; each text is a paragraph for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read or written.
-    #[error("{}: {doing} failed: {source}. See that the path is right and that the service's user may use it.", path.display())]
+    /// A file cannot be read.
+    #[error("{}: reading failed: {source}. See that the path in the section `[tls]` is right and that the service's user may read the file.", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What was being done.
-        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("{}: writing failed: {source}. See that the service's user may write there.", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -82,6 +89,18 @@ pub enum TlsError {
         /// What failed.
         reason: String,
     },
+}
+
+/// Files that the configuration names and that cannot be used are the configuration's fault.
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::File { .. } | TlsError::Content { .. } | TlsError::Mismatch { .. } => {
+                Self::usage(error.to_string())
+            }
+            TlsError::Unwritable { .. } | TlsError::Generate { .. } => Self::failed(error.to_string()),
+        }
+    }
 }
 
 impl Tls {
@@ -214,11 +233,7 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {
 }
 
 fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {
-    std::fs::read(path).map(Into::into).map_err(|source| TlsError::File {
-        path: path.to_owned(),
-        doing: "reading",
-        source,
-    })
+    std::fs::read(path).map(Into::into).map_err(|source| TlsError::File { path: path.to_owned(), source })
 }
 
 /// Writes the key before the certificate: a certificate that is there has its key.
@@ -231,11 +246,7 @@ fn make_self_signed(
     let failed = |error: rcgen::Error| TlsError::Generate { name: name.clone(), reason: error.to_string() };
     let pair = rcgen::generate_simple_self_signed([name.to_string()]).map_err(failed)?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|source| TlsError::File {
-        path: directory.to_owned(),
-        doing: "making the directory",
-        source,
-    })?;
+    made.map_err(|source| TlsError::Unwritable { path: directory.to_owned(), source })?;
     let secret = zeroize::Zeroizing::new(pair.signing_key.serialize_pem());
     write(key, 0o600, secret.as_bytes())?;
     write(certificate, 0o644, pair.cert.pem().as_bytes())
@@ -250,7 +261,7 @@ fn write(path: &Path, mode: u32, octets: &[u8]) -> Result<(), TlsError> {
         file.sync_all()?;
         std::fs::rename(&unfinished, path)
     };
-    written().map_err(|source| TlsError::File { path: path.to_owned(), doing: "writing", source })
+    written().map_err(|source| TlsError::Unwritable { path: path.to_owned(), source })
 }
 
 /// Checks the handshake's signatures, so that the peer holds the key it shows, but not whose key it is.

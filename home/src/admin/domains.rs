@@ -22,8 +22,8 @@ pub(super) fn add(admin: &Admin, request: AddDomain) -> Result<Done, Refusal> {
     Ok(Done {})
 }
 
-/// Removes the users first, so that a failure in between leaves users without mail troubles, never mail without a domain
-/// that nobody was asked about.
+/// Users go first, one by one: a failure in between leaves the domain with fewer users, and asking again finishes the
+/// work.
 pub(super) fn remove(admin: &Admin, request: RemoveDomain) -> Result<Removed, Refusal> {
     let snapshot = admin.directory.snapshot();
     let affected: Vec<User> =

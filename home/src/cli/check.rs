@@ -1,16 +1,43 @@
 //! `postern-home config check`: reads the configuration and the files it names; changes nothing.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use postern_shared::cli::{Exit, Failure, Output};
+use serde::Serialize;
 
 use crate::config::Config;
 use crate::tls::Tls;
 
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    file: &'a Path,
+    warnings: Vec<String>,
+}
+
 pub(super) fn check(path: &Path, output: Output) -> Result<Exit, Failure> {
     let config = Config::load(path)?;
-    Tls::check(&config.tls).map_err(|error| Failure::usage(error.to_string()))?;
-    let answer = serde_json::json!({ "path": path, "valid": true });
-    output.print(&answer, format_args!("{}: the configuration is valid.", path.display()))?;
-    Ok(Exit::Done)
+    Tls::check(&config.tls)?;
+    let checked = Checked { file: path, warnings: warnings(&config) };
+    let mut text = format!("{}: correct", path.display());
+    for warning in &checked.warnings {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
+    output.print(&checked, text)?;
+    Ok(if checked.warnings.is_empty() { Exit::Done } else { Exit::Warnings })
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let key = config.tls.key.iter();
+    let exposed =
+        key.filter(|key| key.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0));
+    exposed
+        .map(|key| {
+            format!(
+                "{0}: every user of this machine may read the private key (`chmod 600 {0}`).",
+                key.display()
+            )
+        })
+        .collect()
 }

@@ -25,24 +25,31 @@ mod generate;
 mod secret;
 mod table;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use postern_message::address::{DomainName, EmailAddress};
-use postern_shared::cli::{Exit, Failure, Output};
+use postern_shared::cli::{Colour, Exit, Failure, Output};
+use postern_shared::observability;
 use postern_store::queue::QueueId;
 
 use crate::config::{Config, DEFAULT_PATH};
+use crate::run;
 use client::Client;
+
+/// The name in front of every error.
+pub const PROGRAM: &str = "postern-home";
 
 /// The program that holds the mail: mailboxes, submission, IMAP and the outbound queue, behind a Postern edge.
 #[derive(Debug, Parser)]
-#[command(name = "postern-home", version, after_help = "Example: postern-home user add ana@home.example")]
+#[command(name = PROGRAM, version, disable_help_subcommand = true)]
+#[command(after_help = "Example:\n  postern-home user add ana@home.example")]
 pub struct Cli {
     /// The configuration file
-    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_PATH, value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
-    /// Answer in JSON
+    /// Answer in JSON, errors too
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do
@@ -54,46 +61,49 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the daemon in the foreground
-    #[command(after_help = "Example: postern-home run --config /etc/postern/home.toml")]
+    #[command(after_help = "Example:\n  postern-home run --config /etc/postern/home.toml")]
     Run,
     /// Look at the configuration
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  postern-home config check")]
     Config(ConfigCommand),
     /// Join an edge with the code that `postern-edge invite` printed there
     #[command(
-        after_help = "The code is asked for, or read from standard input.\nExample: postern-home join --code-file code.txt"
+        after_help = "The code is asked for, or read from standard input.\n\nExample:\n  postern-home join --code-file code.txt"
     )]
     Join {
         /// Read the code from this file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         code_file: Option<PathBuf>,
     },
     /// Domains that have their mail here
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  postern-home domain add home.example")]
     Domain(DomainCommand),
     /// People with a mailbox
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  postern-home user add ana@home.example")]
     User(UserCommand),
     /// Addresses that lead to users
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postern-home alias add family@home.example ana@home.example"
+    )]
     Alias(AliasCommand),
     /// Mail on its way out
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  postern-home queue list")]
     Queue(QueueCommand),
     /// Show how home is; ends with 3 when a person should look
-    #[command(after_help = "Example: postern-home status --json")]
+    #[command(after_help = "Example:\n  postern-home status --json")]
     Status,
     /// Print a completion script for a shell
-    #[command(after_help = "Example: postern-home completions bash > /etc/bash_completion.d/postern-home")]
+    #[command(after_help = "Example:\n  postern-home completions bash > /etc/bash_completion.d/postern-home")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write manual pages into a directory
-    #[command(after_help = "Example: postern-home man /usr/local/share/man/man1")]
+    #[command(after_help = "Example:\n  postern-home man /usr/local/share/man/man1")]
     Man {
         /// The directory
-        #[arg(value_name = "DIR")]
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
 }
@@ -102,7 +112,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read the configuration and the files it names, and say what is wrong
-    #[command(after_help = "Example: postern-home config check --config home.toml")]
+    #[command(after_help = "Example:\n  postern-home config check --config home.toml")]
     Check,
 }
 
@@ -110,16 +120,16 @@ pub enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 pub enum DomainCommand {
     /// Add a domain and make its DKIM keys
-    #[command(after_help = "Example: postern-home domain add home.example")]
+    #[command(after_help = "Example:\n  postern-home domain add home.example")]
     Add {
         /// The domain
         name: DomainName,
     },
     /// List the domains
-    #[command(after_help = "Example: postern-home domain list --json")]
+    #[command(after_help = "Example:\n  postern-home domain list --json")]
     List,
     /// Remove a domain, its aliases and its DKIM keys
-    #[command(after_help = "Example: postern-home domain remove old.example --with-users --keep-mail")]
+    #[command(after_help = "Example:\n  postern-home domain remove old.example --with-users --keep-mail")]
     Remove {
         /// The domain
         name: DomainName,
@@ -136,28 +146,28 @@ pub enum DomainCommand {
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// Add a user; the password is asked for, or read from standard input
-    #[command(after_help = "Example: postern-home user add ana@home.example --password-file ana.password")]
+    #[command(after_help = "Example:\n  postern-home user add ana@home.example --password-file ana.password")]
     Add {
         /// The address, which is also the login name
         address: EmailAddress,
         /// Read the password from the first line of this file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         password_file: Option<PathBuf>,
     },
     /// Change a password; it is asked for, or read from standard input
-    #[command(after_help = "Example: postern-home user passwd ana@home.example")]
+    #[command(after_help = "Example:\n  postern-home user passwd ana@home.example")]
     Passwd {
         /// The user
         address: EmailAddress,
         /// Read the password from the first line of this file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         password_file: Option<PathBuf>,
     },
     /// List the users
-    #[command(after_help = "Example: postern-home user list --json")]
+    #[command(after_help = "Example:\n  postern-home user list --json")]
     List,
     /// Remove a user
-    #[command(after_help = "Example: postern-home user remove ana@home.example --keep-mail")]
+    #[command(after_help = "Example:\n  postern-home user remove ana@home.example --keep-mail")]
     Remove {
         /// The user
         address: EmailAddress,
@@ -184,7 +194,7 @@ pub struct MailChoice {
 pub enum AliasCommand {
     /// Make an alias lead to one or more users of this home; further calls add targets
     #[command(
-        after_help = "Example: postern-home alias add family@home.example ana@home.example bo@home.example"
+        after_help = "Example:\n  postern-home alias add family@home.example ana@home.example bo@home.example"
     )]
     Add {
         /// The alias
@@ -194,10 +204,10 @@ pub enum AliasCommand {
         targets: Vec<EmailAddress>,
     },
     /// List the aliases
-    #[command(after_help = "Example: postern-home alias list")]
+    #[command(after_help = "Example:\n  postern-home alias list")]
     List,
     /// Remove an alias, or only these targets of it
-    #[command(after_help = "Example: postern-home alias remove family@home.example bo@home.example")]
+    #[command(after_help = "Example:\n  postern-home alias remove family@home.example bo@home.example")]
     Remove {
         /// The alias
         alias: EmailAddress,
@@ -211,37 +221,63 @@ pub enum AliasCommand {
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
     /// List the messages that wait to be delivered
-    #[command(after_help = "Example: postern-home queue list")]
+    #[command(after_help = "Example:\n  postern-home queue list")]
     List,
     /// Show one message and the story of each recipient
-    #[command(after_help = "Example: postern-home queue show 17")]
+    #[command(after_help = "Example:\n  postern-home queue show 17")]
     Show {
         /// The message
         id: QueueId,
     },
     /// Try a message now
-    #[command(after_help = "Example: postern-home queue retry 17")]
+    #[command(after_help = "Example:\n  postern-home queue retry 17")]
     Retry {
         /// The message
         id: QueueId,
     },
     /// Remove a message from the queue; nobody is told
-    #[command(after_help = "Example: postern-home queue drop 17")]
+    #[command(after_help = "Example:\n  postern-home queue drop 17")]
     Drop {
         /// The message
         id: QueueId,
     },
 }
 
-/// Carries out every command but `run`.
+/// Parses the arguments and carries out the command. `ready` is called when the daemon listens.
 ///
 /// # Errors
-/// The [`Failure`] to report.
-pub fn execute(cli: Cli) -> Result<Exit, Failure> {
-    let output = Output::from_switch(cli.json);
+/// The failure and the form in which it is to be reported.
+pub fn main(
+    arguments: Vec<OsString>,
+    colour: Colour,
+    ready: impl FnOnce(),
+) -> Result<Exit, (Failure, Output)> {
+    let asked_for_json = Output::from_switch(arguments.iter().any(|argument| argument == "--json"));
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => {
+            let output = Output::from_switch(cli.json);
+            execute(cli, output, colour, ready).map_err(|failure| (failure, output))
+        }
+        Err(error) => explain(&error).map_err(|failure| (failure, asked_for_json)),
+    }
+}
+
+/// Prints what `--help` or `--version` asked for, or turns a wrong use into a failure.
+fn explain(error: &clap::Error) -> Result<Exit, Failure> {
+    if !error.use_stderr() {
+        let printed = error.print();
+        return printed
+            .map(|()| Exit::Done)
+            .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}.")));
+    }
+    let text = error.render().to_string();
+    Err(Failure::usage(text.strip_prefix("error: ").unwrap_or(&text)))
+}
+
+fn execute(cli: Cli, output: Output, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
     let client = || Ok::<_, Failure>(Client::new(Config::load(&cli.config)?.runtime_dir, output));
     match cli.command {
-        Command::Run => Err(Failure::usage("`run` is not a question to a running daemon.")),
+        Command::Run => daemon(&cli.config, colour, ready),
         Command::Config(ConfigCommand::Check) => check::check(&cli.config, output),
         Command::Join { code_file } => join::join(&client()?, code_file.as_deref()),
         Command::Domain(command) => domain::execute(&client()?, command),
@@ -252,4 +288,11 @@ pub fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::manual(&directory),
     }
+}
+
+fn daemon(path: &Path, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+    let config = Config::load(path)?;
+    observability::init(&config.log, colour);
+    run::run(config, ready)?;
+    Ok(Exit::Done)
 }

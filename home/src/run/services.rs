@@ -51,8 +51,7 @@ impl Services {
         let store = Store::open(&config.state_dir).map_err(cannot_start)?;
         let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
-        let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())
-            .map_err(|error| Failure::failed(error.to_string()))?;
+        let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
         let link = Link::start(link_config(&config)).map_err(cannot_start)?;
         let failures = LoginFailures::default();
