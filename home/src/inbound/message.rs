@@ -38,6 +38,7 @@ pub(super) async fn accept(
     let envelope = session.core.envelope().ok_or(Refusal::Temporary)?;
     let staged = incoming.finish()?;
     let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+    log_arrival(&octets);
     check_header(&octets)?;
     let report = authenticate(host, session, envelope, &octets).await;
     if let Dmarc::Reject { domain } = report.dmarc {
@@ -53,6 +54,12 @@ pub(super) async fn accept(
         staged,
     };
     spawn_blocking(move || delivery.run()).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
+}
+
+/// The message's own id beside the session's, so that either finds the story in the log.
+fn log_arrival(message: &[u8]) {
+    let message_id = header::find(message, "Message-ID").map(|field| field.text().into_owned());
+    info!(octets = message.len(), message_id = message_id.unwrap_or_default(), "message received");
 }
 
 /// Loops (RFC 5321 §6.3), and two From fields, which no two readers would understand alike (RFC 5322 §3.6).

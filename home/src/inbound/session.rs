@@ -68,8 +68,9 @@ impl InboundHost {
 impl Host<SmtpSession> for InboundHost {
     async fn handle_event(&mut self, session: &mut SmtpSession, event: Event) {
         match event {
-            Event::Mail { .. } => {
+            Event::Mail { reverse_path, .. } => {
                 self.reset();
+                info!(sender = %reverse_path, helo = session.core.helo(), "MAIL");
                 session.core.mail_verdict(Ok(()));
             }
             Event::Recipient { forward_path } => {

@@ -156,7 +156,9 @@ impl World {
 impl Connection {
     fn answer(&mut self, request: Request, store: &Store, account: &Account) {
         let answer = match request {
-            Request::VerifyPassword { password, .. } if password.expose() == "secret" => Answer::Verdict(Verdict::Accepted),
+            Request::VerifyPassword { password, .. } if password.expose() == "secret" => {
+                Answer::Verdict(Verdict::Accepted)
+            }
             Request::VerifyPassword { .. } => Answer::Verdict(Verdict::Rejected),
             Request::CountFailure => Answer::FailureCounted,
             Request::OpenAccount { .. } => {

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use postern_sasl::{Exchange, Failure, Mechanism, Question, ScramCredentials, Step, Verdict};
+use zeroize::Zeroizing;
 
 use super::{Asked, Event, Phase, Refusal, Role, Session, Transport};
 use crate::server::reply::Reply;
@@ -50,9 +51,9 @@ impl Session {
 
     /// One line of the client within the exchange; `*` cancels (RFC 4954 §4).
     pub(super) fn authentication_response(&mut self, mut exchange: Exchange, line: &[u8]) {
-        let step = match BASE64.decode(line) {
-            Ok(response) => exchange.respond(&response),
-            Err(_) => Err(Failure::Malformed),
+        let step = match decode(line) {
+            Some(response) => exchange.respond(&response),
+            None => Err(Failure::Malformed),
         };
         self.authentication_step(exchange, step);
     }
@@ -134,6 +135,10 @@ impl Session {
 }
 
 /// `=` is the empty response (RFC 4954 §4).
-fn decode_initial(text: &str) -> Option<Vec<u8>> {
-    if text == "=" { Some(Vec::new()) } else { BASE64.decode(text).ok() }
+fn decode_initial(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    if text == "=" { Some(Zeroizing::default()) } else { decode(text.as_bytes()) }
+}
+
+fn decode(base64: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    BASE64.decode(base64).ok().map(Zeroizing::new)
 }

@@ -1,5 +1,7 @@
 //! Takes command lines from the input and hands each command to its file.
 
+use zeroize::{Zeroize, Zeroizing};
+
 use super::{Event, Phase, Refusal, Role, Session};
 use crate::server::{
     command::Command,
@@ -32,13 +34,20 @@ impl Session {
                 true
             }
             Line::Complete { length, consumed } => {
-                let mut line: Vec<u8> = self.input.drain(..consumed).collect();
-                line.truncate(length);
+                let line = self.consume_line(length, consumed);
                 self.waiting_since = None;
                 self.handle_line(&line);
                 true
             }
         }
+    }
+
+    /// Moves a line out of the input; none of its octets stay behind, for it may carry a password.
+    fn consume_line(&mut self, length: usize, consumed: usize) -> Zeroizing<Vec<u8>> {
+        let line = Zeroizing::new(self.input.get(..length).unwrap_or_default().to_vec());
+        self.input.get_mut(..consumed).unwrap_or_default().zeroize();
+        self.input.drain(..consumed);
+        line
     }
 
     /// Drops octets up to the CRLF that ends a line too long; a CR at the end may be half of it.
