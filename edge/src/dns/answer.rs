@@ -85,7 +85,7 @@ enum Found<'z> {
     /// The name itself.
     Exact(&'z Node),
     /// The wildcard under the closest encloser.
-    Wildcard(&'z Node),
+    Wildcard(LowerName, &'z Node),
     /// Nothing; the closest encloser.
     Nothing(LowerName),
 }
@@ -107,8 +107,8 @@ impl<'z> Search<'z> {
         match self.find(name, record_type) {
             Found::Cut(cut, node) => self.refer(&cut, node),
             Found::Exact(node) => return self.answer_node(node, name, record_type, None),
-            Found::Wildcard(node) => {
-                let target = self.answer_node(node, name, record_type, Some(name));
+            Found::Wildcard(wildcard, node) => {
+                let target = self.answer_node(node, &wildcard, record_type, Some(name));
                 self.deny(name);
                 return target;
             }
@@ -125,10 +125,8 @@ impl<'z> Search<'z> {
             return Found::Exact(node);
         }
         let encloser = self.zone.closest_encloser(name);
-        match wildcard_under(&encloser).and_then(|wildcard| self.zone.node(&wildcard)) {
-            Some(node) => Found::Wildcard(node),
-            None => Found::Nothing(encloser),
-        }
+        let wildcard = wildcard_under(&encloser).and_then(|name| Some((self.zone.node(&name)?, name)));
+        wildcard.map_or(Found::Nothing(encloser), |(node, name)| Found::Wildcard(name, node))
     }
 
     /// The highest zone cut at or above `name`. DS belongs to the parent's side of a cut (RFC 4035 §3.1.4.1).
@@ -141,6 +139,7 @@ impl<'z> Search<'z> {
         })
     }
 
+    /// Answers from `node`, which stands at `name`; `owner` is the name that was asked for where that differs.
     fn answer_node(
         &mut self,
         node: &'z Node,
@@ -150,7 +149,7 @@ impl<'z> Search<'z> {
     ) -> Option<LowerName> {
         let wanted = match record_type {
             RecordType::ANY => node.first_rrset(),
-            _ => node.rrset(record_type).filter(|rrset| !rrset.records.is_empty()),
+            _ => node.rrset(record_type),
         };
         if let Some(rrset) = wanted {
             self.add_answer(rrset, owner);
@@ -394,7 +393,7 @@ mod tests {
         add("mail.home.example.", "RRSIG", 600, rrsig(1));
         add("home.example.", "RRSIG", 600, rrsig(6));
         for (owner, next) in
-            [("home.example.", "mail"), ("mail.home.example.", "ns1"), ("ns2.home.example.", "sub")]
+            [("home.example.", "mail"), ("mail.home.example.", "ns1"), ("*.wild.home.example.", "www")]
         {
             let mut rdata = vec![u8::try_from(next.len()).unwrap()];
             rdata.extend(next.as_bytes());
@@ -412,6 +411,14 @@ mod tests {
         assert_eq!(
             wanted("nothing.home.example.", A),
             "NXDomain aa |  | @ SOA, @ RRSIG, mail.@ NSEC, mail.@ RRSIG, @ NSEC, @ RRSIG | "
+        );
+        assert_eq!(
+            wanted("x.wild.home.example.", A),
+            "NoError aa |  | @ SOA, @ RRSIG, *.wild.@ NSEC, *.wild.@ RRSIG | "
+        );
+        assert_eq!(
+            wanted("x.wild.home.example.", TXT),
+            "NoError aa | x.wild.@ TXT | *.wild.@ NSEC, *.wild.@ RRSIG | "
         );
         assert_eq!(ask(&zones, "mail.home.example.", A, Dnssec::Unwanted), "NoError aa | mail.@ A |  | ");
     }

@@ -125,14 +125,14 @@ impl ServedZone {
 }
 
 impl Node {
-    /// The RRset of one type.
+    /// The RRset of one type. Signatures that cover nothing are no RRset.
     pub fn rrset(&self, record_type: RecordType) -> Option<&RrSet> {
-        self.rrsets.get(&record_type)
+        self.rrsets.get(&record_type).filter(|rrset| !rrset.records.is_empty())
     }
 
     /// The RRset with the lowest type number.
     pub fn first_rrset(&self) -> Option<&RrSet> {
-        self.rrsets.values().next()
+        self.rrsets.values().find(|rrset| !rrset.records.is_empty())
     }
 
     fn add(&mut self, record: Record, rdata: &[u8]) {
