@@ -24,7 +24,7 @@ use crate::net::dial::{ClientStream, dial};
 
 /// What every attempt needs.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct Client {
     /// The argument of EHLO.
     pub host_name: String,
     /// The port of other servers; 25 but in tests.
@@ -52,7 +52,7 @@ enum Conversation {
     TlsFailed(String),
 }
 
-impl Sender {
+impl Client {
     /// Tries the candidates one after the other.
     pub async fn attempt(
         &self,

@@ -11,11 +11,11 @@ use rustls::ClientConfig;
 use tokio::task::spawn_blocking;
 use tokio::time::Duration;
 
-use super::attempt::{Attempt, Sender};
+use super::attempt::{Attempt, Client};
 use super::body::Body;
 use super::report::{self, Case};
 use super::route::{self, Ourselves};
-use super::verdict::{Closing, Verdict, close};
+use super::verdict::{Closing, Told, Verdict, close};
 use super::way_out::WayOut;
 use super::{Settings, chance, local};
 use crate::hostname::Hostname;
@@ -122,8 +122,8 @@ async fn deliver_remotely(
             return (vec![unreadable()], Contact::Unknown);
         }
     };
-    let sender = Sender { host_name, port: settings.remote_port, tls: parts.tls.clone() };
-    match sender.attempt(job, &mut body, &candidates, |address| way.source(address)).await {
+    let client = Client { host_name, port: settings.remote_port, tls: parts.tls.clone() };
+    match client.attempt(job, &mut body, &candidates, |address| way.source(address)).await {
         Attempt::Verdicts(verdicts) => (verdicts, Contact::Reached),
         Attempt::Unreachable(reason) => {
             (vec![Verdict::deferred("4.4.1", reason.clone())], Contact::NotReached(reason))
@@ -162,6 +162,10 @@ async fn settle(
         let cases: Vec<Case<'_>> = decided.iter().filter_map(Decided::case).collect();
         let host = parts.hostname.current();
         let reports = report::compose(&parts.queue, &job, &cases, &host, &settings.retry);
+        let given_up = cases.iter().any(|case| case.told == Told::Failed);
+        if given_up && reports.is_empty() {
+            tracing::warn!(queue_id = %job.message, domain = job.domain, "given up, and there is nobody to tell");
+        }
         let messages: Vec<NewMessage<'_>> =
             reports.iter().filter_map(|report| report::message(&job, report)).collect();
         let settlements = decided.iter().map(|decided| decided.closing.settlement.clone()).collect();

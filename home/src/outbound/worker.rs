@@ -50,7 +50,7 @@ impl Worker {
                 changed = changes.changed() => if changed.is_err() { break },
                 _ = retries.changed() => self.schedule.forget_unreachable(),
                 () = self.gate.other_than(&way) => {
-                    tracing::info!(was_open = way.is_ok(), "way to other servers changed");
+                    tracing::info!(open = self.gate.current().is_ok(), "way to other servers changed");
                     self.schedule.forget_unreachable();
                 }
                 Some(ended) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.end(ended).await,

@@ -39,6 +39,9 @@ impl Queue {
         self.database.read(|connection: &Connection| {
             let mut found = Vec::new();
             let now = now.as_millisecond();
+            if !anything_due(connection, now)? {
+                return Ok(found);
+            }
             for domain in (Domains { connection, now, first: after, last: None }) {
                 let domain = domain?;
                 let free = slots.free_for(&domain).min(jobs - found.len());
@@ -66,6 +69,13 @@ impl Queue {
             Ok(next.and_then(|next| Timestamp::from_millisecond(next).ok()))
         })
     }
+}
+
+/// Saves the visit to every destination when all wait.
+fn anything_due(connection: &Connection, now: i64) -> Result<bool> {
+    let mut select =
+        connection.prepare_cached("SELECT 1 FROM recipient WHERE state = 0 AND next_attempt <= ?1")?;
+    Ok(select.exists(params![now])?)
 }
 
 /// The destinations that have something due, in alphabetical order from behind `first` round to `first` again.

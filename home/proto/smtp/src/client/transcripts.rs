@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use postern_message::address::EmailAddress;
+use proptest::prelude::*;
 
 use super::envelope::{BodyType, DsnParameters, Envelope, Recipient};
 use super::{Closed, Event, RecipientResult, Session, TlsUse, timeouts};
@@ -434,4 +435,54 @@ fn parameters_follow_what_is_offered() {
     player.line("S: 250 ok");
     player.line("C: RCPT TO:<bo@mx.example> NOTIFY=NEVER");
     player.finish();
+}
+
+/// Plays a server that says these lines, whatever it is told; gives what the client said and the events.
+fn play_lines(lines: &[String]) -> (Vec<u8>, Vec<Event>) {
+    let mut player = player(TlsUse::Opportunistic, false);
+    let mut events = Vec::new();
+    for line in lines {
+        player.server_says(format!("{line}\r\n").as_bytes());
+        while let Some(event) = player.session.next_event() {
+            match event {
+                Event::Ready if events.len() < 8 => {
+                    player.send(envelope(&["bo@mx.example", "cy@mx.example"]))
+                }
+                Event::StartTls => player.session.handle_tls_established(player.now),
+                Event::SendContent => player.act("content"),
+                _ => {}
+            }
+            events.push(event);
+        }
+    }
+    (player.session.take_output(), events)
+}
+
+proptest! {
+    #[test]
+    fn no_server_makes_a_recipient_accepted_without_taking_the_message(
+        lines in proptest::collection::vec(prop_oneof![
+            4 => (prop_oneof![Just(220u16), Just(221), Just(250), Just(354), Just(421), Just(450), Just(550)],
+                prop_oneof![Just("STARTTLS"), Just("PIPELINING"), Just("SIZE 5"), Just("x")],
+                prop_oneof![3 => Just(' '), 1 => Just('-')])
+                .prop_map(|(code, text, separator)| format!("{code}{separator}{text}")),
+            1 => "\\PC{0,20}",
+        ], 0..24)
+    ) {
+        let (said, events) = play_lines(&lines);
+        let bare = |pair: &[u8]| (pair[0] == b'\r') != (pair[1] == b'\n');
+        prop_assert!(!said.windows(2).any(bare), "a bare CR or LF");
+        let mut content_sent = false;
+        for event in events {
+            match event {
+                Event::SendContent => content_sent = true,
+                Event::Finished(results) => {
+                    prop_assert_eq!(results.len(), 2);
+                    let accepted = results.iter().any(|result| matches!(result, RecipientResult::Accepted(_)));
+                    prop_assert!(!accepted || std::mem::take(&mut content_sent), "accepted without content");
+                }
+                Event::Ready | Event::StartTls | Event::Closed(_) => {}
+            }
+        }
+    }
 }
