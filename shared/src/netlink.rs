@@ -13,6 +13,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use futures_util::TryStreamExt;
+use ipnet::IpNet;
 use rtnetlink::packet_core::ErrorMessage;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
@@ -54,6 +56,22 @@ pub enum NetlinkError {
         /// The kernel's answer.
         source: rtnetlink::Error,
     },
+}
+
+/// A network of this machine that holds an address which the tunnel needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the tunnel's inner address {address} lies in the network {network} of this machine's interface {interface}. Choose \
+     other addresses in the edge's configuration (`edge_v4`, `home_v4`, `edge_v6`, `home_v6` in `[tunnel]`), restart \
+     `postern-edge`, and join with a new code from `postern-edge invite`"
+)]
+pub struct Conflict {
+    /// The inner address.
+    pub address: IpAddr,
+    /// The network that holds it.
+    pub network: IpNet,
+    /// The interface of that network.
+    pub interface: String,
 }
 
 /// One network interface, found by its name.
@@ -140,6 +158,26 @@ impl Interface {
         Ok(())
     }
 
+    /// The first of `wanted` that lies in a network of another interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses to list the addresses.
+    pub async fn conflict(&self, wanted: &[IpAddr]) -> Result<Option<Conflict>, NetlinkError> {
+        let listed: Result<Vec<AddressMessage>, _> =
+            self.handle.address().get().execute().try_collect().await;
+        let listed = listed.map_err(|source| self.refused("list the addresses", source))?;
+        let others = listed.iter().filter(|message| message.header.index != self.index);
+        let networks: Vec<(u32, IpNet)> =
+            others.filter_map(|message| Some((message.header.index, network_of(message)?))).collect();
+        let held = |address: &IpAddr| networks.iter().find(|(_, network)| network.contains(address));
+        let conflict = wanted.iter().find_map(|address| held(address).map(|held| (*address, *held)));
+        Ok(conflict.map(|(address, (index, network))| Conflict {
+            address,
+            network: network.trunc(),
+            interface: interface_name(index),
+        }))
+    }
+
     async fn add_route(&self, to: IpAddr, prefix: u8, table: u32) -> Result<(), NetlinkError> {
         let message = match to {
             IpAddr::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new()
@@ -167,8 +205,14 @@ impl Interface {
         let Err(source) = result else { return Ok(()) };
         match errno(&source) {
             Some(errno) if harmless.contains(&errno) => Ok(()),
-            Some(libc::EPERM) => Err(NetlinkError::Permission(self.name.clone())),
-            _ => Err(NetlinkError::Refused { action, interface: self.name.clone(), source }),
+            _ => Err(self.refused(action, source)),
+        }
+    }
+
+    fn refused(&self, action: &'static str, source: rtnetlink::Error) -> NetlinkError {
+        match errno(&source) {
+            Some(libc::EPERM) => NetlinkError::Permission(self.name.clone()),
+            _ => NetlinkError::Refused { action, interface: self.name.clone(), source },
         }
     }
 }
@@ -185,6 +229,22 @@ fn source_rule(address: IpAddr) -> RuleMessage {
         RuleAttribute::Priority(POLICY_PRIORITY),
     ];
     rule
+}
+
+fn network_of(message: &AddressMessage) -> Option<IpNet> {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    })?;
+    IpNet::new(address, message.header.prefix_len).ok()
+}
+
+/// The interface's name, or its number where it has gone meanwhile.
+fn interface_name(index: u32) -> String {
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+    let name = socket(AddressFamily::UNIX, SocketType::DGRAM, None)
+        .and_then(|socket| netdevice::index_to_name(socket, index));
+    name.unwrap_or_else(|_| index.to_string())
 }
 
 fn interface_index(name: &str) -> rustix::io::Result<u32> {

@@ -277,6 +277,30 @@ fn what_is_missing_is_said() {
 }
 
 #[test]
+fn addresses_of_another_network_are_a_conflict() {
+    let namespace = Namespace::new();
+    namespace.run(|| {
+        let _tunnel = bring_up(Role::Home, epoch().1);
+        ip("link add lan0 type veth peer name lan1");
+        let conflict = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                Interface::open("postern0")
+                    .unwrap()
+                    .conflict(&[EDGE_V4.into(), HOME_V4.into()])
+                    .await
+                    .unwrap()
+            })
+        };
+        ip("addr add 10.117.255.1/16 dev lan0");
+        assert_eq!(conflict(), None);
+        ip("addr add 10.118.3.1/16 dev lan0");
+        let found = conflict().unwrap();
+        assert_eq!((found.network.to_string().as_str(), found.interface.as_str()), ("10.118.0.0/16", "lan0"));
+    });
+}
+
+#[test]
 fn the_policy_leaves_nothing_behind() {
     let namespace = Namespace::new();
     namespace.run(|| {

@@ -18,9 +18,6 @@ use super::client::{ControlClient, ControlError, accepted};
 use super::push::lock;
 use super::state::{JoinedEdge, LinkFile};
 
-/// How long a handshake may take before the edge counts as silent.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
 /// How often the request is sent before the join fails.
 const ATTEMPTS: u32 = 3;
 

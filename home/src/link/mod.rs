@@ -16,6 +16,7 @@ mod task;
 
 mod client;
 mod join;
+mod line;
 mod push;
 mod state;
 
@@ -118,6 +119,9 @@ pub enum LinkError {
     /// Addresses, routes or rules could not be set.
     #[error(transparent)]
     Netlink(#[from] postern_shared::netlink::NetlinkError),
+    /// This machine uses the tunnel's inner addresses for something else.
+    #[error(transparent)]
+    Conflict(postern_shared::netlink::Conflict),
     /// The operating system gave no random numbers.
     #[error(transparent)]
     NoRandomness(#[from] postern_shared::tunnel::NoRandomness),

@@ -1,21 +1,19 @@
 //! The task behind the link's handle: owns the tunnel, uses join codes, follows the edge's life.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4};
 use postern_shared::identity::Identity;
-use postern_shared::join_code::{Endpoint, Host, JoinCode};
-use postern_shared::netlink::Interface;
-use postern_shared::tunnel::{EpochId, EpochStatus, Role, Tunnel, TunnelConfig, TunnelStatus};
+use postern_shared::join_code::JoinCode;
+use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
 use postern_shared::zone::Zone;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::client::ControlClient;
+use super::line::{Line, nth, resolve};
 use super::push::{Pusher, Report, lock};
-use super::state::{JoinedEdge, LinkFile};
+use super::state::{JoinedEdge, LinkFile, bootstrap_epoch};
 use super::{Command, EdgeAddresses, LinkConfig, LinkError, LinkState, LinkStatus, join};
 
 /// How often the link looks after itself.
@@ -23,13 +21,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How often an edge that is not heard is looked up again, and a tunnel that could not be made is tried again.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// The running tunnel with its interface.
-struct Line {
-    tunnel: Tunnel,
-    interface: Interface,
-    status: watch::Receiver<TunnelStatus>,
-}
 
 /// Everything the link owns.
 pub(super) struct Task {
@@ -40,7 +31,8 @@ pub(super) struct Task {
     line: Option<Line>,
     is_joining: bool,
     last_retry: Option<Instant>,
-    lookups: usize,
+    /// Which of the edge's addresses is tried.
+    attempt: usize,
     line_error: Option<String>,
     edge: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<Vec<Zone>>>,
@@ -79,7 +71,7 @@ impl Task {
             line: None,
             is_joining: false,
             last_retry: None,
-            lookups: 0,
+            attempt: 0,
             line_error: None,
             edge,
             zones,
@@ -141,92 +133,83 @@ impl Task {
         let connected = self.connect().await;
         let edge = enrolled?;
         connected?;
-        self.wait_for(EpochId::FIRST, &edge.endpoint).await?;
+        let first = self.attempt;
+        self.attempt = self.line()?.wait_alive(EpochId::FIRST, &edge.endpoint, first).await?;
         ControlClient { from: edge.inner.home_v4.into(), to: edge.control_address() }.status().await?;
         tracing::info!(edge = %edge.endpoint, "home has joined the edge");
         Ok(edge.addresses())
     }
 
     async fn enrol(&mut self, code: &JoinCode) -> Result<JoinedEdge, LinkError> {
-        let endpoint = resolve(&code.endpoint, 0).await?;
-        self.make_line()?;
-        let line = self.line.as_ref().ok_or(LinkError::Busy("stopping"))?;
-        line.interface.bring_up(self.config.mtu).await?;
-        line.interface.add_address(BOOTSTRAP_HOME_V4.into(), BOOTSTRAP_EDGE_V4.into()).await?;
-        let joined = lock(&self.file).edge().map(|edge| edge.epoch(None, &self.config.service_ports));
-        line.tunnel
-            .set_epochs(joined.into_iter().chain([super::state::bootstrap_epoch(code, endpoint)]).collect());
-        self.wait_for(EpochId::BOOTSTRAP, &code.endpoint).await?;
+        let endpoint = nth(&resolve(&code.endpoint).await?, 0);
+        let former = lock(&self.file).edge().cloned();
+        let line = self.line()?;
+        line.configure_bootstrap().await?;
+        self.set_epochs(former.as_ref(), Some(bootstrap_epoch(code, endpoint)));
+        self.attempt = self.line()?.wait_alive(EpochId::BOOTSTRAP, &code.endpoint, 0).await?;
         let edge = join::enrol(&self.identity, &self.file, code).await?;
+        self.line()?.check_conflicts(&edge.inner).await?;
+        if former.is_some_and(|former| former.inner != edge.inner) {
+            // The interface starts anew, so that nothing of the former edge's addresses stays.
+            self.take_down().await;
+        }
         lock(&self.file).set_edge(edge.clone())?;
         Ok(edge)
     }
 
-    async fn wait_for(&mut self, epoch: EpochId, endpoint: &Endpoint) -> Result<(), LinkError> {
-        let line = self.line.as_mut().ok_or(LinkError::Busy("stopping"))?;
-        let is_alive =
-            |status: &TunnelStatus| status.epochs.iter().any(|known| known.id == epoch && known.alive);
-        let alive = tokio::time::timeout(join::PATIENCE, line.status.wait_for(is_alive)).await;
-        let seconds = join::PATIENCE.as_secs();
-        alive.map_err(|_| LinkError::NoAnswer { endpoint: endpoint.to_string(), seconds })?.map(drop).map_err(
-            |_| {
-                // The tunnel's thread has ended; the next look makes a new line.
-                LinkError::Busy("without its tunnel")
-            },
-        )
+    /// The tunnel and its interface, made anew where they are not there.
+    fn line(&mut self) -> Result<&mut Line, LinkError> {
+        let line = match self.line.take().filter(Line::is_running) {
+            Some(line) => line,
+            None => Line::open(&self.config)?,
+        };
+        Ok(self.line.insert(line))
     }
 
-    /// Makes the tunnel's thread and interface, unless they are there.
-    fn make_line(&mut self) -> Result<(), LinkError> {
-        if self.line.as_ref().is_some_and(|line| line.status.has_changed().is_err()) {
-            self.line = None;
+    fn set_epochs(&self, edge: Option<&JoinedEdge>, bootstrap: Option<EpochConfig>) {
+        let first = edge.map(|edge| edge.epoch(None, &self.config.service_ports));
+        if let Some(line) = &self.line {
+            line.set_epochs(first.into_iter().chain(bootstrap).collect());
         }
-        if self.line.is_none() {
-            let interface = self.config.interface.clone();
-            let tunnel = Tunnel::spawn(TunnelConfig { role: Role::Home, interface, port: 0 })?;
-            let interface = Interface::open(&self.config.interface)?;
-            let status = tunnel.watch_status();
-            self.line = Some(Line { tunnel, interface, status });
-        }
-        Ok(())
     }
 
     /// Brings the interface, the policy and the epoch to what `link.json` says.
     async fn connect(&mut self) -> Result<(), LinkError> {
         let Some(edge) = lock(&self.file).edge().cloned() else {
-            self.line = None;
+            self.take_down().await;
             return Ok(());
         };
-        self.make_line()?;
-        let line = self.line.as_ref().ok_or(LinkError::Busy("stopping"))?;
-        line.tunnel.set_epochs(vec![edge.epoch(None, &self.config.service_ports)]);
-        configure(&line.interface, &edge, edge.mtu.min(self.config.mtu)).await?;
-        self.addresses
-            .send_if_modified(|addresses| addresses.replace(edge.addresses()) != Some(edge.addresses()));
+        self.line()?.configure(&edge).await?;
+        self.set_epochs(Some(&edge), None);
+        let addresses = Some(edge.addresses());
+        self.addresses.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
         self.look_up(&edge).await
     }
 
-    /// Points the epoch at the edge's (next) address.
+    /// Points the epoch at the edge's address.
     async fn look_up(&mut self, edge: &JoinedEdge) -> Result<(), LinkError> {
-        let endpoint = resolve(&edge.endpoint, self.lookups).await?;
-        self.lookups += 1;
+        let endpoint = nth(&resolve(&edge.endpoint).await?, self.attempt);
         if let Some(line) = &self.line {
-            line.tunnel.set_endpoint(EpochId::FIRST, endpoint);
+            line.set_endpoint(EpochId::FIRST, endpoint);
         }
         Ok(())
     }
 
-    /// Makes what is missing and looks the edge up again while it is not heard.
+    /// Makes what is missing, and tries the edge's next address while it is not heard.
     async fn look_after_line(&mut self) {
         let Some(edge) = lock(&self.file).edge().cloned() else { return };
-        let is_due = self.last_retry.is_none_or(|last| last.elapsed() >= RETRY);
-        if self.is_alive() || !is_due {
+        if self.is_alive() || self.last_retry.is_some_and(|last| last.elapsed() < RETRY) {
             return;
         }
-        self.last_retry = Some(Instant::now());
-        let is_up =
-            self.line.as_ref().is_some_and(|line| line.status.has_changed().is_ok() && has_epoch(line));
-        let result = if is_up { self.look_up(&edge).await } else { self.connect().await };
+        let is_first = self.last_retry.replace(Instant::now()).is_none();
+        let has_epoch =
+            |line: &Line| line.is_running() && line.epochs().iter().any(|epoch| epoch.id == EpochId::FIRST);
+        let result = if !is_first && self.line.as_ref().is_some_and(has_epoch) {
+            self.attempt = self.attempt.wrapping_add(1);
+            self.look_up(&edge).await
+        } else {
+            self.connect().await
+        };
         if let Err(error) = &result {
             tracing::warn!(%error, "the link cannot be made; trying again");
         }
@@ -235,7 +218,7 @@ impl Task {
 
     fn is_alive(&self) -> bool {
         let is_first = |epoch: &EpochStatus| epoch.id == EpochId::FIRST && epoch.alive;
-        self.line.as_ref().is_some_and(|line| line.status.borrow().epochs.iter().any(is_first))
+        self.line.as_ref().is_some_and(|line| line.epochs().iter().any(is_first))
     }
 
     fn take_report(&mut self) {
@@ -274,7 +257,7 @@ impl Task {
             identity: self.identity.public().fingerprint(),
             edge: edge.as_ref().map(|edge| edge.endpoint.to_string()),
             addresses: edge.as_ref().map(JoinedEdge::addresses),
-            epochs: self.line.as_ref().map(|line| line.status.borrow().epochs.clone()).unwrap_or_default(),
+            epochs: self.line.as_ref().map(Line::epochs).unwrap_or_default(),
             zones: report.zones,
             last_error: self.line_error.clone().or(report.error),
         };
@@ -287,54 +270,22 @@ impl Task {
 
     async fn take_down(&mut self) {
         let inner = lock(&self.file).edge().map(|edge| edge.inner);
-        let Some(line) = self.line.take() else { return };
-        if let Some(inner) = inner
-            && let Err(error) = line.interface.remove_policy(inner.home_v4, inner.home_v6).await
-        {
-            tracing::warn!(%error, "the policy rules stay behind");
+        if let Some(line) = self.line.take() {
+            line.take_down(inner).await;
         }
-        // Joins the tunnel's thread, which ends within one turn of its loop.
-        let _ = tokio::task::spawn_blocking(move || line.tunnel.shutdown()).await;
     }
 }
 
 /// Waits for the tunnel to report; for ever where there is none.
 async fn changed(line: Option<&mut Line>) {
-    if let Some(line) = line
-        && line.status.changed().await.is_ok()
-    {
-        return;
+    match line {
+        Some(line) => line.changed().await,
+        None => std::future::pending().await,
     }
-    std::future::pending().await
-}
-
-fn has_epoch(line: &Line) -> bool {
-    line.status.borrow().epochs.iter().any(|epoch| epoch.id == EpochId::FIRST)
 }
 
 fn lock_addresses(file: &Mutex<LinkFile>) -> Option<EdgeAddresses> {
     lock(file).edge().map(JoinedEdge::addresses)
-}
-
-async fn configure(interface: &Interface, edge: &JoinedEdge, mtu: u16) -> Result<(), LinkError> {
-    interface.bring_up(mtu).await?;
-    interface.remove_address(BOOTSTRAP_HOME_V4.into()).await?;
-    interface.add_address(edge.inner.home_v4.into(), edge.inner.edge_v4.into()).await?;
-    interface.add_address(edge.inner.home_v6.into(), edge.inner.edge_v6.into()).await?;
-    Ok(interface.add_policy(edge.inner.home_v4, edge.inner.home_v6).await?)
-}
-
-/// One of the endpoint's addresses: the next one with every attempt.
-async fn resolve(endpoint: &Endpoint, attempt: usize) -> Result<SocketAddr, LinkError> {
-    let name = match &endpoint.host {
-        Host::Address(address) => return Ok((*address, endpoint.port).into()),
-        Host::Name(name) => name,
-    };
-    let unresolvable = |source| LinkError::Unresolvable { name: name.clone(), source };
-    let found = tokio::net::lookup_host((name.as_str(), endpoint.port)).await.map_err(unresolvable)?;
-    let found: Vec<SocketAddr> = found.collect();
-    let chosen = found.get(attempt % found.len().max(1)).copied();
-    chosen.ok_or_else(|| unresolvable(std::io::Error::other("the name has no address")))
 }
 
 fn initial_status(identity: &Identity, edge: Option<&JoinedEdge>) -> LinkStatus {
