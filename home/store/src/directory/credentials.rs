@@ -11,8 +11,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{self, Output, PasswordHash, PasswordHasher, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use postern_sasl::ScramCredentials;
 use zeroize::Zeroizing;
@@ -54,38 +54,55 @@ impl Credentials {
 pub(super) struct Verifier {
     /// The hash of a random password, for users who do not exist.
     decoy: String,
-    free: Mutex<usize>,
+    /// The memory of each check that may begin now, the last used first. It is kept, because an allocator would keep
+    /// one such area for every thread that ever checked a password.
+    free: Mutex<Vec<Vec<Block>>>,
     freed: Condvar,
 }
 
 impl Verifier {
     pub(super) fn new() -> Result<Self, DirectoryError> {
         let password: String = random::<16>()?.iter().map(|octet| char::from(b'a' + octet % 26)).collect();
-        Ok(Self { decoy: hash(&password)?, free: Mutex::new(CHECKS_AT_ONCE), freed: Condvar::new() })
+        let free = Mutex::new(vec![Vec::new(); CHECKS_AT_ONCE]);
+        Ok(Self { decoy: hash(&password)?, free, freed: Condvar::new() })
     }
 
     /// Whether the password gives the hash. Without a hash the answer is no, at the same cost.
     pub(super) fn verify(&self, password: &str, hash: Option<&str>) -> bool {
         let fits = password.len() <= MAX_PASSWORD_OCTETS;
         let password = prepare(if fits { password } else { "" });
-        let matches = self.in_turn(|| {
-            PasswordHash::new(hash.unwrap_or(&self.decoy))
-                .and_then(|hash| argon2()?.verify_password(password.as_bytes(), &hash))
-                .is_ok()
-        });
+        let stored = hash.unwrap_or(&self.decoy);
+        let matches =
+            self.in_turn(|memory| matches_hash(password.as_bytes(), stored, memory).unwrap_or(false));
         matches && fits && hash.is_some()
     }
 
-    fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+    fn in_turn<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
+        let mut free =
+            self.freed.wait_while(free, |free| free.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        let mut memory = free.pop().unwrap_or_default();
         drop(free);
-        let outcome = work();
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        let outcome = work(&mut memory);
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         self.freed.notify_one();
         outcome
     }
+}
+
+/// Whether the password gives the hash, worked out in `memory`. Compares in constant time.
+fn matches_hash(password: &[u8], hash: &str, memory: &mut Vec<Block>) -> password_hash::Result<bool> {
+    let hash = PasswordHash::new(hash)?;
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
+    let mut salt_octets = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut salt_octets)?;
+    let params = Params::try_from(&hash)?;
+    memory.resize(params.block_count(), Block::default());
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let output = Output::init_with(expected.len(), |output| {
+        Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut *memory)?)
+    })?;
+    Ok(output == expected)
 }
 
 /// Fresh random octets from the system.
@@ -144,6 +161,17 @@ mod tests {
         let hash = Credentials::derive("fl\u{fc}gelhorn").expect("derived").password_hash;
         assert!(verifier.verify("flu\u{308}gelhorn", Some(&hash)));
         assert!(!verifier.verify("flugelhorn", Some(&hash)));
+    }
+
+    #[test]
+    fn memory_of_one_check_serves_the_next() {
+        let verifier = Verifier::new().expect("verifier");
+        let hash = Credentials::derive("correct horse").expect("derived").password_hash;
+        for (password, expected) in [("correct horse", true), ("wrong", false), ("correct horse", true)] {
+            assert_eq!(verifier.verify(password, Some(&hash)), expected, "{password}");
+        }
+        let free = verifier.free.lock().expect("not poisoned");
+        assert_eq!(free.iter().filter(|memory| !memory.is_empty()).count(), 1);
     }
 
     #[test]
