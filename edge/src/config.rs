@@ -1,8 +1,8 @@
 //! The edge's configuration file, `/etc/postern/edge.toml`, and what is checked about it before anything starts.
 //!
-//! In: TOML. Out: a [`Config`] whose values fit together. Refused, with file, line and key: unknown keys, wrong types,
-//! and values that can never work (an inner address that is not unicast, an MTU below IPv6's minimum, a forwarded port
-//! that the edge needs itself). Whether this machine fits the file is the business of [`host`](crate::host).
+//! In: TOML; `docs/edge.toml` shows every key. Out: a [`Config`] whose values fit together. Refused, with file, line and
+//! key: unknown keys, wrong types, and values that can never work (an inner address that is not unicast, an MTU below
+//! IPv6's minimum, a forwarded port that the edge needs itself). Whether this machine fits the file is the business of [`host`](crate::host).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -310,6 +310,23 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let example = include_str!("../../docs/edge.toml");
+        assert_eq!(parse(example).unwrap(), Config::default());
+        for section in ["", "[tunnel]", "[forward]", "[dns]", "[control]", "[log]"] {
+            let error = parse(&format!("{section}\nno_such_key = 1\n")).unwrap_err();
+            let (_, keys) = error.split_once("Known keys here: ").unwrap();
+            for key in keys.split('.').next().unwrap().split(", ") {
+                let shown = [format!("\n{key} = "), format!("\n# {key} = "), format!("\n[{key}]")];
+                assert!(
+                    shown.iter().any(|line| example.contains(line)),
+                    "docs/edge.toml does not show `{key}`"
+                );
+            }
+        }
     }
 
     #[test]
