@@ -4,6 +4,8 @@
 //! The child is this same test binary, started with `CHILD` set; it writes a line after each acknowledged step.
 //! Faults at a certain system call come from `strace -e inject`.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -53,10 +55,16 @@ fn say(line: &str) {
 #[test]
 fn child() {
     let (Ok(script), Ok(directory)) = (std::env::var(CHILD), std::env::var(DIRECTORY)) else { return };
+    // The test harness has begun a line.
+    say("");
     let store = Store::open(Path::new(&directory)).unwrap();
     match script.split_once(' ') {
         Some(("endless", round)) => endless(&store, round),
         Some(("steps", round)) => steps(&store, round),
+        Some(("make", _)) => {
+            store.account(AccountId(1)).unwrap();
+            say("finished");
+        }
         _ => panic!("unknown script {script}"),
     }
 }
@@ -91,7 +99,7 @@ fn steps(store: &Store, round: &str) {
         match deliver(store, &name) {
             Ok(uid) => {
                 say(&format!("delivered {name}"));
-                if step % 3 == 2 {
+                if step == 1 {
                     move_and_expunge(&account, inbox, trash, uid, &name);
                 }
             }
@@ -140,7 +148,7 @@ impl Record {
             ("removed", name) => drop(self.messages.insert(name.to_owned(), Said::Removed)),
             ("failed", _) => self.failures += 1,
             ("finished", _) => self.finished = true,
-            // The test harness of the child speaks too.
+            // The harness speaks too.
             _ => {}
         }
     }
@@ -195,11 +203,10 @@ fn child_command(directory: &Path, script: &str, inject: Option<&str>) -> Comman
     command
 }
 
-/// Runs the steps with a fault injected; adds what is said to the record.
-fn run_steps(directory: &Path, round: &str, inject: &str, record: &mut Record) {
-    let output = child_command(directory, &format!("steps {round}"), Some(inject)).output();
+/// Runs the script with a fault injected; adds what is said to the record.
+fn run(directory: &Path, script: &str, inject: &str, record: &mut Record) {
+    let output = child_command(directory, script, Some(inject)).output();
     let output = output.expect("strace is needed for this test (Debian package strace)");
-    record.finished = false;
     String::from_utf8_lossy(&output.stdout).lines().for_each(|line| record.hear(line));
 }
 
@@ -221,23 +228,52 @@ fn killed_at_any_time_nothing_acknowledged_is_lost() {
     assert!(record.messages.len() > 100, "only {} messages were delivered", record.messages.len());
 }
 
-/// Kills the child at every single call of each kind that changes the disk, beginning with an empty directory.
-#[test]
-fn killed_at_every_write_nothing_acknowledged_is_lost() {
-    for call in ["pwrite64", "fsync,fdatasync", "link,linkat", "unlink,unlinkat", "mkdir,mkdirat"] {
-        let mut record = Record::default();
-        for number in 1.. {
-            let directory = tempfile::tempdir().unwrap();
-            record.messages.clear();
-            let inject = format!("{call}:signal=KILL:when={number}");
-            run_steps(directory.path(), &number.to_string(), &inject, &mut record);
-            record.check(directory.path());
-            if record.finished {
-                assert!(number > 1, "{call} was never called");
-                break;
-            }
+/// What changes the disk, as sets for strace.
+const CALLS: [&str; 5] = ["pwrite64", "fsync,fdatasync", "link,linkat", "unlink,unlinkat", "mkdir,mkdirat"];
+
+/// Runs a script again and again, killed at its first call of this kind, its second, and so on until it finishes.
+/// strace counts the calls of each thread by themselves. `directory` gives the place for each run.
+fn kill_at_each(script: &str, call: &str, mut directory: impl FnMut() -> std::path::PathBuf) -> u32 {
+    for number in 1..2000 {
+        let (directory, mut record) = (directory(), Record::default());
+        let inject = format!("{call}:signal=KILL:when={number}");
+        run(&directory, &format!("{script} {number}"), &inject, &mut record);
+        record.check(&directory);
+        if record.finished {
+            return number - 1;
         }
     }
+    panic!("{script} did not finish before {call} was called 2000 times");
+}
+
+#[test]
+fn killed_at_every_write_nothing_acknowledged_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    for call in CALLS {
+        let kills = kill_at_each("steps", call, || {
+            // The account is there before, and empty, so that the calls counted are those of the steps.
+            let store = Store::open(directory.path()).unwrap();
+            let account = store.account(AccountId(1)).unwrap();
+            for name in ["INBOX", "Trash"] {
+                let mailbox = account.mailbox_named(name).unwrap().id;
+                account.expunge(mailbox, Expunge::Exactly(UidSet::all())).unwrap();
+            }
+            directory.path().to_owned()
+        });
+        assert!(kills > 0 || call.starts_with("mkdir"), "{call} was never called");
+    }
+}
+
+#[test]
+fn killed_at_every_write_of_its_making_an_account_is_whole() {
+    let mut directories = Vec::new();
+    for call in CALLS {
+        kill_at_each("make", call, || {
+            directories.push(tempfile::tempdir().unwrap());
+            directories[directories.len() - 1].path().to_owned()
+        });
+    }
+    assert!(directories.len() > 50, "only {} kills", directories.len());
 }
 
 /// A flush or a write that fails is answered as a failure; the store recovers by itself and goes on.
@@ -251,7 +287,7 @@ fn after_an_error_of_the_disk_the_store_goes_on() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         let mut record = Record::default();
-        run_steps(directory.path(), "0", inject, &mut record);
+        run(directory.path(), "steps 0", inject, &mut record);
         assert!(record.finished, "{inject}: the child did not finish");
         assert!(record.failures > 0, "{inject}: nothing failed");
         assert!(record.messages.len() > 1, "{inject}: nothing worked afterwards");

@@ -56,11 +56,10 @@ fn pragmas_are_those_that_make_a_commit_durable() {
     assert_eq!((journal.as_str(), synchronous, keys), ("wal", 2, 1));
 }
 
+type Operation<T> = Box<dyn FnOnce(&Connection) -> Result<T> + Send>;
+
 /// Holds the writer thread until all `jobs` are waiting, so that they are certain to share one transaction.
-fn in_one_group<T: Send + 'static>(
-    database: &Database,
-    jobs: Vec<Box<dyn FnOnce(&Connection) -> Result<T> + Send>>,
-) -> Vec<Result<T>> {
+fn in_one_group<T: Send + 'static>(database: &Database, jobs: Vec<Operation<T>>) -> Vec<Result<T>> {
     let (release, held) = mpsc::channel::<()>();
     let blocker = database.submit(move |_| {
         let _ = held.recv();
