@@ -13,6 +13,7 @@ pub mod zone;
 
 pub mod auth;
 pub mod dkim;
+pub mod login;
 pub mod smtp;
 
 pub mod inbound;

@@ -9,10 +9,11 @@ use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use postern_sasl::{Failure, Password};
 use postern_smtp::server::AuthVerdict;
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::session::SubmissionHost;
+use crate::login;
 use crate::smtp::session::SmtpSession;
 
 /// Random octets in a SCRAM nonce.
@@ -20,8 +21,7 @@ const NONCE_OCTETS: usize = 24;
 
 impl SubmissionHost {
     pub(super) async fn password(&mut self, session: &mut SmtpSession, login: String, password: Password) {
-        let directory = self.parts.directory.clone();
-        let verified = spawn_blocking(move || directory.verify_password(&login, password.expose())).await;
+        let verified = login::verify_password(&self.parts.directory, login, password).await;
         session.core.password_verdict(match verified {
             Ok(Some(_)) => AuthVerdict::Accepted,
             Ok(None) => AuthVerdict::Rejected,

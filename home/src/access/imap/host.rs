@@ -20,6 +20,7 @@ use tracing::{error, info};
 use super::Parts;
 use super::backend::Backend;
 use super::session::ImapSession;
+use crate::login;
 use crate::net::Host;
 
 /// Random octets in a SCRAM nonce.
@@ -40,9 +41,7 @@ impl ImapHost {
     }
 
     async fn verify_password(&self, login: String, password: Password) -> Answer {
-        let directory = self.parts.directory.clone();
-        let verified = spawn_blocking(move || directory.verify_password(&login, password.expose())).await;
-        match verified {
+        match login::verify_password(&self.parts.directory, login, password).await {
             Ok(Some(_)) => Answer::Verdict(Verdict::Accepted),
             Ok(None) => Answer::Verdict(Verdict::Rejected),
             Err(lost) => {

@@ -13,8 +13,10 @@
 //!
 //! In this order: a user or alias of exactly this address; the same without its detail (`ana+shop` is `ana`,
 //! RFC 5233); `postmaster` (RFC 5321 §4.5.1) and `abuse` (RFC 2142 §2) reach the first user of the domain, or
-//! else the first user of all. An alias named `postmaster` or `abuse` decides otherwise. While there is no user
-//! at all, these two are unknown like every other address.
+//! else the first user of all. An alias named `postmaster` or `abuse` decides otherwise.
+//!
+//! Deviates: while there is no user at all, these two are unknown like every other address (RFC 5321 §4.5.1 wants
+//! `postmaster` always): there is nobody to read the mail, and accepting it would lose it. `status` warns.
 //!
 //! # On disk
 //!
@@ -207,7 +209,7 @@ impl Directory {
     }
 
     /// The user, when the password is right. Blocks for tens of milliseconds, and as long for an unknown user as
-    /// for a wrong password; a few calls run at once, further ones wait.
+    /// for a wrong password; a few calls run at once, further ones wait and hold their thread meanwhile.
     pub fn verify_password(&self, login: &str, password: &str) -> Option<User> {
         let snapshot = self.snapshot();
         let user = snapshot.user_by_login(login);
