@@ -4,18 +4,24 @@
 //! * Out: to a protocol's pure session, octets and timeouts; to the peer, what the session sends.
 //! * Refused: connections above the limits (in all, and per client network), with nothing read from them.
 //!
-//! Data flows through the files in this order: [`listener`] binds and accepts, [`limits`] counts, [`stream`] is
-//! the connection in clear or under TLS, [`driver`] moves octets between it and a [`driver::LineSession`].
+//! Data flows through the files in this order: [`listener`] binds and accepts, [`peer`] says who is there, [`limits`]
+//! counts, [`stream`] is the connection in clear or under TLS, [`driver`] moves octets between it and a
+//! [`driver::LineSession`]; [`failures`] makes guessing slow. [`dial`] opens the connections that home makes itself.
 //!
 //! Nothing is trusted for its address: loopback, tunnel and LAN peers are strangers like any other.
 
-pub mod dial;
-pub mod driver;
-pub mod failures;
-pub mod limits;
 pub mod listener;
 pub mod peer;
+
+pub mod limits;
+
 pub mod stream;
+
+pub mod driver;
+
+pub mod failures;
+
+pub mod dial;
 
 pub use driver::{Host, LineSession, Output, run_session};
 pub use failures::LoginFailures;

@@ -89,7 +89,7 @@ impl Scanner {
                 self.place = Place::Quoted(true);
             }
             '<' | '(' | ')' | ',' | ';' => return Err(MailboxListError),
-            character if character.is_whitespace() => {}
+            ' ' | '\t' => {}
             character => self.push(character),
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Scanner {
                 self.bracketed = Some(String::new());
                 self.place = Place::Brackets;
             }
-            character if character.is_whitespace() => self.outside.push(' '),
+            ' ' | '\t' => self.outside.push(' '),
             // Nothing but white space and comments may follow the brackets.
             '<' | '>' | ')' | ':' | ';' => return Err(MailboxListError),
             _ if self.bracketed.is_some() => return Err(MailboxListError),
