@@ -1,8 +1,9 @@
 //! Home's configuration file, `/etc/postern/home.toml`, and what is checked about it before anything starts.
 //!
-//! In: TOML. Out: a [`Config`] whose values fit together. Refused, with file, line and key: unknown keys, wrong types,
-//! relative paths, a certificate without its key, a service with nowhere to listen, values out of range. Domains, users
-//! and aliases are not configuration: they are kept in the directory and changed by commands.
+//! In: TOML; `docs/home.toml` shows every key. Out: a [`Config`] whose values fit together. Refused, with file, line and
+//! key: unknown keys, wrong types, relative paths, a certificate without its key, two services at one address, values
+//! out of range. Domains, users and aliases are not configuration: they are kept in the directory and changed by
+//! commands.
 
 mod queue;
 
@@ -310,6 +311,23 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(parse("").expect("accepted"), Config::default());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let example = include_str!("../../docs/home.toml");
+        assert_eq!(parse(example).expect("accepted"), Config::default());
+        for section in ["", "[listen]", "[smtp]", "[tls]", "[dns]", "[tunnel]", "[queue]", "[log]"] {
+            let error = parse(&format!("{section}\nno_such_key = 1\n")).expect_err("refused");
+            let (_, keys) = error.split_once("Known keys here: ").expect("a list of keys");
+            for key in keys.split('.').next().unwrap_or_default().split(", ") {
+                let shown = [format!("\n{key} = "), format!("\n# {key} = "), format!("\n[{key}]")];
+                assert!(
+                    shown.iter().any(|line| example.contains(line)),
+                    "docs/home.toml does not show `{key}`"
+                );
+            }
+        }
     }
 
     #[test]
