@@ -16,7 +16,7 @@ use super::body::Body;
 use super::report::{self, Case};
 use super::route::{self, Ourselves};
 use super::verdict::{Closing, Told, Verdict, close};
-use super::way_out::WayOut;
+use super::way_out::{Gate, WayOut};
 use super::{Settings, chance, local};
 use crate::hostname::Hostname;
 use crate::resolver::Resolver;
@@ -62,25 +62,36 @@ pub enum Contact {
 }
 
 /// One job: attempt, decide, settle.
-pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, way: Option<WayOut>) -> Ended {
+pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, gate: Gate) -> Ended {
     let (message, domain) = (job.message, job.domain.clone());
-    let (verdicts, contact) = if is_local(&parts.directory.snapshot(), &domain) {
-        deliver_locally(&parts, &job).await
+    let attempted = if is_local(&parts.directory.snapshot(), &domain) {
+        Some(deliver_locally(&parts, &job).await)
     } else {
-        match way {
-            Some(way) => deliver_remotely(&parts, &settings, &job, &way).await,
-            // It waits, as it did, until there is a way.
-            None => return Ended { message, domain, contact: Contact::Unknown },
-        }
+        deliver_through(&parts, &settings, &job, &gate).await
     };
-    match settle(&parts, &settings, job, verdicts).await {
-        Ok(()) => Ended { message, domain, contact },
-        Err(error) => {
-            tracing::error!(queue_id = %message, %error, "an attempt could not be written down; it will be made again");
-            tokio::time::sleep(PAUSE_AFTER_ERROR).await;
-            Ended { message, domain, contact: Contact::Unknown }
-        }
+    let Some((verdicts, contact)) = attempted else {
+        return Ended { message, domain, contact: Contact::Unknown };
+    };
+    // The attempt stands, so it is this that is tried again: another attempt would make duplicates.
+    while let Err(error) = settle(&parts, &settings, job.clone(), verdicts.clone()).await {
+        tracing::error!(queue_id = %message, %error, "an attempt could not be written down; trying again");
+        tokio::time::sleep(PAUSE_AFTER_ERROR).await;
     }
+    Ended { message, domain, contact }
+}
+
+/// `None` where there is no way out, or none any more after no server could be reached: the recipients then wait as
+/// they did, since it was not the destination that failed.
+async fn deliver_through(
+    parts: &Parts,
+    settings: &Settings,
+    job: &Job,
+    gate: &Gate,
+) -> Option<(Vec<Verdict>, Contact)> {
+    let way = gate.current().ok()?;
+    let (verdicts, contact) = deliver_remotely(parts, settings, job, &way).await;
+    let our_fault = matches!(contact, Contact::NotReached(_)) && gate.current().is_err();
+    (!our_fault).then_some((verdicts, contact))
 }
 
 async fn deliver_locally(parts: &Parts, job: &Job) -> (Vec<Verdict>, Contact) {

@@ -274,6 +274,23 @@ async fn mail_waits_for_the_tunnel_and_leaves_when_it_is_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_the_tunnel_broke_does_not_count() {
+    let listener = tokio::net::TcpListener::bind((FAR, 0)).await.unwrap();
+    let settings = Settings { remote_port: listener.local_addr().unwrap().port(), ..Settings::default() };
+    let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
+    let id = home.enqueue(&["bo@far.example"]);
+    let (connection, _) = listener.accept().await.unwrap();
+    home.link.send_replace(status(LinkState::Connecting));
+    drop(connection);
+    let held = |detail: &Detail| detail.summary.held_because.is_some();
+    let detail = home.until(id, |detail| detail.is_some_and(held)).await.unwrap();
+    assert_eq!(detail.recipient_details[0].attempts, 0);
+    home.link.send_replace(status(LinkState::Connected));
+    let again = tokio::time::timeout(Duration::from_secs(5), listener.accept()).await;
+    assert!(again.is_ok(), "it is tried again as soon as there is a way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_dns_decides_between_never_and_not_now() {
     let names = [
         ("null.example", Entry { mx: vec![(0, "")], ..Entry::default() }),

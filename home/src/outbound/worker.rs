@@ -67,7 +67,7 @@ impl Worker {
         match self.due(way.as_ref().ok()).await {
             Ok((jobs, next)) => {
                 for job in jobs {
-                    self.start(job, way.as_ref().ok().cloned());
+                    self.start(job);
                 }
                 next
             }
@@ -99,10 +99,10 @@ impl Worker {
         .await
     }
 
-    fn start(&mut self, job: Job, way: Option<WayOut>) {
+    fn start(&mut self, job: Job) {
         self.schedule.begin(&job);
         let message = job.message;
-        let run = job::run(self.parts.clone(), self.settings.clone(), job, way);
+        let run = job::run(self.parts.clone(), self.settings.clone(), job, self.gate.clone());
         let handle = self.jobs.spawn(run);
         self.started.insert((handle.id(), message));
     }
