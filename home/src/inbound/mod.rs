@@ -6,6 +6,7 @@
 //!   is a 451: the sender keeps the message.
 //! * A message's final form is `Return-Path`, `Authentication-Results` and `Received` before what came, without
 //!   `Return-Path` fields that came along and without `Authentication-Results` fields that claim our name.
+//!   What DMARC wants quarantined goes to the inbox like the rest; `Authentication-Results` says so.
 //! * RFC 5321 §3.6.1 (relaying), §4.4 (trace), §6.3 (loops); RFC 8601 §5.
 //!
 //! `session` answers the core's questions, `message` takes a complete message to its mailboxes.

@@ -6,7 +6,8 @@
 
 use postern_message::header::{self, HeaderField};
 use postern_smtp::server::Refusal;
-use postern_store::{StagedMessage, Staging, Store};
+use postern_store::{StagedMessage, Staging, Store, stage::INLINE_LIMIT};
+use tokio::task::block_in_place;
 
 use super::failure;
 
@@ -29,7 +30,12 @@ impl Incoming {
     /// Takes a chunk.
     pub fn write(&mut self, chunk: &[u8]) {
         let Ok(staging) = &mut self.0 else { return };
-        if let Err(error) = staging.write(chunk) {
+        // Beyond this size it is a file, and a slow disk must not hold up the other sessions of this thread.
+        let outcome = match staging.size() < INLINE_LIMIT as u64 {
+            true => staging.write(chunk),
+            false => block_in_place(|| staging.write(chunk)),
+        };
+        if let Err(error) = outcome {
             self.0 = Err(failure::refusal(&error));
         }
     }
