@@ -295,9 +295,10 @@ fn envelope(header: &[u8]) -> (Envelope, Option<Octets>) {
             b"from" => list(&mut envelope.from),
             b"sender" => list(&mut envelope.sender),
             b"reply-to" => list(&mut envelope.reply_to),
-            b"to" => list(&mut envelope.to),
-            b"cc" => list(&mut envelope.cc),
-            b"bcc" => list(&mut envelope.bcc),
+            // Some programs write one field for each recipient.
+            b"to" => envelope.to.extend(addresses(field.value)),
+            b"cc" => envelope.cc.extend(addresses(field.value)),
+            b"bcc" => envelope.bcc.extend(addresses(field.value)),
             b"in-reply-to" => text(&mut envelope.in_reply_to),
             b"message-id" => text(&mut envelope.message_id),
             b"references" => text(&mut references),

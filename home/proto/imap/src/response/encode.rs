@@ -7,7 +7,8 @@ const MAX_QUOTED: usize = 1024;
 
 /// `string`: quoted where the octets allow it, else a literal.
 pub fn string(octets: &[u8], out: &mut Vec<u8>) {
-    let quotable = octets.len() <= MAX_QUOTED && octets.iter().all(|octet| matches!(octet, 0x20..=0x7e));
+    let quotable =
+        octets.len() <= MAX_QUOTED && octets.iter().all(|octet| matches!(octet, b'\t' | 0x20..=0x7e));
     if !quotable {
         return literal(octets, out);
     }

@@ -1,7 +1,7 @@
 //! Filters a header for HEADER.FIELDS and HEADER.FIELDS.NOT (RFC 9051 §6.4.5).
 //!
 //! In: a header with CRLF or LF line ends. Out: the wanted fields with their continuation lines, octet for octet,
-//! in the order of the header, and the empty line that ends it (RFC 9051 §6.4.5.1: it is always there).
+//! in the order of the header, and the empty line that ends it, unless the message has none (RFC 9051 §6.4.5.1).
 
 /// Which fields stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,12 +12,13 @@ pub(super) enum Keep {
     Others,
 }
 
-/// The fields of `header` that stay, and the final empty line.
+/// The fields of `header` that stay, and the empty line if it has one.
 pub(super) fn filter(header: &[u8], names: &[Vec<u8>], keep: Keep) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut keeping = false;
     for line in header.split_inclusive(|&octet| octet == b'\n') {
         if matches!(line, b"\r\n" | b"\n") {
+            kept.extend_from_slice(b"\r\n");
             break;
         }
         let continues = matches!(line.first(), Some(b' ' | b'\t'));
@@ -28,7 +29,6 @@ pub(super) fn filter(header: &[u8], names: &[Vec<u8>], keep: Keep) -> Vec<u8> {
             kept.extend_from_slice(line);
         }
     }
-    kept.extend_from_slice(b"\r\n");
     kept
 }
 
@@ -55,6 +55,6 @@ mod tests {
     fn drops_named_fields() {
         assert_eq!(filter(HEADER, &[b"To".to_vec()], Keep::Others), b"From: a\r\nSUBJECT : d\r\n\r\n");
         assert_eq!(filter(HEADER, &[b"X-None".to_vec()], Keep::Named), b"\r\n");
-        assert_eq!(filter(b"", &[], Keep::Others), b"\r\n");
+        assert_eq!(filter(b"To: no body", &[], Keep::Others), b"To: no body");
     }
 }

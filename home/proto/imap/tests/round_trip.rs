@@ -1,0 +1,258 @@
+//! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
+
+use postern_imap::commands::{
+    Authenticate, Body, Close, Command, Copy, Create, Delete, Enable, Expunge, Fetch, Id, List, ListReturn,
+    ListSelection, Login, Lsub, Noop, Rename, Search, SearchReturn, Select, Status, Store, StoreResponse,
+    Subscribe, parse,
+};
+use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
+use postern_imap::session::Numbering;
+use postern_imap::types::{
+    Date, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, SearchKey, Section, SectionText,
+    SeenEffect, SequenceSet, SpecialUse, StatusItem,
+};
+use postern_sasl::Password;
+use proptest::prelude::*;
+
+fn set() -> impl Strategy<Value = SequenceSet> {
+    let number = prop_oneof![(1u32..).prop_map(Number::Exactly), Just(Number::Largest)];
+    let range = prop_oneof![number.clone().prop_map(|n| (n, n)), (number.clone(), number)];
+    prop_oneof![
+        4 => prop::collection::vec(range, 1..5).prop_map(SequenceSet::Ranges),
+        1 => Just(SequenceSet::Saved),
+    ]
+}
+
+fn mailbox() -> impl Strategy<Value = MailboxName> {
+    "\\PC{0,12}".prop_map(|name| MailboxName::new(&name))
+}
+
+/// CREATE and others drop one final delimiter.
+fn new_mailbox() -> impl Strategy<Value = MailboxName> {
+    "\\PC{0,12}[a-z&ü]".prop_map(|name| MailboxName::new(&name))
+}
+
+fn flag() -> impl Strategy<Value = Flag> {
+    prop_oneof![prop::sample::select(Flag::SYSTEM.to_vec()), "[$A-Za-z0-9_.-]{1,9}".prop_map(Flag::Keyword)]
+}
+
+fn octets() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(1u8.., 1..12)
+}
+
+fn date() -> impl Strategy<Value = Date> {
+    (1970i16..2200, 1i8..13, 1i8..29)
+        .prop_filter_map("a day", |(year, month, day)| Date::new(year, month, day))
+}
+
+fn section() -> impl Strategy<Value = Section> {
+    let fields = || prop::collection::vec(octets(), 1..4);
+    let text = prop_oneof![
+        Just(SectionText::Header),
+        Just(SectionText::Text),
+        fields().prop_map(SectionText::HeaderFields),
+        fields().prop_map(SectionText::HeaderFieldsNot),
+    ];
+    let any = (prop::collection::vec(1u32.., 0..4), prop::option::of(text));
+    let mime = prop::collection::vec(1u32.., 1..4).prop_map(|part| (part, Some(SectionText::Mime)));
+    prop_oneof![4 => any, 1 => mime].prop_map(|(part, text)| Section { part, text })
+}
+
+fn fetch_item() -> impl Strategy<Value = FetchItem> {
+    use FetchItem as Item;
+    let plain = prop::sample::select(vec![
+        Item::Flags,
+        Item::Uid,
+        Item::InternalDate,
+        Item::Rfc822Size,
+        Item::Envelope,
+        Item::Body,
+        Item::BodyStructure,
+        Item::Rfc822,
+        Item::Rfc822Header,
+        Item::Rfc822Text,
+    ]);
+    let partial = prop::option::of(
+        (0..1u64 << 62, 1..1u64 << 62).prop_map(|(offset, count)| Partial { offset, count }),
+    );
+    let seen = prop::sample::select(vec![SeenEffect::Keep, SeenEffect::SetSeen]);
+    let content = (section(), partial, seen).prop_map(|(section, partial, seen)| Item::BodySection {
+        section,
+        partial,
+        seen,
+    });
+    prop_oneof![plain, content]
+}
+
+fn search_key() -> impl Strategy<Value = SearchKey> {
+    use SearchKey as Key;
+    let leaf = prop_oneof![
+        Just(Key::And(Vec::new())),
+        Just(Key::Recent),
+        set().prop_map(Key::Sequence),
+        set().prop_map(Key::Uid),
+        flag().prop_map(Key::Flag),
+        ("[a-zA-Z-]{1,8}", "\\PC{0,8}").prop_map(|(name, text)| Key::Header { name, text }),
+        "\\PC{0,8}".prop_map(Key::Body),
+        "\\PC{0,8}".prop_map(Key::Text),
+        date().prop_map(Key::Before),
+        date().prop_map(Key::On),
+        date().prop_map(Key::Since),
+        date().prop_map(Key::SentBefore),
+        date().prop_map(Key::SentOn),
+        date().prop_map(Key::SentSince),
+        (0..1u64 << 62).prop_map(Key::Larger),
+        (0..1u64 << 62).prop_map(Key::Smaller),
+        (1u32..).prop_map(Key::Older),
+        (1u32..).prop_map(Key::Younger),
+    ];
+    leaf.prop_recursive(4, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Key::And),
+            inner.clone().prop_map(|key| Key::Not(Box::new(key))),
+            (inner.clone(), inner).prop_map(|(one, other)| Key::Or(Box::new(one), Box::new(other))),
+        ]
+    })
+}
+
+fn status_items() -> impl Strategy<Value = Vec<StatusItem>> {
+    use StatusItem::{Deleted, Messages, Recent, Size, UidNext, UidValidity, Unseen};
+    let item = prop::sample::select(vec![Messages, Recent, UidNext, UidValidity, Unseen, Deleted, Size]);
+    prop::collection::vec(item, 1..5)
+}
+
+fn list() -> impl Strategy<Value = List> {
+    let selection = prop::sample::subsequence(
+        vec![ListSelection::Subscribed, ListSelection::Remote, ListSelection::SpecialUse],
+        0..=3,
+    );
+    let returned = prop_oneof![
+        Just(ListReturn::Subscribed),
+        Just(ListReturn::Children),
+        Just(ListReturn::SpecialUse),
+        status_items().prop_map(ListReturn::Status),
+    ];
+    (selection, mailbox(), prop::collection::vec("\\PC{0,9}", 1..3), prop::collection::vec(returned, 0..4))
+        .prop_map(|(selection, reference, patterns, returns)| List {
+            selection,
+            reference: reference.as_str().to_owned(),
+            patterns,
+            returns,
+        })
+}
+
+fn numbering() -> impl Strategy<Value = Numbering> {
+    prop::sample::select(vec![Numbering::Sequence, Numbering::Uid])
+}
+
+fn store() -> impl Strategy<Value = Store> {
+    let change = prop::sample::select(vec![FlagChange::Replace, FlagChange::Add, FlagChange::Remove]);
+    let response = prop::sample::select(vec![StoreResponse::Told, StoreResponse::Silent]);
+    (numbering(), set(), change, response, prop::collection::vec(flag(), 0..4)).prop_map(
+        |(numbering, set, change, response, flags)| Store { numbering, set, change, response, flags },
+    )
+}
+
+fn search() -> impl Strategy<Value = Search> {
+    use SearchReturn::{All, Count, Max, Min, Save};
+    let options = prop::sample::subsequence(vec![Min, Max, All, Count, Save], 1..=5);
+    (numbering(), prop::option::of(options), search_key()).prop_map(|(numbering, returns, key)| Search {
+        numbering,
+        returns,
+        key,
+    })
+}
+
+fn on_messages() -> impl Strategy<Value = Body> {
+    let mode = prop::sample::select(vec![CopyMode::Copy, CopyMode::Move]);
+    prop_oneof![
+        (numbering(), set(), mode, mailbox()).prop_map(|(numbering, set, mode, to)| Body::Copy(Copy {
+            mode,
+            numbering,
+            set,
+            to
+        })),
+        prop::option::of(set()).prop_map(|uids| Body::Expunge(Expunge { uids })),
+        (numbering(), set(), prop::collection::vec(fetch_item(), 1..5))
+            .prop_map(|(numbering, set, items)| Body::Fetch(Fetch { numbering, set, items })),
+        store().prop_map(Body::Store),
+        search().prop_map(Body::Search),
+    ]
+}
+
+fn on_mailboxes() -> impl Strategy<Value = Body> {
+    let special_use = prop::option::of(prop::sample::select(vec![SpecialUse::Sent, SpecialUse::All]));
+    let access = prop::sample::select(vec![Access::ReadWrite, Access::ReadOnly]);
+    let subscription = prop::sample::select(vec![Subscription::Subscribed, Subscription::Unsubscribed]);
+    prop_oneof![
+        (new_mailbox(), special_use)
+            .prop_map(|(mailbox, special_use)| Body::Create(Create { mailbox, special_use })),
+        mailbox().prop_map(|mailbox| Body::Delete(Delete { mailbox })),
+        (mailbox(), new_mailbox()).prop_map(|(from, to)| Body::Rename(Rename { from, to })),
+        (new_mailbox(), subscription)
+            .prop_map(|(mailbox, subscription)| Body::Subscribe(Subscribe { mailbox, subscription })),
+        (mailbox(), access).prop_map(|(mailbox, access)| Body::Select(Select { mailbox, access })),
+        (mailbox(), status_items()).prop_map(|(mailbox, items)| Body::Status(Status { mailbox, items })),
+        list().prop_map(Body::List),
+        (mailbox(), "\\PC{0,9}").prop_map(|(reference, pattern)| Body::Lsub(Lsub {
+            reference: reference.as_str().to_owned(),
+            pattern
+        })),
+    ]
+}
+
+fn others() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        Just(Body::Capability),
+        Just(Body::Idle),
+        Just(Body::Logout),
+        Just(Body::Namespace),
+        Just(Body::Noop(Noop::Noop)),
+        Just(Body::Noop(Noop::Check)),
+        Just(Body::Close(Close::Expunging)),
+        Just(Body::Close(Close::Keeping)),
+        ("\\PC{0,9}", "\\PC{0,9}")
+            .prop_map(|(login, password)| Body::Login(Login { login, password: Password::new(password) })),
+        prop::collection::vec(("[A-Z0-9-]{1,9}").prop_map(String::from), 1..4)
+            .prop_map(|capabilities| Body::Enable(Enable { capabilities })),
+        prop::collection::vec((octets(), prop::option::of(octets())), 0..4)
+            .prop_map(|parameters| Body::Id(Id { parameters })),
+        ("[A-Z0-9-]{1,9}", prop::option::of("[A-Za-z0-9+/]{1,9}=")).prop_map(|(mechanism, response)| {
+            Body::Authenticate(Authenticate { mechanism, initial_response: response.map(String::into_bytes) })
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn commands(tag in "[A-Za-z0-9.]{1,6}", body in prop_oneof![on_messages(), on_mailboxes(), others()]) {
+        let command = Command { tag, body };
+        for names in [NameEncoding::ModifiedUtf7, NameEncoding::Utf8] {
+            let mut written = Vec::new();
+            command.encode(names, &mut written);
+            let text = written.escape_ascii().to_string();
+            prop_assert_eq!(parse(&written, names), Ok(command.clone()), "{}", text);
+            postern_imap::fuzz_command(&written);
+        }
+    }
+
+    #[test]
+    fn random_octets(input in prop::collection::vec(any::<u8>(), 0..80)) {
+        postern_imap::fuzz_command(&input);
+        postern_imap::fuzz_framer(&input);
+    }
+
+    #[test]
+    fn nearly_commands(
+        words in prop::collection::vec(prop::sample::select(vec![
+            "a", " ", "FETCH", "1:*", "(", ")", "BODY", "[", "]", "HEADER.FIELDS", "<", ">", "UID", "SEARCH", "NOT",
+            "OR", "\"", "\\", "{3}\r\nabc", "{2}", "STORE", "+FLAGS", "\\Seen", "LIST", "*", "%", "RETURN", "STATUS",
+            "MESSAGES", "APPEND", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
+        ]), 0..14),
+    ) {
+        postern_imap::fuzz_command(words.concat().as_bytes());
+        postern_imap::fuzz_command(format!("a {}", words.join(" ")).as_bytes());
+    }
+}
