@@ -49,6 +49,8 @@ struct Changes {
     enrolment: Enrolment,
     tunnel: Tunnel,
     forwarding: Forwarding,
+    /// Zones from before the last enrolment, whose serials bind nobody: joining again is home's way back from any state.
+    unbound: BTreeSet<LowerName>,
 }
 
 /// Why a change was not made.
@@ -95,7 +97,7 @@ impl Service {
         tunnel: Tunnel,
         forwarding: Forwarding,
     ) -> Self {
-        let changes = Mutex::new(Changes { state, enrolment, tunnel, forwarding });
+        let changes = Mutex::new(Changes { state, enrolment, tunnel, forwarding, unbound: BTreeSet::new() });
         let service = Self { config, public, zones, changes };
         service.refresh_epochs().await;
         service
@@ -127,6 +129,7 @@ impl Service {
         let former = enrol_status(&changes.enrolment).home;
         let answer = block_in_place(|| changes.enrolment.accept(body, signature, &terms, SystemTime::now()))?;
         changes.set_epochs(&self.inner());
+        changes.unbound = self.zones.current().iter().map(|zone| zone.origin.clone()).collect();
         if former.is_some() && former != enrol_status(&changes.enrolment).home {
             block_in_place(|| self.forget_former_home(&mut changes));
         }
@@ -178,7 +181,7 @@ impl Service {
     /// # Errors
     /// See [`ChangeError`]; the zone before is then still being served.
     pub async fn put_zone(&self, origin: &str, zone: &Zone) -> Result<ZoneStatus, ChangeError> {
-        let changes = self.changes.lock().await;
+        let mut changes = self.changes.lock().await;
         let served = block_in_place(|| ServedZone::new(zone))?;
         if path_origin(origin).as_ref() != Some(&served.origin) {
             return Err(ChangeError::OtherZone);
@@ -186,10 +189,12 @@ impl Service {
         let current = self.zones.current();
         if let Some(before) = current.get(&served.origin)
             && is_older(served.serial, before.serial)
+            && !changes.unbound.contains(&served.origin)
         {
             return Err(ChangeError::OlderSerial { got: served.serial, served: before.serial });
         }
         block_in_place(|| changes.state.save_zone(zone))?;
+        changes.unbound.remove(&served.origin);
         let status = zone_status(&served);
         tracing::info!(origin = %status.origin, serial = status.serial, "zone taken from home");
         self.zones.replace(current.with(Arc::new(served)));

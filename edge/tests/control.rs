@@ -244,3 +244,19 @@ fn a_home_that_takes_over_starts_with_nothing_of_the_former_ones() {
         assert_eq!(State::open(state.path()).unwrap().load_forward(), None);
     });
 }
+
+#[test]
+fn a_home_that_joins_again_may_start_its_serials_anew() {
+    let (state, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    in_namespace(|| async {
+        let edge = edge(state.path()).await;
+        let mut home = Home::new(keys.path());
+        let path = "/v1/zones/home.example";
+        home.join(&edge).await;
+        assert_eq!(home.put(&edge, path, &zone("home.example.", 900)).await.status, StatusCode::OK);
+        home.join(&edge).await;
+        assert_eq!(status(&edge).await.zones[0].serial, 900, "the zone is served until the next push");
+        assert_eq!(home.put(&edge, path, &zone("home.example.", 7)).await.status, StatusCode::OK);
+        assert_eq!(home.put(&edge, path, &zone("home.example.", 6)).await.status, StatusCode::CONFLICT);
+    });
+}
