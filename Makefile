@@ -12,7 +12,7 @@ help: ## Show this list
 demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end by itself)
 	@target/debug/lab demo $(if $(ONCE),--once)
 
-test: packages build ## Run every test: unit, transcripts, properties, scenarios in the lab
+test: packages rust ## Run every test: unit, transcripts, properties, scenarios in the lab
 	@tests/setup/test.sh
 
 build: rust ## Build the two programs and the lab

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every test: with cargo-nextest where it is installed, else with cargo test. The scenarios make network
-# namespaces; when this is not root, the test programs run through sudo.
+# namespaces of the programs that are built along with them; when this is not root, the test programs run through sudo.
 set -eu
 
 if [ "$(id -u)" != 0 ]; then

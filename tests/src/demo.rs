@@ -117,11 +117,10 @@ pub fn read(lab: &Lab, sent: &str) -> Result<Facts> {
     ensure!(mail::body_of(&by_mbsync)? == body, "mbsync fetched another body");
     Ok(vec![
         format!(
-            "curl imaps://mail.home.example fetched {} octets; the body of {} is the one sent",
-            by_curl.len(),
-            body.len()
+            "curl imaps://mail.home.example: {} octets; the body is the one sent, CRLF for LF",
+            by_curl.len()
         ),
-        format!("mbsync fetched the same into a Maildir; {ATTACHMENT} octets of attachment unchanged"),
+        format!("mbsync: the same in a Maildir, the {ATTACHMENT} octets of the attachment unchanged"),
     ])
 }
 

@@ -183,8 +183,8 @@ fn show(name: String, once: bool) -> Result<()> {
         "\nThe lab stays up until Ctrl-C. Ana is {ANA}, her password is {ANA_PASSWORD:?}.\n\
          The edge is {} and {}, home is behind {}. To try, in another terminal:\n\
          \n  {command} sh --lab {name} edge -- postern-edge status\n  \
-         {command} sh --lab {name} home -- postern-home queue list\n  \
-         {command} sh --lab {name} stranger -- sendmail {ANA}     (type a message, end with Ctrl-D)\n",
+         {command} sh --lab {name} stranger -- sendmail {ANA}    (type a message, end with Ctrl-D)\n  \
+         {command} sh --lab {name} cafe -- curl --user {ANA} 'imaps://mail.home.example/INBOX;MAILINDEX=*'\n",
         Host::Edge.v4(),
         Host::Edge.v6().context("the edge has an IPv6 address")?,
         Host::Isp.v4(),
