@@ -14,8 +14,8 @@
 //!
 //! *A failed flush.* After an error from `fsync` the kernel may have dropped the dirty pages, and a second `fsync`
 //! on the same handle would report success. So a failed commit is answered to the whole group as
-//! [`Error::Temporary`] (or [`Error::DiskFull`]), the handle is closed, and the next group opens and checks the
-//! file anew before it writes.
+//! [`Error::Temporary`] (or [`Error::DiskFull`]), the handle is closed, and the next group opens the file anew,
+//! writes the log into it, and checks it, before it adds anything.
 
 mod open;
 mod writer;

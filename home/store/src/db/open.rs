@@ -46,8 +46,16 @@ pub(super) fn reader(path: &Path) -> Result<Connection> {
 }
 
 /// Opens the file again after a failure and checks that what it holds is whole.
+///
+/// The log may hold a transaction whose flush failed: readable from memory, missing on the disk, and never written
+/// again by a flush of the log. Copying the log into the file and emptying it writes everything afresh, so that later
+/// commits do not stand on pages that a power cut would take away.
 pub(super) fn reopen_verified(path: &Path, schema: &Schema) -> Result<Connection> {
     let connection = writer(path, schema)?;
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        return Err(Error::Temporary(format!("{}: the log is in use", path.display())));
+    }
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict == "ok" {
         Ok(connection)
