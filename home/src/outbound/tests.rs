@@ -244,7 +244,9 @@ async fn ipv6_is_used_where_it_is_wanted_and_the_only_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_destination_defers_all_that_waits_for_it() {
     // Nobody listens on the port that a server has just left.
-    let (settings, _) = far_server(Ipv4Addr::new(127, 0, 0, 9), Behaviour::default()).await;
+    let (mut settings, _) = far_server(Ipv4Addr::new(127, 0, 0, 9), Behaviour::default()).await;
+    // The second message then cannot start before what the first one found out is known.
+    settings.concurrency.per_destination = 1;
     let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
     let first = home.enqueue(&["bo@far.example"]);
     let detail = home.until_tried(first).await;
