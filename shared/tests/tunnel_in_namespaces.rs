@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -49,6 +49,11 @@ impl Namespace {
         made.join().unwrap()
     }
 
+    /// A path by which `ip` finds the namespace.
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd())
+    }
+
     /// Runs a closure on a thread inside the namespace.
     fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.start(work).join().unwrap()
@@ -67,8 +72,13 @@ impl Namespace {
 }
 
 fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output().expect("`ip` (iproute2) is needed");
-    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    run("ip", arguments);
+}
+
+fn run(program: &str, arguments: &str) {
+    let output = Command::new(program).args(arguments.split(' ')).output();
+    let output = output.unwrap_or_else(|error| panic!("`{program}` is needed: {error}"));
+    assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Two hosts on one wire: the edge at 192.0.2.1, home at 192.0.2.20.
@@ -80,9 +90,8 @@ struct Wire {
 impl Wire {
     fn new() -> Self {
         let wire = Wire { edge: Namespace::new(), home: Namespace::new() };
-        let home = wire.home.0.try_clone().unwrap();
+        let path = wire.home.path();
         wire.edge.run(move || {
-            let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&home));
             ip(&format!("link add wire type veth peer name wire netns {path}"));
             ip("addr add 192.0.2.1/24 dev wire");
             ip("link set wire up");
@@ -93,6 +102,39 @@ impl Wire {
         });
         wire
     }
+}
+
+/// The same two hosts with a router between them that passes 1280 octets and never says so.
+fn narrow_wire() -> (Wire, Namespace) {
+    let (edge, home, router) = (Namespace::new(), Namespace::new(), Namespace::new());
+    let path = router.path();
+    edge.run(move || {
+        ip(&format!("link add wire type veth peer name edge netns {path}"));
+        ip("addr add 192.0.2.1/24 dev wire");
+        ip("link set wire up");
+        ip("route add default via 192.0.2.254");
+    });
+    let path = router.path();
+    home.run(move || {
+        ip(&format!("link add wire type veth peer name home netns {path}"));
+        ip("addr add 198.51.100.20/24 dev wire");
+        ip("link set wire up");
+        ip("route add default via 198.51.100.254");
+    });
+    router.run(|| {
+        for (link, network, address) in
+            [("edge", "192.0.2.0/24", "192.0.2.254"), ("home", "198.51.100.0/24", "198.51.100.254")]
+        {
+            ip(&format!("addr add {address}/24 dev {link} noprefixroute"));
+            ip(&format!("link set {link} up"));
+            ip(&format!("route add {network} dev {link} mtu lock 1280"));
+        }
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        run("nft", "add table ip silent");
+        run("nft", "add chain ip silent out { type filter hook output priority 0 ; }");
+        run("nft", "add rule ip silent out meta l4proto icmp drop");
+    });
+    (Wire { edge, home }, router)
 }
 
 /// Both configurations of an epoch: the edge's and home's.
@@ -161,6 +203,7 @@ fn wait_alive(tunnel: &Tunnel, limit: Duration) -> Duration {
 fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&to, Duration::from_secs(10)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
@@ -185,6 +228,36 @@ fn echo(stream: &mut TcpStream, text: &[u8]) {
     let mut back = vec![0; text.len()];
     stream.read_exact(&mut back).unwrap();
     assert_eq!(back, text);
+}
+
+/// Sends so many octets to home's echo and compares what comes back.
+fn transfer(octets: usize) {
+    let mut stream = connect((HOME_V4, 25).into());
+    let mut reader = stream.try_clone().unwrap();
+    let octet = |i: usize| (i ^ (i >> 8) ^ (i >> 16)) as u8;
+    let reading = std::thread::spawn(move || {
+        let (mut block, mut total) = (vec![0; 65536], 0);
+        while total < octets {
+            let length = reader.read(&mut block).unwrap();
+            assert_ne!(length, 0, "the connection ended after {total} octets");
+            assert!(block[..length].iter().enumerate().all(|(i, got)| *got == octet(total + i)));
+            total += length;
+        }
+    });
+    let all: Vec<u8> = (0..octets).map(octet).collect();
+    stream.write_all(&all).unwrap();
+    reading.join().unwrap();
+}
+
+#[test]
+fn a_narrow_path_that_says_nothing_still_carries() {
+    let (wire, _router) = narrow_wire();
+    let (edge_epoch, home_epoch) = epoch();
+    let _edge = wire.edge.run(move || bring_up(Role::Edge, edge_epoch));
+    let home = wire.home.run(move || bring_up(Role::Home, home_epoch));
+    wait_alive(&home, Duration::from_secs(3));
+    serve_echo(&wire.home, HOME_V4.into());
+    wire.edge.run(|| transfer(25_000_000));
 }
 
 #[test]
@@ -212,28 +285,7 @@ fn mail_sized_transfers_pass_and_survive_roaming_and_restarts() {
         echo(&mut connect((home_v6(), 25).into()), b"EHLO by IPv6");
     });
 
-    // 25 MB each way.
-    wire.edge.run(|| {
-        let mut stream = connect((HOME_V4, 25).into());
-        let mut reader = stream.try_clone().unwrap();
-        let reading = std::thread::spawn(move || {
-            let (mut block, mut sum, mut total) = (vec![0; 65536], 0u64, 0);
-            while total < 25_000_000 {
-                let length = reader.read(&mut block).unwrap();
-                assert_ne!(length, 0, "the connection ended after {total} octets");
-                sum = block[..length].iter().fold(sum, |sum, octet| sum.wrapping_mul(31) + u64::from(*octet));
-                total += length;
-            }
-            sum
-        });
-        let mut sum = 0u64;
-        for number in 0..250u64 {
-            let block: Vec<u8> = (0..100_000u64).map(|i| (i * 7 + number) as u8).collect();
-            sum = block.iter().fold(sum, |sum, octet| sum.wrapping_mul(31) + u64::from(*octet));
-            stream.write_all(&block).unwrap();
-        }
-        assert_eq!(reading.join().unwrap(), sum);
-    });
+    wire.edge.run(|| transfer(25_000_000));
 
     // The ISP gives home another address while a connection is open.
     let mut open = wire.edge.run(|| {
