@@ -6,7 +6,7 @@ use postern_imap::request::{
     Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Refusal, Request, Snapshot, Subscription,
     Wanted,
 };
-use postern_imap::types::{DateTime, Flag, MailboxName};
+use postern_imap::types::{DateTime, Flag, MailboxName, SpecialUse};
 use postern_store::account::{self as store, Account, Append, Detail, Expunge, ModSeq, SystemFlags};
 use postern_store::blob::BlobId;
 use postern_store::{Error, Result, Staging, Store, Timestamp};
@@ -43,13 +43,7 @@ impl Backend {
         match request {
             Request::Mailboxes => self.mailboxes(),
             Request::Status(name) => Ok(Answer::Status(convert::status(&self.named(&name)?))),
-            Request::Create { mailbox, special_use } => {
-                let special_use = special_use.map(convert::special_use_to_store);
-                if special_use == Some(None) {
-                    return Err(Error::Permanent("this special use is not kept".to_owned()));
-                }
-                done(self.account.create_mailbox(mailbox.as_str(), special_use.flatten()))
-            }
+            Request::Create { mailbox, special_use } => self.create(&mailbox, special_use),
             Request::Delete(name) => done(self.account.delete_mailbox(name.as_str())),
             Request::Rename { from, to } => done(self.account.rename_mailbox(from.as_str(), to.as_str())),
             Request::Subscribe(name, Subscription::Subscribed) => done(self.account.subscribe(name.as_str())),
@@ -121,6 +115,19 @@ impl Backend {
             }
         }
         Ok(Answer::Mailboxes(list))
+    }
+
+    /// A special use that is not kept, or that another mailbox has, is a refusal of its own.
+    fn create(&self, name: &MailboxName, special_use: Option<SpecialUse>) -> Result<Answer> {
+        let unavailable = || Error::Permanent("this special use is not available".to_owned());
+        let special_use = match special_use {
+            Some(wanted) => Some(convert::special_use_to_store(wanted).ok_or_else(unavailable)?),
+            None => None,
+        };
+        match self.account.create_mailbox(name.as_str(), special_use) {
+            Err(Error::Conflict(_)) if self.account.mailbox_named(name.as_str()).is_err() => Err(unavailable()),
+            made => done(made),
+        }
     }
 
     fn open(&self, name: &MailboxName, access: Access) -> Result<Answer> {

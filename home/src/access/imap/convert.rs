@@ -67,7 +67,6 @@ fn system_flag(flag: &imap::Flag) -> SystemFlags {
     SYSTEM_FLAGS.iter().find(|(_, known)| known == flag).map_or(SystemFlags::empty(), |(bit, _)| *bit)
 }
 
-/// One flag as a set of the store's.
 pub(super) fn flags_from_store(flags: &Flags) -> Vec<imap::Flag> {
     let system =
         SYSTEM_FLAGS.iter().filter(|(bit, _)| flags.system.contains(*bit)).map(|(_, flag)| flag.clone());

@@ -1,7 +1,7 @@
 //! CREATE (RFC 9051 §6.3.4), with USE (RFC 6154 §3).
 
 use crate::parser::{ParseError, Parser, Result};
-use crate::request::Request;
+use crate::request::{Answer, Refusal, Request};
 use crate::response::{Completion, encode};
 use crate::session::core::Core;
 use crate::session::task::{Input, Progress, Task, done_or_refused};
@@ -50,7 +50,13 @@ impl Task for Create {
                 }),
             };
         }
-        done_or_refused(input, "CREATE completed")
+        match input {
+            // RFC 6154 §3: the name is free, so it is the use that stands in the way.
+            Input::Answer(Answer::Refused(Refusal::Cannot)) if self.special_use.is_some() => {
+                Completion::no("USEATTR", "That use is not available").into()
+            }
+            input => done_or_refused(input, "CREATE completed"),
+        }
     }
 }
 

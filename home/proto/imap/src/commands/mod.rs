@@ -67,7 +67,7 @@ pub struct Command {
 
 /// Every command but APPEND, which is read while its literal is still to come ([`parse_append`]).
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each variant is the command of that name, documented in its file")]
 pub enum Body {
     Authenticate(Authenticate),
     Capability,
