@@ -27,7 +27,9 @@
 //!
 //! *Blobs.* One row and one copy for each content of the account, counted by `refs`. Up to 64 KiB the octets are in
 //! `blob_content`: there they share the group's one flush, while a file would cost a flush of its own and one of its
-//! directory. Above that the double writing of log and file costs more than those flushes. The file has its durable
+//! directory. Above that the double writing of log and file costs more than those flushes. (Measured on ext4 with
+//! `examples/delivery_rate.rs`: at 60 kB the database is three times as fast for one writer and even for twenty; at
+//! 120 kB it is a third slower for twenty, at 240 kB less than half as fast.) The file has its durable
 //! name before the row that refers to it is committed, and is removed after the commit that removes the row; what a
 //! crash leaves between the two is an unreferenced file, removed when the account is opened. `encoding` 0 is the
 //! octets as they came; other numbers are for compressed and sealed forms.
