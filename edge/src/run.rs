@@ -42,6 +42,7 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     zones.replace(state.load_zones());
 
     let tunnel = tunnel::start(&config.tunnel).await.map_err(failed)?;
+    let tunnel_ended = tunnel.ended();
     let wanted = desired_state(&config, state.load_forward().as_ref());
     let forwarding =
         Forwarding::start(wanted, public.interface.as_deref(), on_stop(&config)).map_err(failed)?;
@@ -63,6 +64,7 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
         () = control.serve(service.clone()) => Err(Failure::failed("the control server ended by itself.")),
         () = operator.serve(Limits::default(), on_operator_call) => Err(Failure::failed("the administration socket ended.")),
         () = refresh_epochs(&service) => Err(Failure::failed("the epoch refresh ended.")),
+        () = tunnel_ended => Err(Failure::failed("the tunnel's thread ended by itself.")),
         error = name_server.failed() => Err(Failure::failed(format!("the name server failed: {error}."))),
         () = stop.received() => {
             tracing::info!("edge stops");

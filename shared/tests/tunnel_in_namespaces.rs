@@ -320,7 +320,9 @@ fn what_is_missing_is_said() {
         assert!(matches!(taken, TunnelError::InterfaceExists(_)), "{taken}");
         let taken = Tunnel::spawn(config("postern1", PORT)).unwrap_err();
         assert!(matches!(taken, TunnelError::PortInUse(PORT)), "{taken}");
+        let ended = first.ended();
         first.shutdown();
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(ended);
         Tunnel::spawn(config("postern0", PORT)).unwrap();
         ip("link add postern2 type veth peer name other");
         let taken = Tunnel::spawn(config("postern2", 0)).unwrap_err();

@@ -239,6 +239,12 @@ impl Tunnel {
         self.status.clone()
     }
 
+    /// Completes when the tunnel's thread has ended: after a shutdown, or by a fault of its own.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut status = self.status.clone();
+        async move { while status.changed().await.is_ok() {} }
+    }
+
     /// The UDP port in use.
     pub fn port(&self) -> u16 {
         self.port
