@@ -241,6 +241,17 @@ impl Lab {
         Ok(())
     }
 
+    /// Holds an owned lab until it is ended by another process (`lab down`), or this process is.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be waited for.
+    pub fn hold(mut self) -> Result<()> {
+        if let Some(Owned { supervisor, input: _input }) = &mut self.owned {
+            supervisor.wait()?;
+        }
+        Ok(())
+    }
+
     /// Ends the lab.
     ///
     /// # Errors

@@ -162,14 +162,7 @@ fn up(name: String, keep: bool, join: bool, internet_only: bool) -> Result<()> {
         return Ok(());
     }
     println!("The lab {:?} is up; Ctrl-C ends it.", lab.name());
-    stay()
-}
-
-/// Holds the lab until a signal ends this process, and with it the lab.
-fn stay() -> Result<()> {
-    loop {
-        std::thread::park();
-    }
+    lab.hold()
 }
 
 fn show(name: String, once: bool) -> Result<()> {
@@ -189,7 +182,7 @@ fn show(name: String, once: bool) -> Result<()> {
         Host::Edge.v6().context("the edge has an IPv6 address")?,
         Host::Isp.v4(),
     );
-    stay()
+    lab.hold()
 }
 
 /// The lab of that name, or the only one.
