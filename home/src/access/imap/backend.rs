@@ -125,7 +125,9 @@ impl Backend {
             None => None,
         };
         match self.account.create_mailbox(name.as_str(), special_use) {
-            Err(Error::Conflict(_)) if self.account.mailbox_named(name.as_str()).is_err() => Err(unavailable()),
+            Err(Error::Conflict(_)) if self.account.mailbox_named(name.as_str()).is_err() => {
+                Err(unavailable())
+            }
             made => done(made),
         }
     }
