@@ -8,8 +8,8 @@
 //! verifies; every other message carries a receiver index whose upper 24 bits name the epoch. A packet for the peer goes
 //! by the epoch with the longest matching prefix; among equals by the newest on which the peer is heard.
 //!
-//! Nothing is allocated per packet: one scratch buffer is used again and again. An [`Outlet`] may gather what it is given
-//! and pass it on in batches.
+//! Nothing is allocated per packet: packets are sealed into the outlet's own room and opened into one scratch buffer. An
+//! [`Outlet`] gathers what it is given and passes it on in batches.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -25,11 +25,23 @@ pub const BUFFER_OCTETS: usize = 66 * 1024;
 
 /// Where the core's output goes. The slices are valid during the call only.
 pub trait Outlet {
-    /// Sends a datagram over the internet.
-    fn send(&mut self, to: SocketAddr, datagram: &[u8]);
+    /// Room for one datagram of at most `octets` (up to [`BUFFER_OCTETS`]), so that a packet is sealed into the place that
+    /// it is sent from. The next call is [`Outlet::send_slot`], or the room is given up.
+    fn slot(&mut self, octets: usize) -> &mut [u8];
+
+    /// Sends the first `octets` of the slot over the internet.
+    fn send_slot(&mut self, to: SocketAddr, octets: usize);
 
     /// Delivers an inner packet to the TUN device.
     fn deliver(&mut self, packet: &[u8]);
+
+    /// Sends a datagram that lies elsewhere.
+    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if let Some(room) = self.slot(datagram.len()).get_mut(..datagram.len()) {
+            room.copy_from_slice(datagram);
+            self.send_slot(to, datagram.len());
+        }
+    }
 }
 
 /// What the core has refused.
@@ -143,7 +155,7 @@ impl Core {
     /// Takes a packet from the TUN device.
     pub fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut impl Outlet) {
         match Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now)) {
-            Some(epoch) => epoch.send(packet, &mut self.scratch, out),
+            Some(epoch) => epoch.send(packet, out),
             None => self.refused.unroutable += 1,
         }
     }

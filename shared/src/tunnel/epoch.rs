@@ -38,6 +38,11 @@ pub const COOKIE_REPLY: u32 = 3;
 /// Transport data.
 pub const DATA: u32 = 4;
 
+/// What sealing adds: a header of 16 octets and a tag of 16 (whitepaper §5.4.6).
+const OVERHEAD_OCTETS: usize = 32;
+/// The length of a handshake initiation (whitepaper §5.4.2).
+const INITIATION_OCTETS: usize = 148;
+
 /// The type of a WireGuard message.
 pub fn message_type(datagram: &[u8]) -> Option<u32> {
     word(datagram, 0)
@@ -199,21 +204,23 @@ impl Epoch {
     }
 
     fn send_heartbeat(&mut self, kind: Kind, sequence: u64, out: &mut impl Outlet) {
-        // Large enough for the sealed heartbeat and for the initiation that a lost session would give (148 octets).
-        let mut sealed = [0; 160];
-        self.send(&heartbeat::encode(kind, sequence, self.config.heartbeat), &mut sealed, out);
+        self.send(&heartbeat::encode(kind, sequence, self.config.heartbeat), out);
     }
 
     /// Seals an inner packet and sends it, or queues it and starts a handshake where there is no session.
-    pub fn send(&mut self, packet: &[u8], scratch: &mut [u8], out: &mut impl Outlet) {
-        match self.tunn.encapsulate(packet, scratch) {
+    pub fn send(&mut self, packet: &[u8], out: &mut impl Outlet) {
+        let slot = out.slot((packet.len() + OVERHEAD_OCTETS).max(INITIATION_OCTETS));
+        match self.tunn.encapsulate(packet, slot) {
             TunnResult::WriteToNetwork(datagram) => {
-                if message_type(datagram) == Some(DATA) {
+                let (octets, kind) = (datagram.len(), message_type(datagram));
+                if kind == Some(DATA) {
                     self.sent_octets += packet.len() as u64;
                 } else {
                     self.has_queued = true;
                 }
-                transmit(self.role, self.endpoint, datagram, out);
+                if let Some(to) = destination(self.role, self.endpoint, kind) {
+                    out.send_slot(to, octets);
+                }
             }
             TunnResult::Done => self.has_queued = true,
             TunnResult::Err(error) => {
@@ -289,10 +296,15 @@ impl Epoch {
 }
 
 fn transmit(role: Role, endpoint: Option<SocketAddr>, datagram: &[u8], out: &mut impl Outlet) {
-    let is_dialling = message_type(datagram) == Some(INITIATION);
-    match (role, endpoint) {
-        (Role::Edge, _) if is_dialling => {}
-        (_, Some(endpoint)) => out.send(endpoint, datagram),
-        (_, None) => {}
+    if let Some(to) = destination(role, endpoint, message_type(datagram)) {
+        out.send(to, datagram);
+    }
+}
+
+/// Where a message of this type goes: the edge never dials.
+fn destination(role: Role, endpoint: Option<SocketAddr>, kind: Option<u32>) -> Option<SocketAddr> {
+    match (role, kind) {
+        (Role::Edge, Some(INITIATION)) => None,
+        (Role::Edge | Role::Home, _) => endpoint,
     }
 }

@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `keys` | static and pre-shared keys |
 //! | `device` | the TUN device |
-//! | `socket` | the UDP sockets |
+//! | `socket` | the UDP sockets, many datagrams a call |
+//! | `batch` | datagrams gathered for one call |
 //! | `thread` | the event loop, which owns all of these |
 //! | `core` | the pure core: which epoch a datagram belongs to, which one a packet takes |
 //! | `epoch` | one `Tunn` with the checks that it leaves to its caller |
@@ -17,7 +18,8 @@
 //! | `heartbeat` | the sign of life |
 //!
 //! One thread runs the data plane. The control plane talks to it by messages: a channel and an eventfd. Nothing is
-//! allocated per packet, and the shell may gather packets into batches without a change to the core.
+//! allocated per packet; what goes to the kernel goes in batches.
+mod batch;
 mod device;
 mod keys;
 mod socket;

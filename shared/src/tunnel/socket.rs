@@ -1,18 +1,30 @@
 //! The tunnel's UDP sockets: one for IPv4, one for IPv6 where the system has it, both on the same port.
 //!
+//! In and out: many datagrams a system call, where the kernel has UDP segmentation offload (`UDP_SEGMENT`, `UDP_GRO`,
+//! udp(7)). Where it refuses a run (EIO or EINVAL: no offload on this route; EMSGSIZE: the route is narrower than a
+//! datagram) the datagrams go one by one for [`PAUSE`], since a route may change; the log says so once.
+//!
 //! Datagrams leave without the don't-fragment bit, as kernel WireGuard sends them: where a path is narrower than the
 //! tunnel believes and ICMP is lost, they are fragmented instead of vanishing.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::ptr;
+use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use libc::c_int;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::TunnelError;
+use super::batch::Datagrams;
 
 /// Room for a burst, octets: about 30 ms at 1 Gbit/s.
-const SOCKET_BUFFER: usize = 4 << 20;
+const SOCKET_BUFFER: c_int = 4 << 20;
+
+/// How long datagrams go one by one after the kernel has refused a run.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The sockets of a tunnel.
 pub struct Sockets {
@@ -20,19 +32,71 @@ pub struct Sockets {
     pub v4: UdpSocket,
     /// For IPv6 peers; `None` where the system has no IPv6.
     pub v6: Option<UdpSocket>,
+    offload: Offload,
+}
+
+/// Whether runs of datagrams may go out in one call.
+#[derive(Default)]
+struct Offload {
+    paused_until: Option<Instant>,
+    has_spoken: bool,
+}
+
+/// What one call brought: datagrams of one sender, one behind the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming {
+    /// Who sent them.
+    pub from: SocketAddr,
+    /// All octets in the buffer.
+    pub length: usize,
+    /// The length of each in octets, but of the last, which may be shorter; never zero.
+    pub segment: usize,
 }
 
 impl Sockets {
-    /// Sends a datagram; one that cannot be sent now is lost, as on any network.
-    pub fn send(&self, to: SocketAddr, datagram: &[u8]) {
-        let socket = match to {
+    /// Sends datagrams; those that cannot be sent now are lost, as on any network.
+    pub fn send(&mut self, datagrams: Datagrams<'_>) {
+        let socket = match datagrams.to {
             SocketAddr::V4(_) => Some(&self.v4),
             SocketAddr::V6(_) => self.v6.as_ref(),
         };
-        if let Some(Err(error)) = socket.map(|socket| socket.send_to(datagram, to)) {
-            tracing::trace!(%to, %error, "datagram not sent");
+        let Some(socket) = socket else { return };
+        if !datagrams.is_single() && self.offload.is_on() {
+            match send_run(socket, datagrams) {
+                Err(error) if is_refusal(&error) => self.offload.pause(&error),
+                Err(error) => return tracing::trace!(to = %datagrams.to, %error, "datagrams not sent"),
+                Ok(()) => return,
+            }
+        }
+        for datagram in datagrams.iter() {
+            if let Err(error) = socket.send_to(datagram, datagrams.to) {
+                tracing::trace!(to = %datagrams.to, %error, "datagram not sent");
+            }
         }
     }
+}
+
+impl Offload {
+    fn is_on(&mut self) -> bool {
+        if self.paused_until.is_some_and(|until| Instant::now() >= until) {
+            self.paused_until = None;
+        }
+        self.paused_until.is_none()
+    }
+
+    fn pause(&mut self, error: &io::Error) {
+        self.paused_until = Some(Instant::now() + PAUSE);
+        if !std::mem::replace(&mut self.has_spoken, true) {
+            tracing::info!(%error, "UDP segmentation offload is refused here; datagrams go one by one");
+        }
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP | libc::ENOPROTOOPT)
+    )
 }
 
 /// Binds both sockets; returns them with the port.
@@ -51,30 +115,137 @@ pub fn open(port: u16) -> Result<(Sockets, u16), TunnelError> {
             None
         }
     };
-    Ok((Sockets { v4, v6 }, port))
+    Ok((Sockets { v4, v6, offload: Offload::default() }, port))
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    // IP_PMTUDISC_DONT clears the don't-fragment bit; the same number for both families.
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
-        allow_fragmentation(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER)?;
+        set(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
     } else {
-        allow_fragmentation(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER)?;
+        set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
     }
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
-    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    if let Err(error) = set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1) {
+        tracing::info!(%error, "no UDP receive offload here; datagrams come one by one");
+    }
+    enlarge(&socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)?;
+    enlarge(&socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
 
-/// Clears the don't-fragment bit (IP_PMTUDISC_DONT, the same number for both families).
-fn allow_fragmentation(socket: &Socket, level: i32, option: i32) -> io::Result<()> {
-    let value: libc::c_int = libc::IP_PMTUDISC_DONT;
+/// Sets a buffer's length beyond the system's limit where we have CAP_NET_ADMIN, else up to that limit.
+fn enlarge(socket: &Socket, forced: c_int, plain: c_int) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, forced, SOCKET_BUFFER)
+        .or_else(|_| set(socket, libc::SOL_SOCKET, plain, SOCKET_BUFFER))
+}
+
+fn set(socket: &Socket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     let length = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the pointer and length describe `value`, which outlives the call.
     let result =
         unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Room for one control message with an integer, aligned as the kernel's headers are.
+#[repr(C, align(8))]
+struct Control([u8; 64]);
+
+/// Sends a run in one call: the kernel cuts it into segments (udp(7), `UDP_SEGMENT`).
+fn send_run(socket: &UdpSocket, datagrams: Datagrams<'_>) -> io::Result<()> {
+    let segment = u16::try_from(datagrams.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let to = SockAddr::from(datagrams.to);
+    let mut control = Control([0; 64]);
+    let mut octets = libc::iovec {
+        iov_base: datagrams.octets.as_ptr().cast_mut().cast(),
+        iov_len: datagrams.octets.len(),
+    };
+    // SAFETY: all-zero is a valid msghdr (null pointers with zero lengths). Every pointer put into it names a local or
+    // borrowed value that outlives the call with its true length, and the kernel only reads them. CMSG_FIRSTHDR stays
+    // inside `control`, which is aligned and long enough for a header and two octets.
+    let sent = unsafe {
+        let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
+        message.msg_name = to.as_ptr().cast_mut().cast();
+        message.msg_namelen = to.len();
+        message.msg_iov = &raw mut octets;
+        message.msg_iovlen = 1;
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as u32) as _;
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_UDP;
+        (*header).cmsg_type = libc::UDP_SEGMENT;
+        (*header).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(header).cast(), segment);
+        libc::sendmsg(socket.as_raw_fd(), &raw const message, 0)
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Takes what one call brings: one datagram, or a run that the kernel has put together (udp(7), `UDP_GRO`). `None` when
+/// nothing waits.
+pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Incoming> {
+    let mut control = Control([0; 64]);
+    let mut octets = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut segment = None;
+    // SAFETY: as in `send_run`; the kernel writes into `buffer`, `control` and the address storage within the lengths that
+    // it is given, and tells how much. CMSG_FIRSTHDR and CMSG_NXTHDR stay inside what it has written.
+    let received = unsafe {
+        SockAddr::try_init(|name, name_length| {
+            let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
+            message.msg_name = name.cast();
+            message.msg_namelen = *name_length;
+            message.msg_iov = &raw mut octets;
+            message.msg_iovlen = 1;
+            message.msg_control = (&raw mut control).cast();
+            message.msg_controllen = size_of::<Control>() as _;
+            let length = libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0);
+            if length < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            *name_length = message.msg_namelen;
+            let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+            while let Some(found) = header.as_ref() {
+                if found.cmsg_level == libc::SOL_UDP && found.cmsg_type == libc::UDP_GRO {
+                    segment = Some(ptr::read_unaligned(libc::CMSG_DATA(header).cast::<c_int>()));
+                }
+                header = libc::CMSG_NXTHDR(&raw const message, header);
+            }
+            Ok(length as usize)
+        })
+    };
+    let (length, from) = received.ok()?;
+    let whole = length.max(1);
+    let segment = segment.and_then(|octets| usize::try_from(octets).ok()).filter(|octets| *octets > 0);
+    Some(Incoming { from: from.as_socket()?, length, segment: segment.unwrap_or(whole) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_arrive_as_the_datagrams_that_they_are() {
+        let mut sender = open(0).unwrap().0;
+        let receiver = open(0).unwrap().0;
+        let port = receiver.v4.local_addr().unwrap().port();
+        let octets: Vec<u8> = (0..5000u32).map(|i| (i % 251) as u8).collect();
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut came = Vec::new();
+        let mut buffer = vec![0; 65536];
+        for is_on in [true, false] {
+            if !is_on {
+                sender.offload.pause(&io::Error::from_raw_os_error(libc::EIO));
+            }
+            sender.send(Datagrams { to, octets: &octets, segment: 1400 });
+            came.clear();
+            while let Some(incoming) = receive(&receiver.v4, &mut buffer) {
+                came.extend(buffer[..incoming.length].chunks(incoming.segment).map(<[u8]>::to_vec));
+            }
+            assert_eq!(came, octets.chunks(1400).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        }
+    }
 }

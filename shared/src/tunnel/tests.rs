@@ -18,11 +18,17 @@ const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 struct Collected {
     sent: VecDeque<(SocketAddr, Vec<u8>)>,
     delivered: Vec<Vec<u8>>,
+    slot: Vec<u8>,
 }
 
 impl Outlet for Collected {
-    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
-        self.sent.push_back((to, datagram.to_vec()));
+    fn slot(&mut self, octets: usize) -> &mut [u8] {
+        self.slot.resize(octets, 0);
+        &mut self.slot
+    }
+
+    fn send_slot(&mut self, to: SocketAddr, octets: usize) {
+        self.sent.push_back((to, self.slot[..octets].to_vec()));
     }
 
     fn deliver(&mut self, packet: &[u8]) {

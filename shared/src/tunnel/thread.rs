@@ -1,10 +1,11 @@
 //! The data plane's thread: one event loop over the TUN device, the two sockets and the control plane's eventfd.
 //!
-//! Level-triggered epoll; each source is drained up to [`BURST`] packets a turn, so that none starves the others or the
-//! timers. Packets that the kernel cannot take at once are dropped: TCP inside sees the loss and slows down.
+//! Level-triggered epoll; each source is read up to [`BURST`] times a turn, so that none starves the others or the timers.
+//! What a turn has gathered leaves at its end at the latest. Packets that the kernel cannot take at once are dropped: TCP
+//! inside sees the loss and slows down.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,8 +16,9 @@ use rustix::fd::OwnedFd;
 use tokio::sync::watch;
 use tun_rs::SyncDevice;
 
+use super::batch::Batch;
 use super::core::{BUFFER_OCTETS, Core, Outlet};
-use super::socket::Sockets;
+use super::socket::{self, Incoming, Sockets};
 use super::{EpochConfig, EpochId, Role, TunnelStatus};
 
 /// How often the core is told the time.
@@ -25,8 +27,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often the status is published while no peer appears or vanishes.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Packets taken from one source before the others have their turn.
-const BURST: usize = 64;
+/// Reads from one source before the others have their turn; one read may bring 64 KiB.
+const BURST: usize = 16;
 
 /// What the control plane asks for.
 pub enum Command {
@@ -51,11 +53,23 @@ enum Source {
 struct Wires {
     device: SyncDevice,
     sockets: Sockets,
+    batch: Batch,
+}
+
+impl Wires {
+    /// Sends what the turn has gathered.
+    fn flush(&mut self) {
+        self.batch.flush(|datagrams| self.sockets.send(datagrams));
+    }
 }
 
 impl Outlet for Wires {
-    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
-        self.sockets.send(to, datagram);
+    fn slot(&mut self, octets: usize) -> &mut [u8] {
+        self.batch.slot(octets)
+    }
+
+    fn send_slot(&mut self, to: SocketAddr, octets: usize) {
+        self.batch.push(to, octets, |datagrams| self.sockets.send(datagrams));
     }
 
     fn deliver(&mut self, packet: &[u8]) {
@@ -100,7 +114,7 @@ impl Shell {
         let buffer = vec![0; BUFFER_OCTETS].into_boxed_slice();
         Ok(Self {
             core,
-            wires: Wires { device, sockets },
+            wires: Wires { device, sockets, batch: Batch::new() },
             buffer,
             epoll,
             wake,
@@ -139,6 +153,7 @@ impl Shell {
                 self.core.handle_timeout(now, &mut self.wires);
                 self.publish(now);
             }
+            self.wires.flush();
         }
     }
 
@@ -153,21 +168,25 @@ impl Shell {
 
     fn drain_v4(&mut self, now: Instant) {
         for _ in 0..BURST {
-            let Some((length, from)) = receive(&self.wires.sockets.v4, &mut self.buffer) else { return };
-            if let Some(datagram) = self.buffer.get(..length) {
-                self.core.handle_datagram(from, datagram, now, &mut self.wires);
-            }
+            let Some(incoming) = socket::receive(&self.wires.sockets.v4, &mut self.buffer) else { return };
+            self.open(incoming, now);
         }
     }
 
     fn drain_v6(&mut self, now: Instant) {
         for _ in 0..BURST {
-            let received =
-                self.wires.sockets.v6.as_ref().and_then(|socket| receive(socket, &mut self.buffer));
-            let Some((length, from)) = received else { return };
-            if let Some(datagram) = self.buffer.get(..length) {
-                self.core.handle_datagram(from, datagram, now, &mut self.wires);
-            }
+            let socket = self.wires.sockets.v6.as_ref();
+            let Some(incoming) = socket.and_then(|socket| socket::receive(socket, &mut self.buffer)) else {
+                return;
+            };
+            self.open(incoming, now);
+        }
+    }
+
+    fn open(&mut self, incoming: Incoming, now: Instant) {
+        let octets = self.buffer.get(..incoming.length).unwrap_or_default();
+        for datagram in octets.chunks(incoming.segment) {
+            self.core.handle_datagram(incoming.from, datagram, now, &mut self.wires);
         }
     }
 
@@ -201,10 +220,6 @@ fn signs_of_life(status: &TunnelStatus) -> Vec<(EpochId, bool, Option<SocketAddr
 
 fn register(epoll: &OwnedFd, source: BorrowedFd<'_>, name: Source) -> io::Result<()> {
     Ok(epoll::add(epoll, source, epoll::EventData::new_u64(name as u64), epoll::EventFlags::IN)?)
-}
-
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-    socket.recv_from(buffer).ok()
 }
 
 fn timespec(duration: Duration) -> Timespec {
