@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `keys` | static and pre-shared keys |
 //! | `device` | the TUN device |
+//! | `offload` | super-packets cut and put together |
 //! | `socket` | the UDP sockets, many datagrams a call |
 //! | `batch` | datagrams gathered for one call |
 //! | `thread` | the event loop, which owns all of these |
@@ -22,6 +23,7 @@
 mod batch;
 mod device;
 mod keys;
+mod offload;
 mod socket;
 mod thread;
 

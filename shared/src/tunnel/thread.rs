@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use tokio::sync::watch;
-use tun_rs::SyncDevice;
 
 use super::batch::Batch;
 use super::core::{BUFFER_OCTETS, Core, Outlet};
+use super::device::Device;
+use super::offload::{Coalescer, VnetHeader, segment};
 use super::socket::{self, Incoming, Sockets};
 use super::{EpochConfig, EpochId, Role, TunnelStatus};
 
@@ -51,15 +52,21 @@ enum Source {
 
 /// The two ways out.
 struct Wires {
-    device: SyncDevice,
+    device: Device,
     sockets: Sockets,
     batch: Batch,
+    coalescer: Coalescer,
 }
 
 impl Wires {
-    /// Sends what the turn has gathered.
+    fn new(device: Device, sockets: Sockets) -> Self {
+        Self { device, sockets, batch: Batch::new(), coalescer: Coalescer::new() }
+    }
+
+    /// Sends and delivers what the turn has gathered.
     fn flush(&mut self) {
         self.batch.flush(|datagrams| self.sockets.send(datagrams));
+        self.coalescer.flush(|header, packet| self.device.write(header, packet));
     }
 }
 
@@ -73,8 +80,10 @@ impl Outlet for Wires {
     }
 
     fn deliver(&mut self, packet: &[u8]) {
-        if let Err(error) = self.device.send(packet) {
-            tracing::trace!(%error, "packet not delivered");
+        if self.device.takes_super_packets() {
+            self.coalescer.push(packet, |header, packet| self.device.write(header, packet));
+        } else {
+            self.device.write(VnetHeader::default(), packet);
         }
     }
 }
@@ -95,16 +104,14 @@ impl Shell {
     /// Registers all sources.
     pub fn new(
         role: Role,
-        device: SyncDevice,
+        device: Device,
         sockets: Sockets,
         wake: Arc<OwnedFd>,
         inbox: mpsc::Receiver<Command>,
         publish: watch::Sender<TunnelStatus>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        // SAFETY: the device owns the descriptor and lives as long as this borrow.
-        let device_fd = unsafe { BorrowedFd::borrow_raw(device.as_raw_fd()) };
-        register(&epoll, device_fd, Source::Device)?;
+        register(&epoll, device.as_fd(), Source::Device)?;
         register(&epoll, sockets.v4.as_fd(), Source::V4)?;
         if let Some(v6) = &sockets.v6 {
             register(&epoll, v6.as_fd(), Source::V6)?;
@@ -114,7 +121,7 @@ impl Shell {
         let buffer = vec![0; BUFFER_OCTETS].into_boxed_slice();
         Ok(Self {
             core,
-            wires: Wires { device, sockets, batch: Batch::new() },
+            wires: Wires::new(device, sockets),
             buffer,
             epoll,
             wake,
@@ -159,9 +166,12 @@ impl Shell {
 
     fn drain_device(&mut self, now: Instant) {
         for _ in 0..BURST {
-            let Ok(length) = self.wires.device.recv(&mut self.buffer) else { return };
-            if let Some(packet) = self.buffer.get(..length) {
-                self.core.handle_packet(packet, now, &mut self.wires);
+            let Some(octets) = self.wires.device.read(&mut self.buffer) else { return };
+            let Some((header, packet)) = VnetHeader::decode(octets) else { continue };
+            let outcome =
+                segment(header, packet, |packet| self.core.handle_packet(packet, now, &mut self.wires));
+            if outcome.is_err() {
+                tracing::debug!(?header, "the device's header contradicts its packet");
             }
         }
     }
