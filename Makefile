@@ -3,17 +3,21 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test build packages rust fuzz
+.PHONY: help demo test bench-tunnel build packages rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end by itself)
 	@target/debug/lab demo $(if $(ONCE),--once)
 
 test: packages rust ## Run every test: unit, transcripts, properties, scenarios in the lab
 	@tests/setup/test.sh
+
+bench-tunnel: rust ## Measure the tunnel against other WireGuard programs (docs/performance.md)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/debian-packages.txt
+	@tests/setup/bench-tunnel.sh
 
 build: rust ## Build the two programs and the lab
 	cargo build --locked $(PROGRAMS)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages that tests/debian-packages.txt names and this machine lacks. Says which; takes
-# root through sudo if needed. Services that come with them (Postfix, nsd, unbound) are neither started nor
+# Installs the Debian packages that tests/debian-packages.txt, or the list given, names and this machine lacks. Says which;
+# takes root through sudo if needed. Services that come with them (Postfix, nsd, unbound) are neither started nor
 # enabled: the lab runs them only inside its own namespaces.
 set -eu
 
-list=$(dirname "$0")/../debian-packages.txt
+list=${1:-$(dirname "$0")/../debian-packages.txt}
 
 fail() {
     echo "packages: $*" >&2
