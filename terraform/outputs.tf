@@ -1,5 +1,5 @@
 output "address" {
-  description = "The edge's public address: for [public_addresses] in edge.toml, the glue and the PTR record."
+  description = "The edge's public address: for public_addresses in edge.toml, the glue and the PTR record."
   value       = aws_eip.edge.public_ip
 }
 
