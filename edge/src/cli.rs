@@ -7,15 +7,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use postern_shared::cli::{Colour, Exit, Failure, Output};
+use postern_shared::cli::{self, Colour, Exit, Failure, Output, runtime};
 use postern_shared::config::Source;
 use postern_shared::http::Method;
-use postern_shared::{local, observability};
+use postern_shared::join_code::Endpoint;
+use postern_shared::observability;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::admin::{InviteRequest, Invited};
 use crate::config::{Config, DEFAULT_PATH};
@@ -27,7 +28,7 @@ pub const PROGRAM: &str = "postern-edge";
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version, about = "The public end of a self-hosted mail server: tunnel, forwarding and DNS.")]
+#[command(name = PROGRAM, version, about = "The public end of a self-hosted mail server: tunnel, forwarding and DNS")]
 #[command(after_help = "Example:\n  postern-edge run --config /etc/postern/edge.toml")]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
@@ -59,9 +60,9 @@ pub enum Command {
         expires: Duration,
         /// Where home shall dial [default: the first public address and the tunnel's port]
         #[arg(long, value_name = "HOST:PORT")]
-        endpoint: Option<String>,
+        endpoint: Option<Endpoint>,
     },
-    /// Show who has joined, the tunnel, the zones and what is forwarded
+    /// Show who has joined, the tunnel, the zones and what is forwarded; ends with 3 when a person should look
     #[command(after_help = "Example:\n  postern-edge status --json")]
     Status,
     /// Write a shell's completions to standard output
@@ -96,32 +97,19 @@ pub fn main(
     colour: Colour,
     ready: impl FnOnce(),
 ) -> Result<Exit, (Failure, Output)> {
-    let asked_for_json = Output::from_switch(arguments.iter().any(|argument| argument == "--json"));
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return usage(&error, asked_for_json),
-        Err(help_or_version) => {
-            return help_or_version.print().map(|()| Exit::Done).map_err(|error| {
-                (Failure::failed(format!("standard output cannot be written: {error}.")), asked_for_json)
-            });
-        }
-    };
+    cli::main(arguments, |cli: Cli| execute(&cli, colour, ready))
+}
+
+fn execute(cli: &Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
     let output = Output::from_switch(cli.json);
-    execute(&cli, output, colour, ready).map_err(|failure| (failure, output))
-}
-
-fn usage(error: &clap::Error, output: Output) -> Result<Exit, (Failure, Output)> {
-    let text = error.render().to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    Err((Failure::usage(text), output))
-}
-
-fn execute(cli: &Cli, output: Output, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Run => daemon(&cli.config, colour, ready),
         Command::Config(ConfigCommand::Check) => check(&cli.config, output),
         Command::Invite { expires, endpoint } => {
-            let wanted = InviteRequest { lifetime: expires.as_secs(), endpoint: endpoint.clone() };
+            let wanted = InviteRequest {
+                lifetime: expires.as_secs(),
+                endpoint: endpoint.as_ref().map(Endpoint::to_string),
+            };
             let invited: Invited = ask(&cli.config, Method::POST, "/invite", &wanted)?;
             output.print(&invited, invitation(&invited, *expires))?;
             Ok(Exit::Done)
@@ -129,13 +117,10 @@ fn execute(cli: &Cli, output: Output, colour: Colour, ready: impl FnOnce()) -> R
         Command::Status => {
             let status: EdgeStatus = ask(&cli.config, Method::GET, "/status", &())?;
             output.print(&status, &status)?;
-            Ok(Exit::Done)
+            Ok(Exit::of_warnings(&status.warnings))
         }
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
-            Ok(Exit::Done)
-        }
-        Command::Man { directory } => manual(directory),
+        Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, *shell),
+        Command::Man { directory } => cli::manual::<Cli>(directory),
     }
 }
 
@@ -146,24 +131,11 @@ fn daemon(path: &Path, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-/// The answer of `config check`.
-#[derive(Debug, Serialize)]
-struct Checked<'a> {
-    file: &'a Path,
-    warnings: Vec<String>,
-}
-
 fn check(path: &Path, output: Output) -> Result<Exit, Failure> {
     let config = Config::from_source(&Source::read(path)?)?;
     let survey = runtime(Builder::new_current_thread())?.block_on(host::survey());
     let survey = survey.map_err(|error| Failure::failed(error.to_string()))?;
-    let checked = Checked { file: path, warnings: host::warnings(&config, &survey) };
-    let mut text = format!("{}: correct", path.display());
-    for warning in &checked.warnings {
-        text.push_str(&format!("\nwarning: {warning}"));
-    }
-    output.print(&checked, text)?;
-    Ok(if checked.warnings.is_empty() { Exit::Done } else { Exit::Warnings })
+    cli::report_check(path, host::warnings(&config, &survey), output)
 }
 
 /// The configuration tells where the daemon's socket is.
@@ -173,16 +145,7 @@ fn ask<B: Serialize, T: DeserializeOwned>(
     path: &str,
     body: &B,
 ) -> Result<T, Failure> {
-    let config = Config::load(config)?;
-    let runtime = runtime(Builder::new_current_thread())?;
-    Ok(runtime.block_on(local::call(&config.runtime_dir, method, path, body))?)
-}
-
-fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
-    builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}.")))
+    cli::ask(&Config::load(config)?.runtime_dir, method, path, body)
 }
 
 fn invitation(invited: &Invited, lifetime: Duration) -> String {
@@ -195,15 +158,6 @@ fn invitation(invited: &Invited, lifetime: Duration) -> String {
         lifetime_text(lifetime),
         invited.code,
     )
-}
-
-fn manual(directory: &Path) -> Result<Exit, Failure> {
-    std::fs::create_dir_all(directory)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
-        .map(|()| Exit::Done)
-        .map_err(|error| {
-            Failure::failed(format!("{}: the manual cannot be written there: {error}.", directory.display()))
-        })
 }
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
@@ -232,6 +186,7 @@ fn lifetime_text(lifetime: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     fn outcome(arguments: &[&str]) -> Result<Exit, (Failure, Output)> {
         let arguments = [PROGRAM].iter().chain(arguments).map(OsString::from).collect();
@@ -260,6 +215,8 @@ mod tests {
         let (failure, output) = outcome(&["invite", "--expires", "soon", "--json"]).unwrap_err();
         assert_eq!((failure.exit, output), (Exit::Usage, Output::Json));
         assert!(failure.message.contains("like 90s, 30m, 1h or 2d"), "{}", failure.message);
+        let (failure, _) = outcome(&["invite", "--endpoint", "edge.example.net"]).unwrap_err();
+        assert!(failure.exit == Exit::Usage && failure.message.contains("`name:port`"), "{failure}");
         assert_eq!(outcome(&["statsu"]).unwrap_err().0.exit, Exit::Usage);
     }
 

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::dns::{ServedZone, SharedZones, ZoneSet};
 use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, Terms};
 use crate::forward::{Count, DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, read_counters};
-use crate::host::Public;
+use crate::host::{self, Public};
 use crate::state::State;
 use crate::status::{EdgeStatus, TunnelReport};
 use crate::tunnel::inner_addresses;
@@ -250,8 +250,9 @@ impl Service {
 
     /// What the operator is told.
     pub async fn edge_status(&self) -> EdgeStatus {
+        let surveyed = host::survey().await;
         let changes = self.changes.lock().await;
-        EdgeStatus {
+        let mut status = EdgeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             public_interface: self.public.interface.clone(),
             public_addresses: self.public.addresses.clone(),
@@ -261,10 +262,20 @@ impl Service {
                 port: changes.tunnel.port(),
                 epochs: changes.tunnel.status().epochs,
             },
+            dns: self.config.dns.listen.clone(),
             zones: self.zone_statuses(),
             forward: forward_of(changes.forwarding.state()),
             counters: counters(),
+            warnings: Vec::new(),
+        };
+        status.warnings = status.missing();
+        match surveyed {
+            Ok(survey) => status.warnings.extend(host::warnings(&self.config, &survey)),
+            Err(error) => {
+                status.warnings.push(format!("This machine's interfaces cannot be listed: {error}."))
+            }
         }
+        status
     }
 
     /// Where home shall dial unless the operator names another endpoint: the first public address.

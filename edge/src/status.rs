@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use postern_shared::cli::write_row;
 use postern_shared::control::{Forward, ZoneStatus};
 use postern_shared::tunnel::EpochStatus;
 use serde::{Deserialize, Serialize};
@@ -26,12 +27,16 @@ pub struct EdgeStatus {
     pub enrolment: EnrolStatus,
     /// The tunnel.
     pub tunnel: TunnelReport,
+    /// Where the name server listens.
+    pub dns: Vec<SocketAddr>,
     /// The zones being served.
     pub zones: Vec<ZoneStatus>,
     /// What is being forwarded.
     pub forward: Forward,
     /// The firewall's counters, by name.
     pub counters: BTreeMap<String, Count>,
+    /// Sentences about what a person should look at.
+    pub warnings: Vec<String>,
 }
 
 /// The state of the tunnel.
@@ -46,6 +51,25 @@ pub struct TunnelReport {
 }
 
 impl EdgeStatus {
+    /// What is missing before mail can pass.
+    pub fn missing(&self) -> Vec<String> {
+        let tunnel_is_up = self.tunnel.epochs.iter().any(|epoch| epoch.alive);
+        let sentence = match &self.enrolment.home {
+            None => {
+                "No home has joined, so there is nobody to forward to. `postern-edge invite` makes a join code."
+            }
+            Some(_) if !tunnel_is_up => {
+                "Home is not heard: it is off, has no internet, or cannot reach the UDP port of the tunnel here \
+                 (cloud firewall or security group)."
+            }
+            Some(_) if self.zones.is_empty() => {
+                "Home has no domain yet, so the name server has no answers. `postern-home domain add` makes one there."
+            }
+            Some(_) => return Vec::new(),
+        };
+        vec![sentence.to_owned()]
+    }
+
     fn count(&self, name: &str) -> u64 {
         self.counters.get(name).map_or(0, |count| count.packets)
     }
@@ -53,57 +77,60 @@ impl EdgeStatus {
 
 impl fmt::Display for EdgeStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "version   {}", self.version)?;
-        writeln!(f, "public    {}", list(&self.public_addresses))?;
-        write_home(f, &self.enrolment)?;
+        row(f, "version", &self.version)?;
+        row(f, "public", list(&self.public_addresses))?;
+        row(f, "home", home(&self.enrolment))?;
         write_tunnel(f, &self.tunnel)?;
+        row(f, "dns", list(&self.dns))?;
         for zone in &self.zones {
-            writeln!(f, "zone      {} serial {}", zone.origin, zone.serial)?;
-        }
-        if self.zones.is_empty() {
-            writeln!(f, "zone      none: home pushes its zones when it has joined")?;
+            row(f, "zone", format_args!("{}, serial {}", zone.origin.trim_end_matches('.'), zone.serial))?;
         }
         for (public, home) in &self.forward.ports {
-            writeln!(
-                f,
-                "forward   {public} to home's {home}, {} connections",
-                self.count(&port_counter(*public))
-            )?;
+            let connections = self.count(&port_counter(*public));
+            row(f, "forward", format_args!("{public} to {home} at home, connections so far: {connections}"))?;
         }
-        let ports = list(&self.forward.home_may_connect_to);
-        writeln!(f, "outbound  to ports {ports}, {} connections", self.count(HOME_OUTBOUND))?;
-        let (from, towards, input) = (DROPPED_FROM_HOME, DROPPED_TOWARDS_HOME, DROPPED_INPUT);
-        let dropped = [from, towards, input].map(|name| self.count(name));
-        write!(
+        let (ports, connections) = (list(&self.forward.home_may_connect_to), self.count(HOME_OUTBOUND));
+        row(f, "outbound", format_args!("home to {ports} in the world, connections so far: {connections}"))?;
+        let [from, towards, input] =
+            [DROPPED_FROM_HOME, DROPPED_TOWARDS_HOME, DROPPED_INPUT].map(|name| self.count(name));
+        row(
             f,
-            "dropped   {} packets from home, {} towards home, {} input",
-            dropped[0], dropped[1], dropped[2]
-        )
+            "dropped",
+            format_args!("packets from home: {from}, towards home: {towards}, input: {input}"),
+        )?;
+        self.warnings.iter().try_for_each(|warning| row(f, "warning:", warning))
     }
 }
 
-fn write_home(f: &mut fmt::Formatter<'_>, enrolment: &EnrolStatus) -> fmt::Result {
-    match &enrolment.home {
-        Some(home) if enrolment.confirmed => writeln!(f, "home      {home}"),
-        Some(home) => writeln!(f, "home      {home}, joining"),
-        None if enrolment.invite_expires.is_some() => writeln!(f, "home      none yet; a join code is open"),
-        None => writeln!(f, "home      none; `postern-edge invite` makes a join code"),
+fn home(enrolment: &EnrolStatus) -> String {
+    let joined = match &enrolment.home {
+        Some(home) if enrolment.confirmed => home.clone(),
+        Some(home) => format!("{home}, joining"),
+        None => "none yet".to_owned(),
+    };
+    match enrolment.invite_expires {
+        Some(_) => format!("{joined}; a join code is open"),
+        None => joined,
     }
 }
 
 fn write_tunnel(f: &mut fmt::Formatter<'_>, tunnel: &TunnelReport) -> fmt::Result {
-    writeln!(f, "tunnel    {} on UDP port {}", tunnel.interface, tunnel.port)?;
+    row(f, "tunnel", format_args!("{} on UDP port {}", tunnel.interface, tunnel.port))?;
     for epoch in &tunnel.epochs {
-        let peer = epoch.endpoint.map_or("not heard yet".to_owned(), |endpoint| format!("peer {endpoint}"));
-        let alive = match (epoch.alive, epoch.last_received) {
-            (true, _) => "up".to_owned(),
-            (false, None) => "down".to_owned(),
-            (false, Some(ago)) => format!("down, last heard {} s ago", ago.as_secs()),
+        let heard = match (epoch.endpoint, epoch.last_received) {
+            (Some(endpoint), _) if epoch.alive => format!("up, home is at {endpoint}"),
+            (_, Some(ago)) => format!("down, heard {} s ago", ago.as_secs()),
+            _ => "waiting for home".to_owned(),
         };
         let (received, sent) = (epoch.received_octets, epoch.sent_octets);
-        writeln!(f, "  epoch {}  {alive}, {peer}, {received} octets received, {sent} sent", epoch.id.0)?;
+        let name = format!("  epoch {}", epoch.id.0);
+        row(f, &name, format_args!("{heard}, octets received: {received}, sent: {sent}"))?;
     }
     Ok(())
+}
+
+fn row(f: &mut fmt::Formatter<'_>, label: &str, value: impl fmt::Display) -> fmt::Result {
+    write_row(f, 10, label, value)
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

@@ -128,7 +128,7 @@ fn it_starts_answers_and_stops_without_a_trace() {
     daemon.signal("TERM");
     assert_eq!(daemon.wait(), Some(0));
     machine.assert_untouched();
-    assert_refused(&machine.output(&["status"]), 4, &["not reachable", "run/admin.sock"]);
+    assert_refused(&machine.output(&["status"]), 4, &["not running", "run/admin.sock"]);
     assert_eq!(text(&machine.output(&["status"]).stdout), "");
 }
 
@@ -222,7 +222,7 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() {
     let machine = Machine::new();
     let _daemon = machine.start();
     assert_refused(&machine.output(&["run"]), 1, &["another postern-edge", "`state_dir`"]);
-    assert_eq!(machine.output(&["status"]).status.code(), Some(0));
+    assert_eq!(machine.output(&["status"]).status.code(), Some(3));
 }
 
 #[test]

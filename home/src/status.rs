@@ -6,7 +6,9 @@
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 
+use jiff::{SignedDuration, Timestamp};
 use postern_message::address::DomainName;
+use postern_shared::cli::write_row;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Admin;
@@ -53,6 +55,8 @@ pub struct Certificate {
     pub self_signed: bool,
     /// SHA-256 of its DER, in hexadecimal with colons.
     pub fingerprint: String,
+    /// When it ends; absent where the certificate does not say so in a way that is understood.
+    pub expires: Option<Timestamp>,
 }
 
 /// Gathers the status; blocks on the disk for the queue.
@@ -75,15 +79,16 @@ pub fn gather(admin: &Admin) -> Status {
         certificate: Certificate {
             self_signed: admin.tls.is_self_signed(),
             fingerprint: admin.tls.fingerprint(),
+            expires: admin.tls.expires(),
         },
         warnings: Vec::new(),
     };
-    status.warnings = warnings(&status);
+    status.warnings = warnings(&status, Timestamp::now());
     status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));
     status
 }
 
-fn warnings(status: &Status) -> Vec<String> {
+fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |sentences: String| warnings.push(sentences);
     match status.link.state {
@@ -115,7 +120,24 @@ fn warnings(status: &Status) -> Vec<String> {
         warn("The certificate is self-signed, so mail programs ask whether to trust it. Name one in the section `[tls]`."
             .to_owned());
     }
+    warnings.extend(status.certificate.expires.and_then(|end| expiry_warning(end, now)));
     warnings
+}
+
+/// Certificate authorities renew well before this.
+const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+fn expiry_warning(end: Timestamp, now: Timestamp) -> Option<String> {
+    let left = end.duration_since(now);
+    let day = end.strftime("%Y-%m-%d");
+    let renew = "Renew the files named in the section `[tls]`, then `systemctl reload postern-home`.";
+    if left.is_negative() {
+        Some(format!("The certificate ended on {day}, so mail programs refuse it. {renew}"))
+    } else if left < EXPIRY_NOTICE {
+        Some(format!("The certificate ends on {day}. {renew}"))
+    } else {
+        None
+    }
 }
 
 impl Display for Status {
@@ -132,8 +154,11 @@ impl Display for Status {
         for listener in &self.listeners {
             row(formatter, &listener.service, &listener.address)?;
         }
-        row(formatter, "certificate", &format_args!("{kind}, SHA-256 {}", self.certificate.fingerprint))?;
-        self.warnings.iter().try_for_each(|warning| writeln!(formatter, "warning: {warning}"))
+        let expires =
+            self.certificate.expires.map(|time| format!(", good until {}", time.strftime("%Y-%m-%d")));
+        row(formatter, "certificate", &format_args!("{kind}{}", expires.unwrap_or_default()))?;
+        row(formatter, "SHA-256", &in_halves(&self.certificate.fingerprint))?;
+        self.warnings.iter().try_for_each(|warning| row(formatter, "warning:", warning))
     }
 }
 
@@ -155,11 +180,47 @@ fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
     }
     for zone in &link.zones {
         let accepted = if zone.accepted { "served" } else { "not yet served" };
-        row(formatter, "zone", &format_args!("{} serial {} {accepted}", zone.origin, zone.serial))?;
+        row(
+            formatter,
+            "zone",
+            &format_args!("{}, serial {}, {accepted}", zone.origin.trim_end_matches('.'), zone.serial),
+        )?;
     }
     row(formatter, "identity", &link.identity)
 }
 
+/// A fingerprint is longer than a line.
+fn in_halves(fingerprint: &str) -> String {
+    let middle = fingerprint.len() / 2 + 1;
+    fingerprint
+        .split_at_checked(middle)
+        .map_or(fingerprint.to_owned(), |(left, right)| format!("{left} {right}"))
+}
+
 fn row(formatter: &mut Formatter<'_>, label: &str, value: &dyn Display) -> fmt::Result {
-    writeln!(formatter, "{label:<12} {value}")
+    write_row(formatter, 13, label, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_certificate_is_told_two_weeks_before() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let end = at("2026-03-15T00:00:00Z");
+        assert_eq!(expiry_warning(end, at("2026-02-28T00:00:00Z")), None);
+        let soon = expiry_warning(end, at("2026-03-02T00:00:00Z")).expect("a warning");
+        assert!(soon.contains("ends on 2026-03-15"), "{soon}");
+        let late = expiry_warning(end, at("2026-03-16T00:00:00Z")).expect("a warning");
+        assert!(late.contains("ended on 2026-03-15"), "{late}");
+    }
+
+    #[test]
+    fn a_fingerprint_fits_on_two_lines() {
+        let fingerprint = vec!["AB"; 32].join(":");
+        let halves = in_halves(&fingerprint);
+        assert!(halves.split(' ').all(|half| half.len() <= 48), "{halves}");
+        assert_eq!(halves.replace(' ', ""), fingerprint);
+    }
 }

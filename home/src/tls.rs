@@ -10,6 +10,8 @@
 //! is accepted: encryption without authentication is what STARTTLS between servers gives (RFC 7435), and refusing it
 //! would only send the mail in clear.
 
+mod validity;
+
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_shared::cli::Failure;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -155,6 +158,11 @@ impl Tls {
     /// Whether the certificate is one that no client trusts by itself.
     pub fn is_self_signed(&self) -> bool {
         matches!(self.source, Source::SelfSigned { .. })
+    }
+
+    /// When the certificate that is shown ends.
+    pub fn expires(&self) -> Option<Timestamp> {
+        validity::not_after(self.shown.current().cert.first()?)
     }
 
     /// SHA-256 over the DER of the certificate that is shown, in upper-case hexadecimal with colons, as mail programs

@@ -229,7 +229,7 @@ fn without_a_daemon_the_exit_code_says_so() {
     write_config(directory.path(), "");
     let output = command(&directory.path().join("home.toml"), &["status"], "");
     assert_eq!(output.status.code(), Some(4));
-    assert!(text(&output.stderr).contains("the daemon is not reachable at"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the daemon is not running"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -1,16 +1,31 @@
-//! What the command lines of both programs have in common: exit codes, errors, colour and JSON output.
+//! What the command lines of both programs have in common: how arguments become a command, exit codes, errors, colour and
+//! JSON output.
 //!
 //! In: the outcome of a command. Out: text or JSON on standard output, one paragraph (or one JSON object) on standard
 //! error where it failed, and the exit code. Nothing here reads the environment: `main` decides [`Colour`].
 
+mod check;
+mod command_line;
+mod generate;
+mod text;
+
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::ConfigError;
-use crate::local::CallError;
+use crate::http::Method;
+use crate::local::{self, CallError};
+
+pub use check::report_check;
+pub use command_line::main;
+pub use generate::{completions, manual};
+pub use text::write_row;
 
 /// How a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +41,13 @@ pub enum Exit {
     Warnings = 3,
     /// The daemon that should have answered is not reachable.
     Unreachable = 4,
+}
+
+impl Exit {
+    /// [`Exit::Done`] where there is nothing to warn of.
+    pub fn of_warnings(warnings: &[String]) -> Self {
+        if warnings.is_empty() { Self::Done } else { Self::Warnings }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -61,9 +83,42 @@ impl Output {
                 Failure::failed(format!("the answer cannot be written as JSON: {error}."))
             })?,
         };
-        writeln!(io::stdout().lock(), "{}", line.trim_end_matches('\n'))
-            .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}.")))
+        write_stdout(&format!("{}\n", line.trim_end_matches('\n')))
     }
+}
+
+/// A reader that has seen enough, as `head` has, is no failure.
+fn write_stdout(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("standard output cannot be written: {error}.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends one request to the running daemon whose socket is in `runtime_dir`, and waits for the answer.
+///
+/// # Errors
+/// What the daemon refused, or that there is none.
+pub fn ask<B: Serialize, T: DeserializeOwned>(
+    runtime_dir: &Path,
+    method: Method,
+    path: &str,
+    body: &B,
+) -> Result<T, Failure> {
+    let runtime = runtime(Builder::new_current_thread())?;
+    Ok(runtime.block_on(local::call(runtime_dir, method, path, body))?)
+}
+
+/// Starts a runtime of the given kind.
+///
+/// # Errors
+/// When the system gives no thread or descriptor for it.
+pub fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
+    let built = builder.enable_all().build();
+    built.map_err(|error| Failure::failed(format!("the program cannot start: {error}.")))
 }
 
 /// Whether styled text may be written at all. `NO_COLOR` set to anything asks for [`Colour::Never`].
@@ -141,7 +196,9 @@ impl From<ConfigError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
-            CallError::Unreachable { .. } => Self::unreachable(error.to_string()),
+            CallError::NotRunning { .. } | CallError::Forbidden { .. } => {
+                Self::unreachable(error.to_string())
+            }
             CallError::Refused { .. } | CallError::Broken { .. } => Self::failed(error.to_string()),
         }
     }

@@ -44,7 +44,7 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// Reading failed in another way.
-    #[error("{}: reading the file failed: {source}.", path.display())]
+    #[error("{}: reading the file failed: {source}. Name the right file with --config PATH.", path.display())]
     Read {
         /// The file that was asked for.
         path: PathBuf,
@@ -150,7 +150,22 @@ fn complaint(message: &str) -> String {
     if message.starts_with("duplicate key") {
         return "the same key is given twice. Remove one of the two lines.".to_owned();
     }
+    if let Some(expected) = unparsed(&message) {
+        return format!("expected {expected}. Correct the value.");
+    }
     format!("{message}. Correct this line.")
+}
+
+/// What should have stood where the parsers of the standard library say only that it did not.
+fn unparsed(message: &str) -> Option<&'static str> {
+    Some(match message {
+        "invalid socket address syntax" => "an address and a port, like \"192.0.2.1:25\" or \"[::]:25\"",
+        "invalid IP address syntax" => "an IP address, like \"192.0.2.1\" or \"2001:db8::1\"",
+        "invalid IPv4 address syntax" => "an IPv4 address, like \"10.118.0.1\"",
+        "invalid IPv6 address syntax" => "an IPv6 address, like \"fd70:6f73:7465::1\"",
+        "wanted string or table" => "text in \"double quotes\"",
+        _ => return None,
+    })
 }
 
 fn wrong_type(message: &str) -> String {
@@ -169,7 +184,7 @@ fn plain_type(expected: &str) -> String {
         "a nonzero u16" => "a whole number from 1 to 65535".to_owned(),
         "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
-        "a string" | "string" => "text in \"double quotes\"".to_owned(),
+        "a string" | "string" | "path string" => "text in \"double quotes\"".to_owned(),
         "a sequence" => "a list in [square brackets]".to_owned(),
         "a map" => "a table".to_owned(),
         other if other.starts_with("struct ") => "a table of keys".to_owned(),
@@ -283,6 +298,8 @@ mod tests {
         #[serde(default)]
         tunnel: Tunnel,
         mode: Option<Mode>,
+        listen: Option<std::net::SocketAddr>,
+        directory: Option<PathBuf>,
     }
 
     #[derive(Debug, PartialEq, Deserialize, Default)]
@@ -308,7 +325,10 @@ mod tests {
     fn a_right_file_is_read() {
         let source = Source::from_text(Path::new("x"), "mode = \"json\"\n[tunnel]\nport = 1\n");
         let tunnel = Tunnel { port: 1, interface: String::new() };
-        assert_eq!(source.parse::<Example>().unwrap(), Example { tunnel, mode: Some(Mode::Json) });
+        assert_eq!(
+            source.parse::<Example>().unwrap(),
+            Example { tunnel, mode: Some(Mode::Json), listen: None, directory: None }
+        );
     }
 
     #[test]
@@ -325,6 +345,13 @@ mod tests {
         assert!(text.contains("line 2, column 8, key `tunnel.port`"), "{text}");
         assert!(text.contains("expected a whole number from 0 to 65535"), "{text}");
         assert!(failure("[tunnel]\nport = 70000\n").contains("from 0 to 65535"));
+    }
+
+    #[test]
+    fn the_words_of_parsers_become_what_was_expected() {
+        assert!(failure("listen = \":25\"\n").contains("expected an address and a port, like"));
+        assert!(failure("directory = 5\n").contains("found integer `5`; expected text in"));
+        assert!(failure("mode = 5\n").contains("expected text in"));
     }
 
     #[test]

@@ -52,13 +52,16 @@ pub enum BindError {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// Nobody answers on the socket.
-    #[error("the daemon is not reachable at {}: {source}. Start it (`systemctl status` tells its state), or name its configuration with --config PATH.", path.display())]
-    Unreachable {
+    #[error("the daemon is not running: {} does not answer: {source}. Start it (`systemctl start`, or the command `run`), or name its configuration with --config PATH.", path.display())]
+    NotRunning {
         /// The socket's path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// This user is not the administrator.
+    #[error("this user may not ask the daemon: {} cannot be opened. Run the command as root or as the daemon's user.", .0.display())]
+    Forbidden(PathBuf),
     /// The daemon answered that it will not do this.
     #[error("{message}")]
     Refused {
@@ -155,7 +158,7 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
 /// Sends one request to the daemon at `<runtime_dir>/admin.sock` and gives its answer.
 ///
 /// # Errors
-/// See [`CallError`]; only [`CallError::Unreachable`] means that no daemon runs.
+/// See [`CallError`]; only [`CallError::NotRunning`] means that no daemon runs.
 pub async fn call<B: Serialize, T: DeserializeOwned>(
     runtime_dir: &Path,
     method: Method,
@@ -164,9 +167,7 @@ pub async fn call<B: Serialize, T: DeserializeOwned>(
 ) -> Result<T, CallError> {
     let socket = runtime_dir.join(SOCKET_NAME);
     let broken = |reason: String| CallError::Broken { path: socket.clone(), reason };
-    let stream = UnixStream::connect(&socket)
-        .await
-        .map_err(|source| CallError::Unreachable { path: socket.clone(), source })?;
+    let stream = UnixStream::connect(&socket).await.map_err(|error| no_connection(&socket, error))?;
     let request = Request::new(method, path).with_json(body).map_err(|error| broken(error.to_string()))?;
     let limits = Limits { body_octets: 64 << 20, ..Limits::default() };
     let answer =
@@ -175,6 +176,14 @@ pub async fn call<B: Serialize, T: DeserializeOwned>(
         return Err(CallError::Refused { status: answer.status.as_u16(), message: answer.error_text() });
     }
     answer.json().map_err(|error| broken(error.to_string()))
+}
+
+fn no_connection(socket: &Path, source: io::Error) -> CallError {
+    let path = socket.to_path_buf();
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => CallError::Forbidden(path),
+        _ => CallError::NotRunning { path, source },
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +228,6 @@ mod tests {
     async fn no_daemon_is_its_own_error() {
         let directory = tempfile::tempdir().unwrap();
         let error = call::<_, ()>(directory.path(), Method::GET, "/", &()).await.unwrap_err();
-        assert!(matches!(error, CallError::Unreachable { .. }));
+        assert!(matches!(error, CallError::NotRunning { .. }));
     }
 }

@@ -3,29 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use postern_shared::cli::{Exit, Failure, Output};
-use serde::Serialize;
+use postern_shared::cli::{Exit, Failure, Output, report_check};
 
 use crate::config::Config;
 use crate::tls::Tls;
 
-/// The answer.
-#[derive(Debug, Serialize)]
-struct Checked<'a> {
-    file: &'a Path,
-    warnings: Vec<String>,
-}
-
 pub(super) fn check(path: &Path, output: Output) -> Result<Exit, Failure> {
     let config = Config::load(path)?;
     Tls::check(&config.tls)?;
-    let checked = Checked { file: path, warnings: warnings(&config) };
-    let mut text = format!("{}: correct", path.display());
-    for warning in &checked.warnings {
-        text.push_str(&format!("\nwarning: {warning}"));
-    }
-    output.print(&checked, text)?;
-    Ok(if checked.warnings.is_empty() { Exit::Done } else { Exit::Warnings })
+    report_check(path, warnings(&config), output)
 }
 
 fn warnings(config: &Config) -> Vec<String> {

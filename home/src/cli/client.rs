@@ -3,9 +3,8 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use postern_shared::cli::{Exit, Failure, Output};
+use postern_shared::cli::{self, Exit, Failure, Output};
 use postern_shared::http::Method;
-use postern_shared::local;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,10 +26,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failure::failed(format!("the program cannot start: {error}.")))?;
-        Ok(runtime.block_on(local::call(&self.runtime_dir, method, path, body))?)
+        cli::ask(&self.runtime_dir, method, path, body)
     }
 
     /// Asks for something that takes no parameters.

@@ -20,7 +20,6 @@ mod join;
 mod status;
 
 mod check;
-mod generate;
 
 mod secret;
 mod table;
@@ -30,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use postern_message::address::{DomainName, EmailAddress};
-use postern_shared::cli::{Colour, Exit, Failure, Output};
+use postern_shared::cli::{self, Colour, Exit, Failure, Output};
 use postern_shared::observability;
 use postern_store::queue::QueueId;
 
@@ -252,29 +251,11 @@ pub fn main(
     colour: Colour,
     ready: impl FnOnce(),
 ) -> Result<Exit, (Failure, Output)> {
-    let asked_for_json = Output::from_switch(arguments.iter().any(|argument| argument == "--json"));
-    match Cli::try_parse_from(arguments) {
-        Ok(cli) => {
-            let output = Output::from_switch(cli.json);
-            execute(cli, output, colour, ready).map_err(|failure| (failure, output))
-        }
-        Err(error) => explain(&error).map_err(|failure| (failure, asked_for_json)),
-    }
+    cli::main(arguments, |cli: Cli| execute(cli, colour, ready))
 }
 
-/// Prints what `--help` or `--version` asked for, or turns a wrong use into a failure.
-fn explain(error: &clap::Error) -> Result<Exit, Failure> {
-    if !error.use_stderr() {
-        let printed = error.print();
-        return printed
-            .map(|()| Exit::Done)
-            .map_err(|error| Failure::failed(format!("standard output cannot be written: {error}.")));
-    }
-    let text = error.render().to_string();
-    Err(Failure::usage(text.strip_prefix("error: ").unwrap_or(&text)))
-}
-
-fn execute(cli: Cli, output: Output, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+    let output = Output::from_switch(cli.json);
     let client = || Ok::<_, Failure>(Client::new(Config::load(&cli.config)?.runtime_dir, output));
     match cli.command {
         Command::Run => daemon(&cli.config, colour, ready),
@@ -285,8 +266,8 @@ fn execute(cli: Cli, output: Output, colour: Colour, ready: impl FnOnce()) -> Re
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Status => status::status(&client()?),
-        Command::Completions { shell } => generate::completions(shell),
-        Command::Man { directory } => generate::manual(&directory),
+        Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, shell),
+        Command::Man { directory } => cli::manual::<Cli>(&directory),
     }
 }
 

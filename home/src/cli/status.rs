@@ -8,5 +8,5 @@ use crate::status::Status;
 pub(super) fn status(client: &Client) -> Result<Exit, Failure> {
     let status: Status = client.fetch("/v1/status")?;
     client.print(&status, &status)?;
-    Ok(if status.warnings.is_empty() { Exit::Done } else { Exit::Warnings })
+    Ok(Exit::of_warnings(&status.warnings))
 }

@@ -1,7 +1,6 @@
 //! What the queue is given and what it gives back.
 
 use std::fmt::{self, Display, Formatter};
-use std::num::ParseIntError;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -22,11 +21,16 @@ impl Display for QueueId {
     }
 }
 
-impl FromStr for QueueId {
-    type Err = ParseIntError;
+/// A text that names no queued message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a message is named by its number, which the list of the queue shows")]
+pub struct InvalidQueueId;
 
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(QueueId)
+impl FromStr for QueueId {
+    type Err = InvalidQueueId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidQueueId> {
+        text.parse().map(QueueId).map_err(|_| InvalidQueueId)
     }
 }
 
