@@ -260,6 +260,21 @@ fn a_narrow_path_that_says_nothing_still_carries() {
     wire.edge.run(|| transfer(25_000_000));
 }
 
+/// The kernel refuses a run of datagrams that are longer than its own link's MTU (EMSGSIZE); singly they are fragmented.
+#[test]
+fn a_link_narrower_than_a_datagram_still_carries() {
+    let wire = Wire::new();
+    let (edge_epoch, home_epoch) = epoch();
+    let _edge = wire.edge.run(move || bring_up(Role::Edge, edge_epoch));
+    let home = wire.home.run(move || bring_up(Role::Home, home_epoch));
+    wait_alive(&home, Duration::from_secs(3));
+    serve_echo(&wire.home, HOME_V4.into());
+    for end in [&wire.edge, &wire.home] {
+        end.run(|| ip("link set wire mtu 1280"));
+    }
+    wire.edge.run(|| transfer(5_000_000));
+}
+
 #[test]
 fn mail_sized_transfers_pass_and_survive_roaming_and_restarts() {
     let wire = Wire::new();
