@@ -4,7 +4,7 @@
 //! written into `Authentication-Results`, whether the author's domain asks for refusal, and the client's confirmed
 //! name. Refused: nothing here; the caller acts on [`Report::dmarc`]. Trouble with the DNS never refuses mail.
 //!
-//! Bounded: [`DEADLINE`] for all lookups together, [`MAX_SIGNATURES`] signatures, [`MAX_REVERSE_NAMES`] names.
+//! Bounded: `DEADLINE` for all lookups together, `MAX_SIGNATURES` signatures, `MAX_REVERSE_NAMES` names.
 //!
 //! Implements RFC 7208 (SPF, by mail-auth), RFC 6376 and RFC 8463 (DKIM), RFC 8301 §3.1 (rsa-sha1 is not verified),
 //! RFC 7489 §6.6 (DMARC, by mail-auth, which follows the successor's tree walk), RFC 8601 §2.7 (results).

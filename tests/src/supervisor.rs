@@ -1,7 +1,7 @@
 //! Process 1 of a lab: builds the small internet, keeps its daemons, and takes everything with it when it ends.
 //!
 //! In: the [`Options`] as one line of JSON on standard input, then nothing. Out: one line on standard output,
-//! an [`Answer`], once the hosts stand and the daemons are started. It serves `control.sock` until it is told
+//! an `Answer`, once the hosts stand and the daemons are started. It serves `control.sock` until it is told
 //! to go, or until its standard input ends, which is when its owner has ended, however that came.
 //!
 //! The state directory:

@@ -3,7 +3,7 @@
 //! * In: the domain, its DKIM keys, the host name, the edge's public addresses, a serial.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
 //!   DMARC, and the SRV records by which mail programs find the services. One file for each record family; to add one,
-//!   write its function and name it in [`records`].
+//!   write its function and name it in `records`.
 //! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
 //!   8314 §5.1 (SRV).

@@ -4,10 +4,10 @@
 //! * Refused: everything before login; what the core refuses.
 //! * RFC 3501; the extensions are listed in `postern-imap`.
 //!
-//! The core (`postern-imap`) decides everything about the protocol. Here its requests are carried out: [`session`]
-//! joins it to the network's driver, [`host`] answers what concerns logins and gives the rest to [`backend`], which
-//! works on the store in a blocking thread; [`convert`] translates between the store's types and the core's, and
-//! [`search`] finds messages.
+//! The core (`postern-imap`) decides everything about the protocol. Here its requests are carried out: `session`
+//! joins it to the network's driver, `host` answers what concerns logins and gives the rest to `backend`, which
+//! works on the store in a blocking thread; `convert` translates between the store's types and the core's, and
+//! `search` finds messages.
 
 mod backend;
 mod convert;

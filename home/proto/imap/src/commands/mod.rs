@@ -1,6 +1,6 @@
 //! The commands: one file each, with its syntax and what it does.
 //!
-//! To add one: write its file with `parse`, `encode` and a [`Task`]; add a variant to [`Body`] and an arm to each
+//! To add one: write its file with `parse`, `encode` and a `Task`; add a variant to [`Body`] and an arm to each
 //! of the tables below; name its capability in `capability.rs`; add a transcript. RFC 9051 §6.
 
 mod append;

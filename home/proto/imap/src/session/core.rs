@@ -23,7 +23,7 @@ impl Default for Config {
     }
 }
 
-/// RFC 9051 §3; the selected state is [`Core::selected`].
+/// RFC 9051 §3; the selected state is `Core::selected`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Nobody yet.
