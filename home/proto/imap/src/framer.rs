@@ -109,10 +109,12 @@ impl Framer {
 
     /// Takes octets from the connection.
     pub fn push(&mut self, octets: &[u8]) {
-        if self.at == self.input.len() {
-            self.input.clear();
+        // Here, not when the buffer runs empty: a client whose packets all end within a command never lets it.
+        self.input.drain(..self.at);
+        self.scanned -= self.at;
+        self.at = 0;
+        if self.input.is_empty() {
             self.input.shrink_to(IDLE_CAPACITY.max(octets.len()));
-            (self.at, self.scanned) = (0, 0);
         }
         self.input.extend_from_slice(octets);
     }
@@ -341,6 +343,17 @@ mod tests {
         assert!(matches!(framer.next_frame(), Ok(Some(Frame::Literal(_)))));
         assert_eq!(framer.next_frame(), Ok(None));
         assert_eq!(framer.prefix(), b"a APPEND x {9}");
+    }
+
+    #[test]
+    fn consumed_octets_are_dropped_though_the_buffer_never_runs_empty() {
+        let mut framer = Framer::new(100);
+        framer.push(b"a NO");
+        for _ in 0..10_000 {
+            framer.push(b"OP\r\na NOOP\r\na NO");
+            while let Ok(Some(_)) = framer.next_frame() {}
+        }
+        assert!(framer.input.capacity() < 1000, "{} octets are kept", framer.input.capacity());
     }
 
     #[test]
