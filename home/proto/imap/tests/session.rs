@@ -125,6 +125,31 @@ fn a_huge_fetch_flows_in_bounded_pieces() {
 }
 
 #[test]
+fn a_fetch_of_many_items_flows_in_bounded_pieces() {
+    let now = Instant::now();
+    let mut session = logged_in(now);
+    let items = ["BODYSTRUCTURE BODY[9]"; 20_000].join(" ");
+    session.handle_input(format!("c FETCH 1:3 ({items})\r\n").as_bytes(), now);
+    let (mut total, mut largest) = (0, 0);
+    assert!(pump(&mut session, |octets| {
+        total += octets.len();
+        largest = largest.max(octets.len());
+    }));
+    assert!(total > 3 * 20_000 * 30, "{total}");
+    assert!(largest <= 2 * CHUNK, "{largest}");
+}
+
+#[test]
+fn chatter_does_not_put_off_the_login() {
+    let start = Instant::now();
+    let mut session = Session::new(Config::default(), start);
+    session.handle_input(b"a NOOP\r\n", start + Duration::from_secs(179));
+    assert!(pump(&mut session, |_| {}));
+    session.handle_timeout(start + Duration::from_secs(181));
+    assert!(!pump(&mut session, |_| {}));
+}
+
+#[test]
 fn silence_ends_the_session() {
     let start = Instant::now();
     let mut session = Session::new(Config::default(), start);

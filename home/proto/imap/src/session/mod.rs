@@ -39,7 +39,7 @@ const MAX_COMMAND: usize = 512 * 1024;
 const MAX_LINE: usize = 12 * 1024;
 /// Output is given out when there is this much.
 const HIGH_WATER: usize = crate::CHUNK;
-/// Silence before login.
+/// From the greeting to the login, however much is said meanwhile.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// RFC 9051 §5.4: at least 30 minutes.
 const AUTOLOGOUT: Duration = Duration::from_secs(31 * 60);
@@ -67,6 +67,7 @@ pub struct Session {
     framer: Framer,
     phase: Phase,
     request: Option<Request>,
+    began: Instant,
     last_input: Instant,
 }
 
@@ -86,6 +87,8 @@ struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WaitsFor {
     Answer,
+    /// [`Session::poll`] steps on only when there is room for output.
+    Room,
     Line,
     LineOrChange,
     Literal,
@@ -102,6 +105,7 @@ impl Session {
             framer: Framer::new(MAX_COMMAND_BEFORE_LOGIN),
             phase: Phase::Ready,
             request: None,
+            began: now,
             last_input: now,
         }
     }
@@ -168,11 +172,10 @@ impl Session {
     }
 
     fn autologout(&self) -> Instant {
-        let patience = match self.core.state {
-            State::NotAuthenticated => LOGIN_TIMEOUT,
-            State::Authenticated { .. } => AUTOLOGOUT,
-        };
-        self.last_input + patience
+        match self.core.state {
+            State::NotAuthenticated => self.began + LOGIN_TIMEOUT,
+            State::Authenticated { .. } => self.last_input + AUTOLOGOUT,
+        }
     }
 
     /// Makes one step with what is there; tells whether there was one to make.
@@ -257,6 +260,7 @@ impl Session {
     fn feed(&mut self, running: Running) -> bool {
         let input = match running.waits_for {
             WaitsFor::Answer => Ok(None),
+            WaitsFor::Room => Ok(Some(Input::Sent)),
             WaitsFor::LineOrChange if std::mem::take(&mut self.core.changed) => Ok(Some(Input::Changed)),
             WaitsFor::Line | WaitsFor::LineOrChange => {
                 self.framer.next_line(MAX_LINE).map(|line| line.map(Input::Line))
@@ -280,6 +284,7 @@ impl Session {
                 self.request = Some(request);
                 WaitsFor::Answer
             }
+            Progress::Written => WaitsFor::Room,
             Progress::Line => WaitsFor::Line,
             Progress::LineOrChange => WaitsFor::LineOrChange,
             Progress::Literal => {

@@ -33,6 +33,8 @@ pub(crate) enum Input {
     AnotherLiteral,
     /// The account changed, during [`Progress::LineOrChange`].
     Changed,
+    /// What was written has been given out, after [`Progress::Written`].
+    Sent,
 }
 
 /// What a task waits for.
@@ -46,6 +48,8 @@ pub(crate) enum Progress {
     LineOrChange,
     /// The octets of the literal that the command ends with: to be taken now.
     Literal,
+    /// The sending of what it has written so far: there is much of it.
+    Written,
     /// More of a literal already being taken, or the line after it.
     MoreLiteral,
     /// The command has ended.

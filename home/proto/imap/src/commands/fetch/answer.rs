@@ -5,6 +5,7 @@
 //! | a batch is empty | `Messages`, the next [`BATCH`] | marks as read, or answers the first |
 //! | the batch must be marked as read | `StoreFlags` | answers the first |
 //! | an item has content | `Content`, a piece or a whole header | writes it, asks for the next |
+//! | much has been written | its sending | writes the next item |
 //! | no message is left | | the end |
 
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ use crate::types::{Detail, FetchItem, Flag, Message, MessageRef, Partial, Sectio
 
 /// Messages asked for at once.
 const BATCH: usize = 256;
+/// Messages asked for at once when their headers and structures, which senders make large, come with them.
+const BATCH_PARSED: usize = 16;
 /// A header that is filtered is read up to here, in octets.
 const MAX_HEADER: u64 = 1024 * 1024;
 
@@ -67,6 +70,7 @@ impl Task for Fetching {
             Input::Answer(Answer::Messages(messages)) => self.take_batch(core, messages),
             Input::Answer(Answer::Stored(stored)) => self.take_seen(core, &stored),
             Input::Answer(Answer::Content(octets)) => self.take_content(core, &octets),
+            Input::Sent => self.go_on(core),
             // A response is half written: nothing else can follow on this connection.
             _ if self.item > 0 => Progress::Close,
             other => refused(other),
@@ -100,10 +104,12 @@ impl Fetching {
         let Some(selected) = core.selected.as_ref().filter(|_| !self.messages.is_empty()) else {
             return self.completed();
         };
-        let count = self.messages.len().min(BATCH);
+        let wanted = self.wanted();
+        let batch = if wanted.envelope || wanted.structure { BATCH_PARSED } else { BATCH };
+        let count = self.messages.len().min(batch);
         self.asked = count;
         let uids = self.messages.drain(..count).map(|message| message.uid).collect();
-        Progress::Ask(Request::Messages { mailbox: selected.mailbox, uids, wanted: self.wanted() })
+        Progress::Ask(Request::Messages { mailbox: selected.mailbox, uids, wanted })
     }
 
     fn completed(&self) -> Progress {
@@ -156,9 +162,12 @@ impl Fetching {
         self.go_on(core)
     }
 
-    /// Writes items up to the next one with content, message after message.
+    /// Writes items up to the next one with content, message after message, as long as there is room.
     fn go_on(&mut self, core: &mut Core) -> Progress {
         while let Some(message) = self.batch.front() {
+            if core.output.len() >= CHUNK {
+                return Progress::Written;
+            }
             match self.command.items.get(self.item) {
                 None => {
                     core.output.extend_from_slice(b")\r\n");
