@@ -28,6 +28,8 @@ struct List<'a> {
 struct Element {
     /// Words outside angle brackets, with what separates them.
     words: Octets,
+    /// The same words joined as an addr-spec is: only the spaces within a quoted string are part of it.
+    spec: Octets,
     /// The content of the last comment, which older software used for the display name.
     comment: Option<Octets>,
     /// What stood between angle brackets.
@@ -130,29 +132,24 @@ impl Element {
         }
         self.space = false;
         self.words.extend_from_slice(word);
+        self.spec.extend_from_slice(word);
     }
 
     fn word_octet(&mut self, octet: Option<u8>) {
         self.words.extend(octet);
+        self.spec.extend(octet);
     }
 
     fn into_address(self) -> Option<Address> {
-        let spec = match self.angle {
-            Some(angle) => {
-                let name = Some(self.words).filter(|words| !words.is_empty()).or(self.comment);
-                let (route, spec) = split_route(angle);
-                return Some(with_spec(name, route, &spec));
-            }
-            None => self.words,
-        };
-        if spec.is_empty() {
+        if let Some(angle) = self.angle {
+            let name = Some(self.words).filter(|words| !words.is_empty()).or(self.comment);
+            let (route, spec) = split_route(angle);
+            return Some(with_spec(name, route, &spec));
+        }
+        if self.words.is_empty() {
             return None;
         }
-        let spec: Octets = if spec.contains(&b'@') {
-            spec.into_iter().filter(|octet| *octet != b' ').collect()
-        } else {
-            spec
-        };
+        let spec = if self.spec.contains(&b'@') { self.spec } else { self.words };
         Some(with_spec(self.comment, None, &spec))
     }
 }
@@ -213,7 +210,8 @@ mod tests {
         assert_eq!(shown("\"M, Ana\" <ana@h>, bo@h"), ["M, Ana|NIL|ana|h", "NIL|NIL|bo|h"]);
         assert_eq!(shown("ana@h (Ana M)"), ["Ana M|NIL|ana|h"]);
         assert_eq!(shown("<@a,@b:ana@h>"), ["NIL|@a,@b|ana|h"]);
-        assert_eq!(shown("\"a b\"@h"), ["NIL|NIL|ab|h"]);
+        assert_eq!(shown("\"a b\"@h"), ["NIL|NIL|a b|h"]);
+        assert_eq!(shown("ana @ h"), ["NIL|NIL|ana|h"]);
         assert_eq!(shown("<\"a b\"@h>"), ["NIL|NIL|a b|h"]);
         assert_eq!(shown("ana@[192.0.2.1]"), ["NIL|NIL|ana|[192.0.2.1]"]);
         assert_eq!(shown("<>"), ["NIL|NIL||"]);
