@@ -1,4 +1,8 @@
 //! How many connections may be open at once, in all and per client network.
+//!
+//! A network's share shrinks with the places that are left (the dynamic threshold of Choudhury and Hahne, 1998): some
+//! dozens of hoarders then hold each other down before the last place is gone, and who comes with few connections
+//! still gets in.
 
 use std::{
     collections::HashMap,
@@ -7,6 +11,9 @@ use std::{
 };
 
 use super::peer::client_network;
+
+/// A network may hold one place for so many that are left.
+const LEFT_FOR_EACH: usize = 10;
 
 /// Counts the open connections of one service.
 #[derive(Clone, Debug)]
@@ -41,7 +48,7 @@ pub enum LimitReached {
 }
 
 impl ConnectionLimits {
-    /// At most `most` connections in all, `most_per_network` from one IPv4 address or IPv6 /64.
+    /// At most `most` connections in all, `most_per_network` from one IPv4 address or IPv6 /64; fewer when few are left.
     pub fn new(most: usize, most_per_network: usize) -> ConnectionLimits {
         ConnectionLimits { most, most_per_network, open: Arc::default() }
     }
@@ -57,7 +64,8 @@ impl ConnectionLimits {
         if open.total >= self.most {
             return Err(LimitReached::Total);
         }
-        if here >= self.most_per_network {
+        let share = ((self.most - open.total) / LEFT_FOR_EACH).clamp(1, self.most_per_network);
+        if here >= share {
             return Err(LimitReached::PerNetwork);
         }
         open.total += 1;
@@ -83,17 +91,30 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn network(number: usize) -> IpAddr {
+        IpAddr::from([198, 51, (number / 256) as u8, (number % 256) as u8])
+    }
+
     #[test]
     fn places_are_limited_and_come_back() {
-        let limits = ConnectionLimits::new(3, 2);
-        let [a, b, c]: [IpAddr; 3] =
-            ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|text| text.parse().expect("address"));
-        let first = limits.enter(a).expect("room");
-        let _second = limits.enter(a).expect("room");
-        assert_eq!(limits.enter(a).err(), Some(LimitReached::PerNetwork));
-        let _third = limits.enter(b).expect("room");
-        assert_eq!(limits.enter(c).err(), Some(LimitReached::Total));
+        let limits = ConnectionLimits::new(100, 2);
+        let first = limits.enter(network(1)).expect("room");
+        let _second = limits.enter(network(1)).expect("room");
+        assert_eq!(limits.enter(network(1)).err(), Some(LimitReached::PerNetwork));
+        let mut held: Vec<_> = (2..100).map(|number| limits.enter(network(number)).expect("room")).collect();
+        assert_eq!(limits.enter(network(100)).err(), Some(LimitReached::Total));
+        held.clear();
         drop(first);
-        assert!(limits.enter(a).is_ok());
+        assert!(limits.enter(network(1)).is_ok());
+    }
+
+    #[test]
+    fn hoarders_leave_room_for_others() {
+        let limits = ConnectionLimits::new(1000, 50);
+        let attempts = (0..100_000).filter_map(|number| limits.enter(network(number % 100)).ok());
+        let held: Vec<_> = attempts.collect();
+        assert!((800..950).contains(&held.len()), "{} are held", held.len());
+        let _first = limits.enter(network(1000)).expect("room");
+        assert!(limits.enter(network(1000)).is_ok());
     }
 }
