@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record};
@@ -124,6 +126,39 @@ fn what_does_not_fit_says_so_and_comes_over_tcp() {
     assert_has(&running.dig("many.home.example MX +tcp"), &["ANSWER: 12, AUTHORITY: 0, ADDITIONAL: 13"]);
     let small = running.dig("many.home.example MX +bufsize=700 +ignore");
     assert_has(&small, &["flags: qr aa rd", "ANSWER: 12, AUTHORITY: 0, ADDITIONAL: 1"]);
+}
+
+#[test]
+fn tcp_clients_have_a_limit_and_malformed_messages_end_the_connection() {
+    let running = start("127.0.0.1:0");
+    let connect = || {
+        let stream = TcpStream::connect(running.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+    };
+    let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04home\x07example\x00\x00\x06\x00\x01";
+    let framed = [&[0, u8::try_from(query.len()).unwrap()], &query[..]].concat();
+    let is_answered = |stream: &mut TcpStream| {
+        // Two queries at once; the answers come in order.
+        let sent = stream.write_all(&[&framed[..], &framed[..]].concat());
+        let mut length = [0; 2];
+        (0..2).all(|_| {
+            sent.is_ok()
+                && stream.read_exact(&mut length).is_ok()
+                && stream.read_exact(&mut vec![0; u16::from_be_bytes(length).into()]).is_ok()
+        })
+    };
+    let mut idle: Vec<TcpStream> = (0..16).map(|_| connect()).collect();
+    assert!(idle.iter_mut().all(is_answered));
+    assert!(!is_answered(&mut connect()), "a client has no limit");
+    for (stream, malformed) in
+        idle.iter_mut().zip([&b"\0\0"[..], b"\0\x01x", b"\0\x0c\x12\x34\x81\0\0\0\0\0\0\0\0\0"])
+    {
+        stream.write_all(malformed).unwrap();
+        assert_eq!(stream.read(&mut [0; 100]).unwrap(), 0, "{}", malformed.escape_ascii());
+    }
+    assert!(is_answered(&mut connect()), "closed connections give their place back");
+    assert!(is_answered(&mut idle[15]));
 }
 
 #[test]

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hickory_proto::op::{Edns, Metadata, OpCode, ResponseCode};
+use hickory_proto::op::{Edns, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::net::runtime::Time;
@@ -80,6 +80,9 @@ impl RequestHandler for Handler {
 pub fn respond(message: Vec<u8>, protocol: Protocol, zones: &ZoneSet) -> Option<Vec<u8>> {
     let nobody = (std::net::Ipv4Addr::UNSPECIFIED, 0).into();
     let request = Request::from_bytes(message, nobody, protocol).ok()?;
+    if request.metadata.message_type != MessageType::Query {
+        return None;
+    }
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_max_size(u16::MAX);

@@ -1,32 +1,27 @@
 //! The authoritative name server for the zones that home pushes.
 //!
-//! In: UDP and TCP queries on the configured addresses. Out: answers from [`SharedZones`]. The transports and the wire
-//! format are hickory's; what is answered is decided in [`answer`](mod@answer), and how it fits in [`handler`].
-//! Known limits: no response rate limiting, no cap on TCP connections, no DNS cookies. A machine with several public
+//! In: UDP and TCP queries on the configured addresses. Out: answers from [`SharedZones`]. The UDP transport and the
+//! wire format are hickory's; what is answered is decided in [`answer`](mod@answer), and how it fits in [`handler`].
+//! Known limits: no response rate limiting, no DNS cookies. A machine with several public
 //! addresses must list them in `dns.listen`: from a wildcard socket an answer leaves from the route's own address.
 
 pub mod answer;
 pub mod handler;
+mod tcp;
 pub mod zones;
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use hickory_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
 
 use crate::host::lacks_ipv6;
 
 pub use handler::{Handler, SharedZones, respond};
 pub use zones::{ServedZone, ZoneSet};
-
-/// How long a TCP client may be silent (RFC 7766 §6.2.3).
-const TCP_IDLE: Duration = Duration::from_secs(10);
-
-/// Answers waiting in one TCP connection.
-const TCP_ANSWERS: usize = 32;
 
 /// Connections that wait to be accepted.
 const TCP_BACKLOG: i32 = 128;
@@ -60,6 +55,8 @@ fn mend(error: &io::Error, address: &SocketAddr) -> String {
 /// The running name server. It stops when dropped.
 pub struct NameServer {
     server: Server<Handler>,
+    /// What accepts TCP connections.
+    _acceptors: JoinSet<()>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -79,13 +76,14 @@ impl NameServer {
                 Err(source) => return Err(BindError { address: *address, source }),
             }
         }
-        let mut server = Server::new(Handler::new(zones));
+        let mut server = Server::new(Handler::new(zones.clone()));
+        let (mut acceptors, places) = (JoinSet::new(), tcp::Places::default());
         let addresses = sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
         for (udp, tcp) in sockets {
             server.register_socket(udp);
-            server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS);
+            acceptors.spawn(tcp::serve(tcp, zones.clone(), places.clone()));
         }
-        Ok(Self { server, addresses })
+        Ok(Self { server, _acceptors: acceptors, addresses })
     }
 
     /// The addresses in use; where port 0 was asked for, with the port that was given.
