@@ -227,11 +227,11 @@ impl Framer {
         };
         let end = self.scanned + offset;
         let line = self.input.get(self.at..end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").ok_or(FrameError::BareLineFeed)?;
-        if line.len() > max {
+        // Before the look at its end: a line that comes octet by octet is refused before its end is there.
+        if line.len() > max.saturating_add(1) {
             return Err(FrameError::TooLong);
         }
-        let line = line.to_vec();
+        let line = line.strip_suffix(b"\r").ok_or(FrameError::BareLineFeed)?.to_vec();
         self.at = end + 1;
         self.scanned = self.at;
         Ok(Some(line))
@@ -361,6 +361,7 @@ mod tests {
         assert_eq!(error(b"a NOOP\n"), Some(FrameError::BareLineFeed));
         assert_eq!(error(&[b'x'; 1100]), Some(FrameError::TooLong));
         assert_eq!(error(b"a X {5000}\r\n"), Some(FrameError::TooLong));
+        assert_eq!(error(&[&[b'x'; 1100][..], b"\n"].concat()), Some(FrameError::TooLong));
         let huge = b"a X {99999999999999999999999}\r\n";
         assert_eq!(error(huge), Some(FrameError::LiteralSize));
     }

@@ -115,7 +115,8 @@ impl<'a> Parser<'a> {
 
     /// `tag`: astring characters but `+`.
     pub fn tag(&mut self) -> Result<&'a str> {
-        let octets = self.take_while(|octet| is_astring_char(octet) && octet != b'+', "Missing tag")?;
+        let tag_char = |octet: u8| octet.is_ascii() && is_astring_char(octet) && octet != b'+';
+        let octets = self.take_while(tag_char, "Missing tag")?;
         Ok(ascii(octets))
     }
 
@@ -326,6 +327,15 @@ mod tests {
         assert!(parser(b"\"a\\b\"").astring().is_err());
         assert!(parser(b"\"abc").astring().is_err());
         assert_eq!(parser(b"nil").nstring(), Ok(None));
+    }
+
+    #[test]
+    fn tags_are_ascii() {
+        assert_eq!(parser(b"a.1] x").tag(), Ok("a.1]"));
+        for wrong in [&b"\x91 x"[..], "ä x".as_bytes(), b"+ x", b" x"] {
+            assert!(parser(wrong).tag().is_err(), "{}", wrong.escape_ascii());
+        }
+        assert_eq!(parser(b"Z\x91 x").tag(), Ok("Z"));
     }
 
     #[test]
