@@ -140,6 +140,27 @@ fn a_fetch_of_many_items_flows_in_bounded_pieces() {
 }
 
 #[test]
+fn what_cannot_be_marked_as_read_is_read() {
+    let now = Instant::now();
+    let mut session = logged_in(now);
+    session.handle_input(b"c FETCH 1 BODY[]<0.9>\r\n", now);
+    let mut output = Vec::new();
+    loop {
+        match session.poll() {
+            Output::Send(octets) => output.extend(octets),
+            Output::Request(Request::StoreFlags { .. }) => {
+                session.handle_answer(Answer::Refused(Refusal::Unavailable));
+            }
+            Output::Request(request) => session.handle_answer(answer(request)),
+            Output::Wait { .. } => break,
+            Output::Close => panic!("closed"),
+        }
+    }
+    let expected = "* 1 FETCH (BODY[]<0> {9}\r\nxxxxxxxxx)\r\nc OK FETCH completed\r\n";
+    assert_eq!(String::from_utf8_lossy(&output), expected);
+}
+
+#[test]
 fn chatter_does_not_put_off_the_login() {
     let start = Instant::now();
     let mut session = Session::new(Config::default(), start);

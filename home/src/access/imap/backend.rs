@@ -132,11 +132,19 @@ impl Backend {
         }
     }
 
+    /// Nothing where nothing can be written, for one can read all the same; the messages then are recent again.
+    fn claim_recent(&self, mailbox: store::MailboxId) -> Result<Option<u32>> {
+        match self.account.claim_recent(mailbox) {
+            Err(Error::DiskFull(_) | Error::Temporary(_)) => Ok(None),
+            claimed => claimed.map(Some),
+        }
+    }
+
     fn open(&self, name: &MailboxName, access: Access) -> Result<Answer> {
         let mailbox = self.named(name)?;
         // Claimed before the snapshot: what comes between the two is new to this session as well.
         let claimed = match access {
-            Access::ReadWrite => Some(self.account.claim_recent(mailbox.id)?),
+            Access::ReadWrite => self.claim_recent(mailbox.id)?,
             Access::ReadOnly => None,
         };
         let snapshot = self.account.snapshot(mailbox.id)?;

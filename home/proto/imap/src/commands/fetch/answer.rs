@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use super::Fetch;
 use super::header_fields::{self, Keep};
 use crate::CHUNK;
-use crate::request::{Access, Answer, FlagChange, Flagged, Request, Wanted};
+use crate::request::{Access, Answer, FlagChange, Flagged, Refusal, Request, Wanted};
 use crate::response::{Completion, Recent, encode, flag_list};
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::task::{Input, Progress, Task, refused};
@@ -71,6 +71,8 @@ impl Task for Fetching {
             Input::Answer(Answer::Stored(stored)) => self.take_seen(core, &stored),
             Input::Answer(Answer::Content(octets)) => self.take_content(core, &octets),
             Input::Sent => self.go_on(core),
+            // What cannot be marked as read, for want of room perhaps, can be read all the same.
+            Input::Answer(Answer::Refused(Refusal::Unavailable)) if self.is_marking() => self.go_on(core),
             // A response is half written: nothing else can follow on this connection.
             _ if self.item > 0 => Progress::Close,
             other => refused(other),
@@ -144,6 +146,11 @@ impl Fetching {
         }
         let (mailbox, flags) = (selected.mailbox, vec![Flag::Seen]);
         Progress::Ask(Request::StoreFlags { mailbox, uids, change: FlagChange::Add, flags })
+    }
+
+    /// Between two batches only `Messages` is asked for, and within an answer only `Content`.
+    fn is_marking(&self) -> bool {
+        self.item == 0 && !self.batch.is_empty()
     }
 
     /// RFC 9051 §6.4.5: flags that the FETCH changed are told with its answer.
