@@ -10,6 +10,9 @@
 //! | `PUT /v1/zones/{origin}` | [`Zone`](crate::zone::Zone) | [`ZoneStatus`] | yes |
 //! | `DELETE /v1/zones/{origin}` | | [`Changed`] | yes |
 //! | `PUT /v1/forward` | [`Forward`] | [`Changed`] | yes |
+//! | `PUT /v1/epochs/{id}` | [`Offer`](crate::rotation::Offer) | [`Answer`](crate::rotation::Answer) | yes |
+//! | `POST /v1/epochs/{id}/commit` | | [`Changed`] | yes |
+//! | `DELETE /v1/epochs/{id}` | | [`Changed`] | yes |
 //!
 //! `{origin}` is the apex with or without its final dot. Fields that a version does not know are ignored, and new
 //! fields have defaults, so that edge and home tolerate each other one version apart.
@@ -18,6 +21,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::tunnel::EpochId;
 
 /// The version that the paths begin with (`/v1/`).
 pub const VERSION: u16 = 1;
@@ -32,6 +37,16 @@ pub const FORWARD_PATH: &str = "/v1/forward";
 /// The path of one zone.
 pub fn zone_path(origin: &str) -> String {
     format!("/v1/zones/{}", origin.trim_end_matches('.'))
+}
+
+/// The path of one epoch.
+pub fn epoch_path(epoch: EpochId) -> String {
+    format!("/v1/epochs/{}", epoch.0)
+}
+
+/// The path at which an epoch becomes the preferred one.
+pub fn commit_path(epoch: EpochId) -> String {
+    format!("/v1/epochs/{}/commit", epoch.0)
 }
 
 /// What the edge says about itself.

@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod tunnel;
 
 pub mod enrolment;
+pub mod rotation;
 
 pub mod control;
 pub mod http;
