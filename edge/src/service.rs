@@ -14,14 +14,15 @@ use hickory_proto::rr::{LowerName, Name};
 use postern_shared::control::{self, Changed, Forward, ZoneStatus};
 use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
 use postern_shared::join_code::{Endpoint, JoinCode};
-use postern_shared::tunnel::Tunnel;
+use postern_shared::rotation::{Answer, Offer};
+use postern_shared::tunnel::{EpochId, Tunnel};
 use postern_shared::zone::{Zone, ZoneError};
 use tokio::sync::Mutex;
 use tokio::task::block_in_place;
 
 use crate::config::Config;
 use crate::dns::{ServedZone, SharedZones, ZoneSet};
-use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, Terms};
+use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, StepError, Terms};
 use crate::forward::{Count, DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, read_counters};
 use crate::host::{self, Public};
 use crate::state::State;
@@ -231,6 +232,47 @@ impl Service {
             changes.forwarding.change(wanted).map_err(ChangeError::from)
         })?;
         Ok(Changed { changed })
+    }
+
+    /// Accepts an offered epoch of the tunnel.
+    ///
+    /// # Errors
+    /// See [`StepError`]; the epochs are as before then.
+    pub async fn offer_epoch(&self, offer: &Offer) -> Result<Answer, StepError> {
+        let answer = self.climb(|enrolment| enrolment.offer(offer)).await?;
+        tracing::info!(epoch = offer.epoch.0, "home has offered an epoch");
+        Ok(answer)
+    }
+
+    /// Prefers an offered epoch.
+    ///
+    /// # Errors
+    /// See [`StepError`]; the epochs are as before then.
+    pub async fn commit_epoch(&self, epoch: EpochId) -> Result<Changed, StepError> {
+        let changed = self.climb(|enrolment| enrolment.commit(epoch)).await?;
+        tracing::info!(epoch = epoch.0, "the epoch is preferred");
+        Ok(changed)
+    }
+
+    /// Drops a former epoch.
+    ///
+    /// # Errors
+    /// See [`StepError`]; the epochs are as before then.
+    pub async fn retire_epoch(&self, epoch: EpochId) -> Result<Changed, StepError> {
+        let changed = self.climb(|enrolment| enrolment.retire(epoch)).await?;
+        tracing::info!(epoch = epoch.0, "the epoch is retired");
+        Ok(changed)
+    }
+
+    /// One step of the rotation: on the disk, then in the tunnel, then answered.
+    async fn climb<T>(
+        &self,
+        step: impl FnOnce(&mut Enrolment) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let mut changes = self.changes.lock().await;
+        let answer = block_in_place(|| step(&mut changes.enrolment))?;
+        changes.set_epochs(&self.inner());
+        Ok(answer)
     }
 
     /// What home is told.

@@ -9,7 +9,7 @@ use postern_shared::control::{Forward, ZoneStatus};
 use postern_shared::tunnel::EpochStatus;
 use serde::{Deserialize, Serialize};
 
-use crate::enrol::EnrolStatus;
+use crate::enrol::{EnrolStatus, EpochKeys, EpochPlace};
 use crate::forward::{
     Count, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_TOWARDS_HOME, HOME_OUTBOUND, port_counter,
 };
@@ -80,7 +80,7 @@ impl fmt::Display for EdgeStatus {
         row(f, "version", &self.version)?;
         row(f, "public", list(&self.public_addresses))?;
         row(f, "home", home(&self.enrolment))?;
-        write_tunnel(f, &self.tunnel)?;
+        write_tunnel(f, &self.tunnel, &self.enrolment.epochs)?;
         row(f, "dns", list(&self.dns))?;
         for zone in &self.zones {
             row(f, "zone", format_args!("{}, serial {}", zone.origin.trim_end_matches('.'), zone.serial))?;
@@ -114,7 +114,7 @@ fn home(enrolment: &EnrolStatus) -> String {
     }
 }
 
-fn write_tunnel(f: &mut fmt::Formatter<'_>, tunnel: &TunnelReport) -> fmt::Result {
+fn write_tunnel(f: &mut fmt::Formatter<'_>, tunnel: &TunnelReport, keys: &[EpochKeys]) -> fmt::Result {
     row(f, "tunnel", format_args!("{} on UDP port {}", tunnel.interface, tunnel.port))?;
     for epoch in &tunnel.epochs {
         let heard = match (epoch.endpoint, epoch.last_received) {
@@ -123,14 +123,27 @@ fn write_tunnel(f: &mut fmt::Formatter<'_>, tunnel: &TunnelReport) -> fmt::Resul
             _ => "waiting for home".to_owned(),
         };
         let (received, sent) = (epoch.received_octets, epoch.sent_octets);
+        let place = keys.iter().find(|keys| keys.id == epoch.id).map_or("joining", |keys| word(keys.place));
         let name = format!("  epoch {}", epoch.id.0);
-        row(f, &name, format_args!("{heard}, octets received: {received}, sent: {sent}"))?;
+        row(f, &name, format_args!("{place}, {heard}, octets received: {received}, sent: {sent}"))?;
+    }
+    for EpochKeys { id, edge_key, home_key, .. } in keys {
+        row(f, &format!("  keys {}", id.0), format_args!("edge {edge_key}"))?;
+        row(f, "", format_args!("home {home_key}"))?;
     }
     Ok(())
 }
 
 fn row(f: &mut fmt::Formatter<'_>, label: &str, value: impl fmt::Display) -> fmt::Result {
     write_row(f, 10, label, value)
+}
+
+fn word(place: EpochPlace) -> &'static str {
+    match place {
+        EpochPlace::Offered => "offered",
+        EpochPlace::Preferred => "preferred",
+        EpochPlace::Former => "former",
+    }
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {

@@ -135,6 +135,12 @@ fn a_home_joins_pushes_and_is_remembered() {
         assert!(status.joined);
         assert_eq!((status.zones[0].serial, status.last_counter), (7, home.counter));
         assert_eq!(status.forward.ports, [(25, 2525)].into());
+        let unsigned = Request::new(Method::DELETE, "/v1/epochs/1");
+        assert_eq!(from_home(&edge, unsigned.clone()).await.status, StatusCode::FORBIDDEN);
+        let in_use = from_home(&edge, home.sign(unsigned)).await;
+        assert_eq!(in_use.status, StatusCode::CONFLICT, "the epoch in use cannot be retired");
+        let commit = home.sign(Request::new(Method::POST, "/v1/epochs/2/commit"));
+        assert_eq!(from_home(&edge, commit).await.status, StatusCode::CONFLICT, "nobody offered it");
         let delete = home.sign(Request::new(Method::DELETE, "/v1/zones/home.example"));
         assert_eq!(from_home(&edge, delete).await.status, StatusCode::OK);
         assert!(self::status(&edge).await.zones.is_empty());

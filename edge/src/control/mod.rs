@@ -14,6 +14,8 @@ use postern_shared::control::Forward;
 use postern_shared::enrolment::{BOOTSTRAP_CONTROL_PORT, BOOTSTRAP_EDGE_V4, RefusalBody};
 use postern_shared::http::{Limits, Method, Request, Response, StatusCode, serve_connection};
 use postern_shared::identity::SIGNATURE_HEADER;
+use postern_shared::rotation::{LadderError, Offer};
+use postern_shared::tunnel::EpochId;
 use postern_shared::zone::Zone;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::enrol::StepError;
 use crate::host;
 use crate::service::{ChangeError, Service, is_bootstrap};
 
@@ -133,6 +136,33 @@ pub async fn handle(service: &Service, peer: IpAddr, request: Request) -> Respon
             Ok(forward) => changed(service.put_forward(&forward).await),
             Err(refusal) => refusal,
         },
+        (_, ["v1", "epochs", id, rest @ ..]) => match id.parse() {
+            Ok(id) => epoch(service, EpochId(id), rest, &request).await,
+            Err(_) => Response::not_found(),
+        },
+        _ => Response::not_found(),
+    }
+}
+
+/// The calls on one epoch of the tunnel.
+async fn epoch(service: &Service, id: EpochId, rest: &[&str], request: &Request) -> Response {
+    match (&request.method, rest) {
+        (&Method::PUT, []) => match signed::<Offer>(service, request).await {
+            Ok(offer) if offer.epoch == id => stepped(service.offer_epoch(&offer).await),
+            Ok(_) => Response::error(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the offered epoch is not the one in the path.",
+            ),
+            Err(refusal) => refusal,
+        },
+        (&Method::POST, ["commit"]) => match authorize(service, request).await {
+            Ok(()) => stepped(service.commit_epoch(id).await),
+            Err(refusal) => refusal,
+        },
+        (&Method::DELETE, []) => match authorize(service, request).await {
+            Ok(()) => stepped(service.retire_epoch(id).await),
+            Err(refusal) => refusal,
+        },
         _ => Response::not_found(),
     }
 }
@@ -168,6 +198,22 @@ async fn authorize(service: &Service, request: &Request) -> Result<(), Response>
 
 fn signature(request: &Request) -> Option<&str> {
     request.headers.get(SIGNATURE_HEADER)?.to_str().ok()
+}
+
+/// The one place where a step of the rotation that was not made becomes an HTTP answer.
+fn stepped<T: Serialize>(result: Result<T, StepError>) -> Response {
+    let error = match result {
+        Ok(value) => return Response::ok(&value),
+        Err(error) => error,
+    };
+    let status = match &error {
+        StepError::NotJoined => StatusCode::FORBIDDEN,
+        StepError::Ladder(LadderError::Malformed(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        StepError::Ladder(_) => StatusCode::CONFLICT,
+        StepError::NoRandomness(_) | StepError::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    tracing::warn!(%error, %status, "a step of the key rotation was refused");
+    Response::error(status, format!("{error}."))
 }
 
 /// The one place where a change that was not made becomes an HTTP answer.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use postern_shared::durable;
 use postern_shared::identity::PublicIdentity;
+use postern_shared::rotation::EdgeLadder;
 use postern_shared::tunnel::{PresharedKey, PrivateKey, PublicKey};
 use serde::{Deserialize, Serialize};
 
@@ -58,20 +59,17 @@ pub struct Invite {
     pub used_by: Option<PublicIdentity>,
 }
 
-/// The home that has joined and its first epoch.
+/// The home that has joined and its epochs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Home {
     /// Signs control requests.
     pub identity: PublicIdentity,
-    /// The edge's static key.
-    pub edge_key: PrivateKey,
-    /// Home's static key.
-    pub home_key: PublicKey,
-    /// The pre-shared key.
-    pub preshared_key: PresharedKey,
+    /// The epochs.
+    #[serde(flatten)]
+    pub ladder: EdgeLadder,
     /// The counter of the last signed request.
     pub last_counter: u64,
-    /// Whether home was heard on this epoch.
+    /// Whether home was heard on an epoch of the ladder.
     pub confirmed: bool,
 }
 

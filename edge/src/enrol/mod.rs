@@ -1,8 +1,9 @@
 //! The edge's side of enrolment: who may join, who has joined, and whose signed requests are believed.
 //!
 //! In: the operator's wish for an invite, the enrolment request from the bootstrap epoch, the signature of every control
-//! request. Out: join codes, the answer that makes epoch 1, and the epochs that the tunnel shall keep. Refused: a code
-//! that is expired, used or replaced; a signature that does not verify; a request counter that did not grow.
+//! request, home's steps on the ladder of key rotation. Out: join codes, the answer that makes epoch 1, and the epochs that
+//! the tunnel shall keep. Refused: a code that is expired, used or replaced; a signature that does not verify; a request
+//! counter that did not grow; a step that does not fit the ladder ([`postern_shared::rotation`]).
 //!
 //! | state | kept in `enrolment.json` | leaves it by |
 //! |---|---|---|
@@ -24,13 +25,15 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
+use postern_shared::control::Changed;
 use postern_shared::enrolment::{
     BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, ENROL_PATH, EnrolRequest, EnrolResponse, InnerAddresses, Refusal,
 };
 use postern_shared::identity::{RequestSignature, SignatureError};
 use postern_shared::join_code::{Endpoint, JoinCode, Secret};
+use postern_shared::rotation::{Answer, EdgeEpoch, EdgeLadder, Entropy, LadderError, Offer};
 use postern_shared::tunnel::{
-    Admission, EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey,
+    Admission, EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey, PublicKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +95,48 @@ pub enum NotAuthorized {
     NotStored(#[source] EnrolFileError),
 }
 
+/// Why a step of the rotation was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Nobody has joined.
+    #[error("no home has joined this edge")]
+    NotJoined,
+    /// The step does not fit.
+    #[error(transparent)]
+    Ladder(#[from] LadderError),
+    /// The operating system gave no random numbers.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// `enrolment.json` could not be written; the step may be asked for again.
+    #[error(transparent)]
+    NotStored(#[from] EnrolFileError),
+}
+
+/// What an epoch is to the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpochPlace {
+    /// Home tries it.
+    Offered,
+    /// The one that counts.
+    Preferred,
+    /// Home has not retired it yet.
+    Former,
+}
+
+/// One epoch of the ladder, for `postern-edge status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochKeys {
+    /// Which epoch.
+    pub id: EpochId,
+    /// What it is to the edge.
+    pub place: EpochPlace,
+    /// The edge's public key.
+    pub edge_key: PublicKey,
+    /// Home's public key.
+    pub home_key: PublicKey,
+}
+
 /// Who has joined, for `postern-edge status` and the control protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolStatus {
@@ -103,6 +148,9 @@ pub struct EnrolStatus {
     pub last_counter: u64,
     /// When the open invite expires, in seconds since 1970.
     pub invite_expires: Option<u64>,
+    /// The epochs that home may use, newest first.
+    #[serde(default)]
+    pub epochs: Vec<EpochKeys>,
 }
 
 /// The durable state of enrolment.
@@ -198,7 +246,8 @@ impl Enrolment {
         let state = self.file.state();
         state.invite.as_ref()?.used_by?;
         let home = state.home.as_ref()?;
-        (home.identity == request.identity && home.home_key == request.home_key).then(|| answer(home, terms))
+        (home.identity == request.identity && home.ladder.current().home_key == request.home_key)
+            .then(|| answer(home, terms))
     }
 
     /// Notes that home was heard on a real epoch: the join code is dead. Costs nothing when it is known already.
@@ -243,13 +292,64 @@ impl Enrolment {
         stored.map_err(NotAuthorized::NotStored)
     }
 
+    /// Takes an offered epoch, which the tunnel is to accept from now on.
+    ///
+    /// # Errors
+    /// See [`StepError`]; nothing has changed then.
+    pub fn offer(&mut self, offer: &Offer) -> Result<Answer, StepError> {
+        let entropy = Entropy::draw()?;
+        self.climb(|ladder| ladder.offered(offer, entropy))
+    }
+
+    /// Prefers an offered epoch.
+    ///
+    /// # Errors
+    /// See [`StepError`]; nothing has changed then.
+    pub fn commit(&mut self, epoch: EpochId) -> Result<Changed, StepError> {
+        self.climb(|ladder| {
+            let next = ladder.committed(epoch)?;
+            let changed = next != *ladder;
+            Ok((next, Changed { changed }))
+        })
+    }
+
+    /// Drops a former epoch.
+    ///
+    /// # Errors
+    /// See [`StepError`]; nothing has changed then.
+    pub fn retire(&mut self, epoch: EpochId) -> Result<Changed, StepError> {
+        self.climb(|ladder| {
+            let next = ladder.retired(epoch)?;
+            let changed = next != *ladder;
+            Ok((next, Changed { changed }))
+        })
+    }
+
+    /// Makes one step durable before its answer is given.
+    fn climb<T>(
+        &mut self,
+        step: impl FnOnce(&EdgeLadder) -> Result<(EdgeLadder, T), LadderError>,
+    ) -> Result<T, StepError> {
+        let ladder = &self.file.state().home.as_ref().ok_or(StepError::NotJoined)?.ladder;
+        let (next, answer) = step(ladder)?;
+        if next != *ladder {
+            self.file.change(|state| {
+                if let Some(home) = &mut state.home {
+                    home.ladder = next;
+                }
+            })?;
+        }
+        Ok(answer)
+    }
+
     /// The epochs that the tunnel shall keep now. Ask again after every change and every minute.
     pub fn epochs(&self, inner: &InnerAddresses, now: SystemTime) -> Vec<EpochConfig> {
         let state = self.file.state();
         let is_answered =
             |invite: &&Invite| seconds(now) < invite.expires.saturating_add(REFUSAL_GRACE.as_secs());
         let bootstrap = state.invite.as_ref().filter(is_answered).map(bootstrap_epoch);
-        bootstrap.into_iter().chain(state.home.as_ref().map(|home| home_epoch(home, inner))).collect()
+        let accepted = state.home.iter().flat_map(|home| home.ladder.accepted());
+        bootstrap.into_iter().chain(accepted.map(|keys| home_epoch(keys, inner))).collect()
     }
 
     /// Who has joined.
@@ -262,6 +362,7 @@ impl Enrolment {
             confirmed: home.is_some_and(|home| home.confirmed),
             last_counter: home.map_or(0, |home| home.last_counter),
             invite_expires: state.invite.as_ref().filter(is_open).map(|invite| invite.expires),
+            epochs: home.map(|home| places(&home.ladder)).unwrap_or_default(),
         }
     }
 }
@@ -280,18 +381,22 @@ fn verified(
 fn new_home(request: &EnrolRequest, signature: &RequestSignature) -> Result<Home, NoRandomness> {
     Ok(Home {
         identity: request.identity,
-        edge_key: PrivateKey::generate()?,
-        home_key: request.home_key,
-        preshared_key: PresharedKey::generate()?,
+        ladder: EdgeLadder::new(EdgeEpoch {
+            epoch: EpochId::FIRST,
+            edge_key: PrivateKey::generate()?,
+            home_key: request.home_key,
+            preshared_key: PresharedKey::generate()?,
+        }),
         last_counter: signature.counter,
         confirmed: false,
     })
 }
 
 fn answer(home: &Home, terms: &Terms) -> EnrolResponse {
+    let epoch = home.ladder.current();
     EnrolResponse {
-        edge_key: home.edge_key.public(),
-        preshared_key: home.preshared_key.clone(),
+        edge_key: epoch.edge_key.public(),
+        preshared_key: epoch.preshared_key.clone(),
         inner: terms.inner,
         mtu: terms.mtu,
         control_port: terms.control_port,
@@ -312,17 +417,29 @@ fn bootstrap_epoch(invite: &Invite) -> EpochConfig {
     }
 }
 
-fn home_epoch(home: &Home, inner: &InnerAddresses) -> EpochConfig {
+fn home_epoch(keys: &EdgeEpoch, inner: &InnerAddresses) -> EpochConfig {
     EpochConfig {
-        id: EpochId::FIRST,
-        private_key: home.edge_key.clone(),
-        peer: home.home_key,
-        preshared_key: home.preshared_key.clone(),
+        id: keys.epoch,
+        private_key: keys.edge_key.clone(),
+        peer: keys.home_key,
+        preshared_key: keys.preshared_key.clone(),
         endpoint: None,
         allowed_ips: vec![IpNet::from(IpAddr::from(inner.home_v4)), IpNet::from(IpAddr::from(inner.home_v6))],
         admission: Admission::Everything,
         heartbeat: HeartbeatAddresses { local: inner.edge_v4, peer: inner.home_v4 },
     }
+}
+
+fn places(ladder: &EdgeLadder) -> Vec<EpochKeys> {
+    let place = |keys: &EdgeEpoch, place| EpochKeys {
+        id: keys.epoch,
+        place,
+        edge_key: keys.edge_key.public(),
+        home_key: keys.home_key,
+    };
+    let offered = ladder.next().map(|keys| place(keys, EpochPlace::Offered));
+    let former = ladder.former().map(|keys| place(keys, EpochPlace::Former));
+    offered.into_iter().chain([place(ladder.current(), EpochPlace::Preferred)]).chain(former).collect()
 }
 
 fn seconds(time: SystemTime) -> u64 {

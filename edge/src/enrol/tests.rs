@@ -1,6 +1,7 @@
 //! A home asks, an edge answers, and the file is opened again at every step.
 
 use postern_shared::identity::Identity;
+use postern_shared::rotation::kem::{RandomPart, Seed};
 
 use super::*;
 
@@ -147,4 +148,60 @@ fn the_bootstrap_epoch_matches_the_code_and_ends() {
     assert_eq!(epochs[0].peer, keys.home_key.public());
     assert_eq!(epochs[0].preshared_key, keys.preshared_key);
     assert!(edge.epochs(&terms().inner, at(7200)).is_empty());
+}
+
+#[test]
+fn every_rung_of_a_rotation_survives_a_restart_and_a_repetition() {
+    let (directory, mut edge, code) = invited();
+    let home = Asking::new();
+    let reopened = || Enrolment::open(directory.path()).unwrap();
+    assert!(matches!(edge.commit(EpochId(2)), Err(StepError::NotJoined)));
+    home.ask(&mut edge, &code, 1, at(1)).unwrap();
+    edge.confirm().unwrap();
+    let offer = Offer {
+        epoch: EpochId(2),
+        home_key: PrivateKey::generate().unwrap().public(),
+        encapsulation_key: Seed::generate().unwrap().encapsulation_key(),
+        random: RandomPart::generate().unwrap(),
+    };
+    let accepted = |edge: &Enrolment| {
+        let epochs = edge.epochs(&terms().inner, at(100_000));
+        epochs.iter().map(|epoch| epoch.id.0).collect::<Vec<_>>()
+    };
+    let answer = edge.offer(&offer).unwrap();
+    let mut edge = reopened();
+    assert_eq!(edge.offer(&offer).unwrap(), answer);
+    assert_eq!(accepted(&edge), [1, 2]);
+    assert!(edge.commit(EpochId(2)).unwrap().changed);
+    let mut edge = reopened();
+    assert!(!edge.commit(EpochId(2)).unwrap().changed);
+    assert_eq!(accepted(&edge), [2, 1]);
+    assert!(matches!(edge.retire(EpochId(2)), Err(StepError::Ladder(LadderError::InUse(_)))));
+    assert!(edge.retire(EpochId(1)).unwrap().changed);
+    let mut edge = reopened();
+    assert!(!edge.retire(EpochId(1)).unwrap().changed);
+    assert_eq!(accepted(&edge), [2]);
+    let places: Vec<_> = edge.status(at(2)).epochs.iter().map(|keys| (keys.id.0, keys.place)).collect();
+    assert_eq!(places, [(2, EpochPlace::Preferred)]);
+    home.authorized(&mut edge, 2).unwrap();
+}
+
+#[test]
+fn a_rung_that_cannot_be_written_is_not_taken() {
+    let (directory, mut edge, code) = invited();
+    Asking::new().ask(&mut edge, &code, 1, at(1)).unwrap();
+    let offer = Offer {
+        epoch: EpochId(2),
+        home_key: PrivateKey::generate().unwrap().public(),
+        encapsulation_key: Seed::generate().unwrap().encapsulation_key(),
+        random: RandomPart::generate().unwrap(),
+    };
+    // A directory stands where the file's next content is to be written.
+    let blocked = directory.path().join("enrolment.json.new");
+    std::fs::create_dir_all(blocked.join("full")).unwrap();
+    assert!(matches!(edge.offer(&offer), Err(StepError::NotStored(_))));
+    assert_eq!(edge.status(at(2)).epochs.len(), 1);
+    std::fs::remove_dir_all(blocked).unwrap();
+    edge.offer(&offer).unwrap();
+    assert_eq!(edge.status(at(2)).epochs.len(), 2);
 }
