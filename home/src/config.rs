@@ -6,6 +6,7 @@
 //! commands.
 
 mod queue;
+mod tunnel;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use postern_shared::observability::Log;
 use serde::{Deserialize, Deserializer};
 
 pub use queue::Queue;
+pub use tunnel::Tunnel;
 
 /// Where the file is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/postern/home.toml";
@@ -90,16 +92,6 @@ pub struct Dns {
     pub resolver: Vec<SocketAddr>,
 }
 
-/// The `[tunnel]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Tunnel {
-    /// The name of the TUN device.
-    pub interface: String,
-    /// The largest inner packet, in octets.
-    pub mtu: u16,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -135,12 +127,6 @@ impl Default for Smtp {
     }
 }
 
-impl Default for Tunnel {
-    fn default() -> Self {
-        Self { interface: "postern0".to_owned(), mtu: 1380 }
-    }
-}
-
 impl Config {
     /// Reads and checks the file at `path`.
     ///
@@ -160,7 +146,7 @@ impl Config {
         config.check_tls(source)?;
         config.check_listen(source)?;
         config.check_smtp(source)?;
-        config.check_tunnel(source)?;
+        config.tunnel.check(source)?;
         config.queue.check(source)?;
         Ok(config)
     }
@@ -222,24 +208,6 @@ impl Config {
         if self.smtp.max_recipients < 100 {
             let complaint = "expected at least 100, which RFC 5321 asks of every server.";
             return Err(source.invalid("smtp.max_recipients", complaint));
-        }
-        Ok(())
-    }
-
-    fn check_tunnel(&self, source: &Source) -> Result<(), ConfigError> {
-        let name = &self.tunnel.interface;
-        let plain = name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
-        if !(1..=15).contains(&name.len()) || !plain || name == "." || name == ".." {
-            let complaint = format!(
-                "`{name}` cannot name an interface; expected 1 to 15 letters, digits, `-`, `_` or `.`."
-            );
-            return Err(source.invalid("tunnel.interface", complaint));
-        }
-        // RFC 8200 §5: every link that carries IPv6 carries 1280 octets.
-        if !(1280..=9000).contains(&self.tunnel.mtu) {
-            let complaint =
-                format!("{} is out of range; expected 1280 to 9000 octets. 1380 is usual.", self.tunnel.mtu);
-            return Err(source.invalid("tunnel.mtu", complaint));
         }
         Ok(())
     }
@@ -362,6 +330,8 @@ mod tests {
             ("hostname = \"not a name\"", "`not a name` is not a domain name"),
             ("[smtp]\nmax_message_octets = 10", "key `smtp.max_message_octets`: expected at least 65536"),
             ("[smtp]\nmax_recipients = \"many\"", "expected a whole number"),
+            ("[tunnel]\nrotate_every = \"30\"", "`30` is not a time of at least an hour"),
+            ("[tunnel]\ndrain_seconds = 0", "0 is out of range; expected 1 to 86400 seconds"),
             ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
             ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),
             ("[dns]\nresolver = [\"dns.example\"]", "`dns.example` is not an IP address"),

@@ -15,6 +15,8 @@
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
 //! | `/v1/queue/ID/retry` | | makes it due | | |
 //! | `/v1/join` | | [`wire::Join`] | | |
+//! | `/v1/tunnel` | [`LinkStatus`](crate::link::LinkStatus) | | | |
+//! | `/v1/tunnel/rotate` | | starts a rotation: [`TunnelKeys`](crate::link::TunnelKeys) | | |
 
 mod domains;
 
@@ -25,6 +27,8 @@ mod aliases;
 mod queue;
 
 mod join;
+
+mod tunnel;
 
 pub mod wire;
 
@@ -70,6 +74,7 @@ impl Admin {
     pub async fn handle(self, request: Request) -> Response {
         match (request.method.clone(), request.segments().as_slice()) {
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
+            (Method::POST, ["v1", "tunnel", "rotate"]) => answer(tunnel::rotate(&self).await),
             _ => {
                 let work = tokio::task::spawn_blocking(move || self.handle_blocking(&request));
                 work.await.unwrap_or_else(|_| stopped())
@@ -82,6 +87,7 @@ impl Admin {
         let method = &request.method;
         match (method, request.segments().as_slice()) {
             (&Method::GET, ["v1", "status"]) => answer(Ok(status::gather(self))),
+            (&Method::GET, ["v1", "tunnel"]) => answer(Ok(tunnel::show(self))),
             (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),

@@ -34,6 +34,11 @@ impl Client {
         self.call(Method::GET, path, &())
     }
 
+    /// Whether the answer is wanted as JSON.
+    pub(super) fn is_for_programs(&self) -> bool {
+        matches!(self.output, Output::Json)
+    }
+
     /// Prints the answer as JSON, or the text for people.
     pub(super) fn print<T: Serialize>(&self, answer: &T, text: impl Display) -> Result<Exit, Failure> {
         self.output.print(answer, text)?;

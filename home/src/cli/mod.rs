@@ -18,6 +18,7 @@ mod queue;
 
 mod join;
 mod status;
+mod tunnel;
 
 mod check;
 
@@ -74,6 +75,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         code_file: Option<PathBuf>,
     },
+    /// The tunnel to the edge and its keys
+    #[command(subcommand, after_help = "Example:\n  postern-home tunnel status")]
+    Tunnel(TunnelCommand),
     /// Domains that have their mail here
     #[command(subcommand, after_help = "Example:\n  postern-home domain add home.example")]
     Domain(DomainCommand),
@@ -113,6 +117,17 @@ pub enum ConfigCommand {
     /// Read the configuration and the files it names, and say what is wrong
     #[command(after_help = "Example:\n  postern-home config check --config home.toml")]
     Check,
+}
+
+/// `postern-home tunnel …`
+#[derive(Debug, Subcommand)]
+pub enum TunnelCommand {
+    /// Show the epochs, their keys and what they carry
+    #[command(after_help = "Example:\n  postern-home tunnel status --json")]
+    Status,
+    /// Renew all keys of the tunnel while it works, and show each step; the daemon goes on when this is interrupted
+    #[command(after_help = "Example:\n  postern-home tunnel rotate")]
+    Rotate,
 }
 
 /// `postern-home domain …`
@@ -261,6 +276,7 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
         Command::Run => daemon(&cli.config, colour, ready),
         Command::Config(ConfigCommand::Check) => check::check(&cli.config, output),
         Command::Join { code_file } => join::join(&client()?, code_file.as_deref()),
+        Command::Tunnel(command) => tunnel::execute(&client()?, command),
         Command::Domain(command) => domain::execute(&client()?, command),
         Command::User(command) => user::execute(&client()?, command),
         Command::Alias(command) => alias::execute(&client()?, command),

@@ -15,7 +15,7 @@ use postern_shared::tunnel::PrivateKey;
 
 use super::LinkError;
 use super::client::{ControlClient, ControlError, accepted};
-use super::push::lock;
+use super::signed::{lock, seconds_now};
 use super::state::{JoinedEdge, LinkFile};
 
 /// How often the request is sent before the join fails.
@@ -33,7 +33,7 @@ pub async fn enrol(
     let request = Request::new(Method::POST, ENROL_PATH).with_json(&body).map_err(ControlError::Request)?;
     let response = send(identity, file, request).await?;
     let answer = understood(&response)?;
-    Ok(JoinedEdge::new(code.endpoint.clone(), home_key, answer))
+    Ok(JoinedEdge::new(code.endpoint.clone(), home_key, answer, seconds_now()))
 }
 
 async fn send(identity: &Identity, file: &Mutex<LinkFile>, request: Request) -> Result<Response, LinkError> {

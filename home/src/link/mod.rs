@@ -18,6 +18,8 @@ mod client;
 mod join;
 mod line;
 mod push;
+mod rotate;
+mod signed;
 mod state;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,12 +28,15 @@ use std::sync::Arc;
 
 use postern_shared::identity::{Identity, IdentityError};
 use postern_shared::join_code::JoinCode;
-use postern_shared::tunnel::EpochStatus;
+use postern_shared::rotation::Step;
+use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
 use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use client::ControlError;
+pub use rotate::RotationPolicy;
+pub(crate) use signed::seconds_now;
 pub use state::LinkStateError;
 
 /// What the link must know from home's configuration.
@@ -45,6 +50,8 @@ pub struct LinkConfig {
     pub service_ports: Vec<u16>,
     /// The greatest MTU of the tunnel in octets; the edge may ask for less.
     pub mtu: u16,
+    /// How the tunnel's keys are renewed.
+    pub rotation: RotationPolicy,
 }
 
 /// Addresses that only the edge knows.
@@ -85,6 +92,25 @@ pub struct ZonePush {
     pub error: Option<String>,
 }
 
+/// The keys of the tunnel, and how far a rotation has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelKeys {
+    /// The epoch that is certain to work.
+    pub epoch: EpochId,
+    /// When home had it, in seconds since 1970; 0 where that is not known.
+    pub since: u64,
+    /// Home's public key of this epoch.
+    pub home_key: PublicKey,
+    /// The edge's public key of this epoch.
+    pub edge_key: PublicKey,
+    /// The rung of the ladder.
+    pub step: Step,
+    /// The epoch that the rotation leads to; the current one where none is under way.
+    pub target: EpochId,
+    /// Why the last step failed; it is repeated.
+    pub error: Option<String>,
+}
+
 /// What `postern-home status` shows about the link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkStatus {
@@ -98,6 +124,9 @@ pub struct LinkStatus {
     pub addresses: Option<EdgeAddresses>,
     /// The epochs of the tunnel, newest last.
     pub epochs: Vec<EpochStatus>,
+    /// The tunnel's keys; `None` before the first join.
+    #[serde(default)]
+    pub keys: Option<TunnelKeys>,
     /// The zones that were handed to the link.
     pub zones: Vec<ZonePush>,
     /// The last thing that went wrong, until the link is well again.
@@ -125,6 +154,9 @@ pub enum LinkError {
     /// The operating system gave no random numbers.
     #[error(transparent)]
     NoRandomness(#[from] postern_shared::tunnel::NoRandomness),
+    /// There is no tunnel whose keys could be renewed.
+    #[error("no edge is joined. Run `postern-edge invite` there and `postern-home join` here")]
+    Unjoined,
     /// The join code's time is over.
     #[error(
         "the join code has expired. Run `postern-edge invite` on the edge again and join with the new code; if this \
@@ -177,6 +209,7 @@ pub struct Link {
 enum Command {
     Join(Box<JoinCode>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
     Zones(Vec<Zone>),
+    Rotate(oneshot::Sender<Result<TunnelKeys, LinkError>>),
 }
 
 impl Link {
@@ -214,6 +247,18 @@ impl Link {
     pub async fn set_zones(&self, zones: Vec<Zone>) {
         // A closed channel means that home is stopping; the next start declares the zones again.
         let _ = self.commands.send(Command::Zones(zones)).await;
+    }
+
+    /// Begins to renew the tunnel's keys, or finds that under way; the status tells each step. On return the wish is
+    /// durable.
+    ///
+    /// # Errors
+    /// When no edge is joined, or the state cannot be stored.
+    pub async fn rotate(&self) -> Result<TunnelKeys, LinkError> {
+        let (answer, result) = oneshot::channel();
+        let sent = self.commands.send(Command::Rotate(answer)).await;
+        sent.map_err(|_| LinkError::Busy("stopped"))?;
+        result.await.map_err(|_| LinkError::Busy("stopping"))?
     }
 
     /// What the link is doing.

@@ -5,17 +5,16 @@
 //! the edge comes alive, and every [`ROUND`], so that an edge that lost its state is filled again.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_shared::control::{Status, ZoneStatus, zone_path};
 use postern_shared::http::{Method, Request};
-use postern_shared::identity::Identity;
 use postern_shared::zone::Zone;
 use tokio::sync::watch;
 
-use super::client::{ControlClient, ControlError, accepted};
-use super::state::LinkFile;
+use super::client::{ControlClient, ControlError};
+use super::signed::Signer;
 use super::{LinkError, ZonePush};
 
 /// How often the edge is asked while nothing changes.
@@ -40,9 +39,7 @@ pub struct Report {
 /// The pushing side of the control protocol.
 pub struct Pusher {
     /// Signs the requests.
-    pub identity: Arc<Identity>,
-    /// Keeps the request counter.
-    pub file: Arc<Mutex<LinkFile>>,
+    pub signer: Arc<Signer>,
     /// The edge, while it is heard.
     pub edge: watch::Receiver<Option<ControlClient>>,
     /// The declared zones; `None` until they are declared.
@@ -141,17 +138,8 @@ impl Pusher {
     }
 
     async fn send_signed(&self, edge: ControlClient, request: Request, seen: u64) -> Result<(), LinkError> {
-        let (method, path) = (request.method.to_string(), request.path.clone());
-        let counter = lock(&self.file).next_counter(seen)?;
-        let signature = self.identity.sign_request(&method, &path, &request.body, counter);
-        let response = edge.send_signed(request, &signature).await?;
-        Ok(accepted(&method, &path, &response)?)
+        self.signer.call(edge, request, seen).await.map(drop)
     }
-}
-
-/// Locks the file; it is consistent also after a panic elsewhere, since a change is applied as a whole.
-pub fn lock(file: &Mutex<LinkFile>) -> std::sync::MutexGuard<'_, LinkFile> {
-    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// RFC 4343: names compare without regard to case; the final dot is presentation.

@@ -11,9 +11,8 @@ use ipnet::IpNet;
 use postern_shared::durable;
 use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, EnrolResponse, InnerAddresses};
 use postern_shared::join_code::{Endpoint, JoinCode};
-use postern_shared::tunnel::{
-    Admission, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, PublicKey,
-};
+use postern_shared::rotation::{HomeEpoch, HomeLadder};
+use postern_shared::tunnel::{Admission, EpochConfig, EpochId, HeartbeatAddresses, PrivateKey};
 use serde::{Deserialize, Serialize};
 
 use super::EdgeAddresses;
@@ -47,12 +46,9 @@ pub enum LinkStateError {
 pub struct JoinedEdge {
     /// Where the edge's tunnel listens, as the join code said.
     pub endpoint: Endpoint,
-    /// Home's static key of epoch 1.
-    pub home_key: PrivateKey,
-    /// The edge's static key of epoch 1.
-    pub edge_key: PublicKey,
-    /// The pre-shared key of epoch 1.
-    pub preshared_key: PresharedKey,
+    /// The tunnel's keys.
+    #[serde(flatten)]
+    pub ladder: HomeLadder,
     /// The inner addresses.
     pub inner: InnerAddresses,
     /// The edge's MTU in octets.
@@ -114,6 +110,20 @@ impl LinkFile {
         Ok(true)
     }
 
+    /// Moves from `seen` to another place on the ladder; tells whether home was still there. A join that came between
+    /// wins.
+    pub fn climb(&mut self, seen: &HomeLadder, next: HomeLadder) -> Result<bool, LinkStateError> {
+        if self.edge().is_none_or(|edge| edge.ladder != *seen) {
+            return Ok(false);
+        }
+        self.change(|content| {
+            if let Some(edge) = &mut content.edge {
+                edge.ladder = next;
+            }
+        })?;
+        Ok(true)
+    }
+
     /// Takes the next request counter, greater than all before and than what the edge has seen.
     pub fn next_counter(&mut self, seen_by_edge: u64) -> Result<u64, LinkStateError> {
         let next = self.content.counter.max(seen_by_edge).saturating_add(1);
@@ -135,12 +145,17 @@ impl LinkFile {
 
 impl JoinedEdge {
     /// What home has learned from the code and the edge's answer.
-    pub fn new(endpoint: Endpoint, home_key: PrivateKey, answer: EnrolResponse) -> Self {
-        Self {
-            endpoint,
+    pub fn new(endpoint: Endpoint, home_key: PrivateKey, answer: EnrolResponse, since: u64) -> Self {
+        let epoch = HomeEpoch {
+            epoch: EpochId::FIRST,
             home_key,
             edge_key: answer.edge_key,
             preshared_key: answer.preshared_key,
+            since,
+        };
+        Self {
+            endpoint,
+            ladder: HomeLadder::new(epoch),
             inner: answer.inner,
             mtu: answer.mtu,
             control_port: answer.control_port,
@@ -148,14 +163,19 @@ impl JoinedEdge {
         }
     }
 
-    /// The epoch that carries the mail: from everybody, since the senders' true addresses come through,
-    /// to home's services alone.
-    pub fn epoch(&self, endpoint: Option<SocketAddr>, service_ports: &[u16]) -> EpochConfig {
+    /// The epochs that carry the mail, all that home may use: from everybody, since the senders' true addresses come
+    /// through, to home's services alone.
+    pub fn epochs(&self, endpoint: Option<SocketAddr>, service_ports: &[u16]) -> Vec<EpochConfig> {
+        let usable = self.ladder.usable().into_iter();
+        usable.map(|keys| self.epoch(keys, endpoint, service_ports)).collect()
+    }
+
+    fn epoch(&self, keys: &HomeEpoch, endpoint: Option<SocketAddr>, service_ports: &[u16]) -> EpochConfig {
         EpochConfig {
-            id: EpochId::FIRST,
-            private_key: self.home_key.clone(),
-            peer: self.edge_key,
-            preshared_key: self.preshared_key.clone(),
+            id: keys.epoch,
+            private_key: keys.home_key.clone(),
+            peer: keys.edge_key,
+            preshared_key: keys.preshared_key.clone(),
             endpoint,
             allowed_ips: vec![IpNet::V4(Default::default()), IpNet::V6(Default::default())],
             admission: Admission::Services {
@@ -198,6 +218,9 @@ pub fn bootstrap_epoch(code: &JoinCode, endpoint: SocketAddr) -> EpochConfig {
 
 #[cfg(test)]
 mod tests {
+    use postern_shared::rotation::{Event, OfferSecrets, Step};
+    use postern_shared::tunnel::PresharedKey;
+
     use super::*;
 
     fn edge() -> JoinedEdge {
@@ -215,7 +238,7 @@ mod tests {
             public_addresses: vec![[192, 0, 2, 1].into()],
         };
         let endpoint = "edge.example:51820".parse().expect("an endpoint");
-        JoinedEdge::new(endpoint, PrivateKey::from_octets([3; 32]), answer)
+        JoinedEdge::new(endpoint, PrivateKey::from_octets([3; 32]), answer, 1_900_000_000)
     }
 
     #[test]
@@ -235,11 +258,26 @@ mod tests {
 
     #[test]
     fn the_epoch_takes_all_addresses() {
-        let epoch = edge().epoch(None, &[25]);
+        let epoch = edge().epochs(None, &[25]).pop().expect("one epoch");
         for address in ["203.0.113.9", "2001:db8::1"] {
             let address: IpAddr = address.parse().expect("an address");
             assert!(epoch.allowed_ips.iter().any(|network| network.contains(&address)));
         }
+    }
+
+    #[test]
+    fn a_rung_survives_a_restart_and_a_late_one_is_not_taken() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let mut file = LinkFile::open(directory.path()).expect("opened");
+        file.set_edge(edge()).expect("stored");
+        let before = edge().ladder;
+        let secrets = OfferSecrets::generate().expect("random numbers");
+        let next = before.after(Event::Begin(secrets)).expect("a rotation may begin");
+        assert!(file.climb(&before, next.clone()).expect("stored"));
+        assert!(!file.climb(&before, next.clone()).expect("home is elsewhere"));
+        let file = LinkFile::open(directory.path()).expect("opened");
+        let ladder = &file.edge().expect("joined").ladder;
+        assert_eq!((ladder, ladder.step()), (&next, Step::Generated));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The task behind the link's handle: owns the tunnel, uses join codes, follows the edge's life.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postern_shared::identity::Identity;
 use postern_shared::join_code::JoinCode;
+use postern_shared::rotation::{Event, HomeLadder, OfferSecrets};
 use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
 use postern_shared::zone::Zone;
 use tokio::sync::{Notify, mpsc, watch};
@@ -12,9 +14,11 @@ use tokio::time::Instant;
 
 use super::client::ControlClient;
 use super::line::{Line, nth, resolve};
-use super::push::{Pusher, Report, lock};
+use super::push::{Pusher, Report};
+use super::rotate::{Driver, Progress};
+use super::signed::{Signer, lock};
 use super::state::{JoinedEdge, LinkFile, bootstrap_epoch};
-use super::{Command, EdgeAddresses, LinkConfig, LinkError, LinkState, LinkStatus, join};
+use super::{Command, EdgeAddresses, LinkConfig, LinkError, LinkState, LinkStatus, TunnelKeys, join};
 
 /// How often the link looks after itself.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,12 +41,13 @@ pub(super) struct Task {
     edge: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<Vec<Zone>>>,
     report: watch::Receiver<Report>,
+    progress: watch::Receiver<Progress>,
     status: watch::Sender<LinkStatus>,
     addresses: watch::Sender<Option<EdgeAddresses>>,
 }
 
 impl Task {
-    /// Makes the task and starts its pusher.
+    /// Makes the task and starts its pusher and the driver of its key rotation.
     pub(super) fn new(
         config: LinkConfig,
         identity: Identity,
@@ -53,16 +58,26 @@ impl Task {
         let (edge, edge_out) = watch::channel(None);
         let (zones, zones_out) = watch::channel(None);
         let (report_in, report) = watch::channel(Report::default());
+        let (progress_in, progress) = watch::channel(Progress::default());
+        let signer = Arc::new(Signer::new(Arc::clone(&identity), Arc::clone(&file)));
         let pusher = Pusher {
-            identity: Arc::clone(&identity),
-            file: Arc::clone(&file),
-            edge: edge_out,
+            signer: Arc::clone(&signer),
+            edge: edge_out.clone(),
             zones: zones_out,
             report: report_in,
         };
         tokio::spawn(pusher.run());
         let (addresses, addresses_out) = watch::channel(lock(&file).edge().map(JoinedEdge::addresses));
         let (status, status_out) = watch::channel(initial_status(&identity, lock(&file).edge()));
+        let driver = Driver {
+            policy: config.rotation,
+            signer,
+            file: Arc::clone(&file),
+            edge: edge_out,
+            status: status_out.clone(),
+            progress: progress_in,
+        };
+        tokio::spawn(driver.run());
         let task = Self {
             config,
             identity,
@@ -76,6 +91,7 @@ impl Task {
             edge,
             zones,
             report,
+            progress,
             status,
             addresses,
         };
@@ -103,6 +119,7 @@ impl Task {
                 _ = tick.tick() => self.look_after_line().await,
                 () = changed(self.line.as_mut()) => {}
                 Ok(()) = self.report.changed() => self.take_report(),
+                Ok(()) = self.progress.changed() => self.follow_ladder(),
             }
             self.publish();
         }
@@ -111,6 +128,10 @@ impl Task {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Zones(zones) => drop(self.zones.send_replace(Some(zones))),
+            Command::Rotate(answer) => {
+                // The operator may have gone away meanwhile; the rotation goes on.
+                let _ = answer.send(self.begin_rotation());
+            }
             Command::Join(code, answer) => {
                 let result = self.join(&code).await;
                 if let Err(error) = &result {
@@ -120,6 +141,22 @@ impl Task {
                 let _ = answer.send(result);
             }
         }
+    }
+
+    /// Makes the wish durable; the driver does the rest.
+    fn begin_rotation(&self) -> Result<TunnelKeys, LinkError> {
+        let secrets = OfferSecrets::generate()?;
+        let mut file = lock(&self.file);
+        let before = file.edge().ok_or(LinkError::Unjoined)?.ladder.clone();
+        let ladder = match before.after(Event::Begin(secrets)) {
+            Some(next) => {
+                file.climb(&before, next.clone())?;
+                tracing::info!(epoch = next.target().0, "key rotation begins");
+                next
+            }
+            None => before,
+        };
+        Ok(tunnel_keys(&ladder, None))
     }
 
     /// Uses a join code: bootstrap epoch, enrolment, first epoch.
@@ -167,9 +204,27 @@ impl Task {
     }
 
     fn set_epochs(&self, edge: Option<&JoinedEdge>, bootstrap: Option<EpochConfig>) {
-        let first = edge.map(|edge| edge.epoch(None, &self.config.service_ports));
+        let epochs = edge.map(|edge| edge.epochs(None, &self.config.service_ports)).unwrap_or_default();
         if let Some(line) = &self.line {
-            line.set_epochs(first.into_iter().chain(bootstrap).collect());
+            line.set_epochs(epochs.into_iter().chain(bootstrap).collect());
+        }
+    }
+
+    /// Puts the epochs that the ladder allows into the tunnel; a new one is dialled where the edge is heard.
+    fn follow_ladder(&mut self) {
+        self.progress.borrow_and_update();
+        let Some(edge) = lock(&self.file).edge().cloned() else { return };
+        let Some(line) = &self.line else { return };
+        let heard = line.epochs().into_iter().find(|epoch| epoch.alive).and_then(|epoch| epoch.endpoint);
+        self.set_epochs(Some(&edge), None);
+        if let Some(endpoint) = heard {
+            self.set_endpoints(&edge, endpoint);
+        }
+    }
+
+    fn set_endpoints(&self, edge: &JoinedEdge, endpoint: SocketAddr) {
+        if let Some(line) = &self.line {
+            edge.ladder.usable().iter().for_each(|keys| line.set_endpoint(keys.epoch, endpoint));
         }
     }
 
@@ -186,12 +241,10 @@ impl Task {
         self.look_up(&edge).await
     }
 
-    /// Points the epoch at the edge's address.
+    /// Points the epochs at the edge's address.
     async fn look_up(&mut self, edge: &JoinedEdge) -> Result<(), LinkError> {
         let endpoint = nth(&resolve(&edge.endpoint).await?, self.attempt);
-        if let Some(line) = &self.line {
-            line.set_endpoint(EpochId::FIRST, endpoint);
-        }
+        self.set_endpoints(edge, endpoint);
         Ok(())
     }
 
@@ -202,8 +255,9 @@ impl Task {
             return;
         }
         let is_first = self.last_retry.replace(Instant::now()).is_none();
+        let current = edge.ladder.current().epoch;
         let has_epoch =
-            |line: &Line| line.is_running() && line.epochs().iter().any(|epoch| epoch.id == EpochId::FIRST);
+            |line: &Line| line.is_running() && line.epochs().iter().any(|epoch| epoch.id == current);
         let result = if !is_first && self.line.as_ref().is_some_and(has_epoch) {
             self.attempt = self.attempt.wrapping_add(1);
             self.look_up(&edge).await
@@ -217,8 +271,11 @@ impl Task {
     }
 
     fn is_alive(&self) -> bool {
-        let is_first = |epoch: &EpochStatus| epoch.id == EpochId::FIRST && epoch.alive;
-        self.line.as_ref().is_some_and(|line| line.epochs().iter().any(is_first))
+        let file = lock(&self.file);
+        let usable = file.edge().map(|edge| edge.ladder.usable()).unwrap_or_default();
+        let is_ours = |epoch: &EpochStatus| usable.iter().any(|keys| keys.epoch == epoch.id);
+        let is_alive = |line: &Line| line.epochs().iter().any(|epoch| epoch.alive && is_ours(epoch));
+        self.line.as_ref().is_some_and(is_alive)
     }
 
     fn take_report(&mut self) {
@@ -258,6 +315,7 @@ impl Task {
             edge: edge.as_ref().map(|edge| edge.endpoint.to_string()),
             addresses: edge.as_ref().map(JoinedEdge::addresses),
             epochs: self.line.as_ref().map(Line::epochs).unwrap_or_default(),
+            keys: edge.as_ref().map(|edge| tunnel_keys(&edge.ladder, self.progress.borrow().error.clone())),
             zones: report.zones,
             last_error: self.line_error.clone().or(report.error),
         };
@@ -288,6 +346,19 @@ fn lock_addresses(file: &Mutex<LinkFile>) -> Option<EdgeAddresses> {
     lock(file).edge().map(JoinedEdge::addresses)
 }
 
+fn tunnel_keys(ladder: &HomeLadder, error: Option<String>) -> TunnelKeys {
+    let current = ladder.current();
+    TunnelKeys {
+        epoch: current.epoch,
+        since: current.since,
+        home_key: current.home_key.public(),
+        edge_key: current.edge_key,
+        step: ladder.step(),
+        target: ladder.target(),
+        error,
+    }
+}
+
 fn initial_status(identity: &Identity, edge: Option<&JoinedEdge>) -> LinkStatus {
     LinkStatus {
         state: if edge.is_some() { LinkState::Connecting } else { LinkState::Unjoined },
@@ -295,6 +366,7 @@ fn initial_status(identity: &Identity, edge: Option<&JoinedEdge>) -> LinkStatus 
         edge: edge.map(|edge| edge.endpoint.to_string()),
         addresses: edge.map(JoinedEdge::addresses),
         epochs: Vec::new(),
+        keys: edge.map(|edge| tunnel_keys(&edge.ladder, None)),
         zones: Vec::new(),
         last_error: None,
     }

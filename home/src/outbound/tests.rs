@@ -42,6 +42,7 @@ fn status(state: LinkState) -> LinkStatus {
         edge: None,
         addresses: None,
         epochs: Vec::new(),
+        keys: None,
         zones: Vec::new(),
         last_error: None,
     }

@@ -178,6 +178,7 @@ fn link_config(config: &Config) -> LinkConfig {
         interface: config.tunnel.interface.clone(),
         mtu: config.tunnel.mtu,
         service_ports: service_ports(config),
+        rotation: config.tunnel.rotation(),
     }
 }
 

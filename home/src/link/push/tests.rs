@@ -1,13 +1,15 @@
 //! The pusher against an edge that can be told to fail.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use postern_shared::http::{Limits, Response, StatusCode, serve_connection};
-use postern_shared::identity::{PublicIdentity, RequestSignature, SIGNATURE_HEADER};
+use postern_shared::identity::{Identity, PublicIdentity, RequestSignature, SIGNATURE_HEADER};
 use postern_shared::zone::Record;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::link::state::LinkFile;
 
 /// An edge that keeps zones, checks signatures and can be told to fail.
 #[derive(Clone)]
@@ -108,9 +110,9 @@ impl Pushing {
         let (alive, alive_out) = watch::channel(Some(client));
         let (zones, zones_out) = watch::channel(None);
         let (report_in, report) = watch::channel(Report::default());
+        let file = Arc::new(Mutex::new(LinkFile::open(directory.path()).expect("opened")));
         let pusher = Pusher {
-            identity: Arc::new(identity),
-            file: Arc::new(Mutex::new(LinkFile::open(directory.path()).expect("opened"))),
+            signer: Arc::new(Signer::new(Arc::new(identity), file)),
             edge: alive_out,
             zones: zones_out,
             report: report_in,
