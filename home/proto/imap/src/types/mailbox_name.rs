@@ -83,9 +83,11 @@ impl MailboxName {
         self.0 == MailboxName::INBOX
     }
 
-    /// The name without one final delimiter (`CREATE "a/"` announces children, RFC 9051 §6.3.4).
+    /// The name without its one final delimiter (`CREATE "a/"` announces children, RFC 9051 §6.3.4). Where there are
+    /// more, the name stays as it is, and is refused for its empty level.
     pub fn without_final_delimiter(&self) -> MailboxName {
-        MailboxName(self.0.strip_suffix(DELIMITER).unwrap_or(&self.0).to_owned())
+        let stripped = self.0.strip_suffix(DELIMITER).filter(|name| !name.ends_with(DELIMITER));
+        MailboxName(stripped.unwrap_or(&self.0).to_owned())
     }
 
     /// Why a mailbox of this name cannot be made, as a text for the client.
@@ -180,6 +182,12 @@ fn is_direct(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_one_final_delimiter_is_taken_away() {
+        let stripped = |name: &str| MailboxName(name.to_owned()).without_final_delimiter().0;
+        assert_eq!(["a", "a/", "a//", "a///"].map(stripped), ["a", "a", "a//", "a///"]);
+    }
     use proptest::prelude::*;
 
     fn decode(text: &str) -> Option<String> {
