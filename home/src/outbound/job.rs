@@ -88,9 +88,10 @@ async fn deliver_through(
     job: &Job,
     gate: &Gate,
 ) -> Option<(Vec<Verdict>, Contact)> {
-    let way = gate.current().ok()?;
+    let (way, changes) = (gate.current().ok()?, gate.changes());
     let (verdicts, contact) = deliver_remotely(parts, settings, job, &way).await;
-    let our_fault = matches!(contact, Contact::NotReached(_)) && gate.current().is_err();
+    let is_cut_off = gate.current().is_err() || gate.changes() != changes;
+    let our_fault = matches!(contact, Contact::NotReached(_)) && is_cut_off;
     (!our_fault).then_some((verdicts, contact))
 }
 

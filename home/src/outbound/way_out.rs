@@ -5,6 +5,8 @@
 //! address; without the tunnel nothing is sent at all, because the home line's own address would be refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -36,6 +38,7 @@ impl WayOut {
 pub struct Gate {
     addresses: watch::Receiver<Option<EdgeAddresses>>,
     status: watch::Receiver<LinkStatus>,
+    changes: Arc<AtomicU64>,
 }
 
 impl Gate {
@@ -44,7 +47,7 @@ impl Gate {
         addresses: watch::Receiver<Option<EdgeAddresses>>,
         status: watch::Receiver<LinkStatus>,
     ) -> Self {
-        Gate { addresses, status }
+        Gate { addresses, status, changes: Arc::default() }
     }
 
     /// The way out as it is now.
@@ -66,6 +69,12 @@ impl Gate {
         }
     }
 
+    /// How often [`Gate::other_than`] has found another way, on any clone of this gate: an attempt that ends under another
+    /// number than it began under may have been cut off by the tunnel, even where that is up again.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     /// Waits until the way out is another than `known`. Takes what the caller acted upon, so that no change between that
     /// and this call is missed.
     pub async fn other_than(&mut self, known: &Result<WayOut, String>) {
@@ -79,5 +88,6 @@ impl Gate {
                 std::future::pending::<()>().await;
             }
         }
+        self.changes.fetch_add(1, Ordering::Release);
     }
 }
