@@ -69,8 +69,13 @@ impl Gate {
         }
     }
 
-    /// How often [`Gate::other_than`] has found another way, on any clone of this gate: an attempt that ends under another
-    /// number than it began under may have been cut off by the tunnel, even where that is up again.
+    /// Notes that the worker has taken up another way.
+    pub fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often another way was taken up, on any clone of this gate: an attempt that ends under another number than it
+    /// began under may have been cut off by the tunnel, even where that is up again.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
@@ -88,6 +93,5 @@ impl Gate {
                 std::future::pending::<()>().await;
             }
         }
-        self.changes.fetch_add(1, Ordering::Release);
     }
 }

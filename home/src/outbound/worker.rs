@@ -43,22 +43,31 @@ impl Worker {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let (mut changes, mut retries) = (self.parts.queue.changes(), self.parts.queue.retries());
         self.mend_clock_jump().await;
+        let mut way = self.gate.current();
         while !*stop.borrow() {
-            let way = self.gate.current();
+            self.renew(&mut way);
             let sleep = self.start_due(&way).await;
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { break },
                 _ = retries.changed() => self.schedule.forget_unreachable(),
-                () = self.gate.other_than(&way) => {
-                    tracing::info!(open = self.gate.current().is_ok(), "way to other servers changed");
-                    self.schedule.forget_unreachable();
-                }
+                () = self.gate.other_than(&way) => {}
                 Some(ended) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.end(ended).await,
                 () = sleep_until(tokio::time::Instant::now() + sleep) => {}
                 _ = stop.changed() => {}
             }
         }
         self.drain().await;
+    }
+
+    /// Takes up another way, whatever woke the loop: destinations have a fresh start, and attempts under way learn of it.
+    fn renew(&mut self, way: &mut Result<WayOut, String>) {
+        let current = self.gate.current();
+        if current != *way {
+            tracing::info!(open = current.is_ok(), "way to other servers changed");
+            self.gate.count_change();
+            self.schedule.forget_unreachable();
+            *way = current;
+        }
     }
 
     /// Starts what is due and may start; gives the time until there may be more.
