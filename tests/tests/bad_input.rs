@@ -97,8 +97,11 @@ fn a_join_code_is_good_once_in_time_and_as_it_was_printed() -> Result<()> {
 
     let code = lab.invite()?;
     let last = code.trim().chars().last().expect("a code is not empty");
-    let mistyped =
-        format!("{}{}", &code.trim()[..code.trim().len() - 1], if last == 'q' { 'p' } else { 'q' });
+    let mistyped = format!(
+        "{}{}",
+        &code.trim()[..code.trim().len() - 1],
+        if last.eq_ignore_ascii_case(&'q') { 'p' } else { 'q' }
+    );
     let refused = join(&mistyped)?;
     assert!([FAILED, USAGE].contains(&refused.code()), "{}", refused.stderr);
     let refused = join("hello")?;
