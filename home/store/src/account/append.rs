@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::change::{Change, Committed, Counters, now};
+use super::change::{Change, Committed, Counters};
 use super::keywords::Keywords;
 use super::parsed::Parsed;
 use super::{Account, Append, Appended, EmailId, Flags, MailboxId, ThreadId};
@@ -107,21 +107,7 @@ fn store_one(
     }
     let thread = super::thread::join(change, &incoming.parsed.thread_keys)?;
     let email = insert_email(change, blob, thread, size, incoming.internal_date, &incoming.parsed)?;
-    let uid = counters.next_uid()?;
-    change.execute(
-        "INSERT INTO message (mailbox_id, uid, email_id, flags, keywords, mod_seq, save_date)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
-            counters.mailbox,
-            uid,
-            email,
-            flags.system.bits(),
-            flags.keyword_column(),
-            change.mod_seq,
-            now()
-        ],
-    )?;
-    counters.add(flags.system, size);
+    let uid = change.place(counters, email, &flags, size)?;
     Ok(Appended { mailbox: counters.mailbox, uid_validity: counters.uid_validity, uid, email })
 }
 

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::keywords::Keywords;
-use super::{Account, MailboxId, ModSeq, SystemFlags, Uid, UidValidity};
+use super::keywords::{Keywords, StoredFlags};
+use super::{Account, EmailId, MailboxId, ModSeq, SystemFlags, Uid, UidValidity};
 use crate::{Error, Result, Timestamp};
 
 /// An operation under way inside its savepoint.
@@ -134,6 +134,32 @@ impl Change<'_> {
             .query_row([], |row| row.get(0))?;
         if over { Err(Error::OverQuota) } else { Ok(()) }
     }
+
+    /// Puts an email into a mailbox under the next UID, and counts it; the caller saves the counters.
+    pub(super) fn place(
+        &self,
+        mailbox: &mut Counters,
+        email: EmailId,
+        flags: &StoredFlags,
+        size: i64,
+    ) -> Result<Uid> {
+        let uid = mailbox.next_uid()?;
+        self.execute(
+            "INSERT INTO message (mailbox_id, uid, email_id, flags, keywords, mod_seq, save_date)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                mailbox.mailbox,
+                uid,
+                email,
+                flags.system.bits(),
+                flags.keyword_column(),
+                self.mod_seq,
+                now()
+            ],
+        )?;
+        mailbox.add(flags.system, size);
+        Ok(uid)
+    }
 }
 
 /// A mailbox's counters while an operation changes its messages.
@@ -164,7 +190,7 @@ impl Counters {
     }
 
     /// Takes the next UID.
-    pub(super) fn next_uid(&mut self) -> Result<Uid> {
+    fn next_uid(&mut self) -> Result<Uid> {
         let uid = u32::try_from(self.uid_next).ok().filter(|number| *number < u32::MAX).and_then(Uid::new);
         let uid = uid.ok_or_else(|| Error::Permanent("the mailbox has no UIDs left".to_owned()))?;
         self.uid_next += 1;
@@ -172,7 +198,7 @@ impl Counters {
     }
 
     /// Counts a message that came.
-    pub(super) fn add(&mut self, flags: SystemFlags, size: i64) {
+    fn add(&mut self, flags: SystemFlags, size: i64) {
         self.count(flags, size, 1);
     }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::change::{Change, Counters, now};
+use super::change::Change;
 use super::expunge::{Placement, record_expunged, remove_placement};
 use super::keywords::StoredFlags;
 use super::{Account, Copied, EmailId, MailboxId, Uid, UidSet};
@@ -21,7 +21,7 @@ impl Account {
             let mut pairs = Vec::with_capacity(sources.len());
             for source in &sources {
                 let email = copied_email(change, source.email, to)?;
-                pairs.push((source.uid, place(change, &mut target, source, email)?));
+                pairs.push((source.uid, change.place(&mut target, email, &source.flags, source.size)?));
             }
             if !pairs.is_empty() {
                 change.save(&target)?;
@@ -59,7 +59,7 @@ pub(super) fn move_all(change: &Change<'_>, from: MailboxId, uids: &UidSet, to: 
     }
     let mut target = change.counters(to)?;
     for (source, email) in moved.iter().zip(emails) {
-        pairs.push((source.uid, place(change, &mut target, source, email)?));
+        pairs.push((source.uid, change.place(&mut target, email, &source.flags, source.size)?));
     }
     if !pairs.is_empty() {
         change.save(&target)?;
@@ -91,26 +91,6 @@ fn sources(change: &Change<'_>, from: MailboxId, uids: &UidSet) -> Result<Vec<So
         }
     }
     Ok(found)
-}
-
-fn place(change: &Change<'_>, target: &mut Counters, source: &Source, email: EmailId) -> Result<Uid> {
-    let uid = target.next_uid()?;
-    let flags = &source.flags;
-    change.execute(
-        "INSERT INTO message (mailbox_id, uid, email_id, flags, keywords, mod_seq, save_date)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
-            target.mailbox,
-            uid,
-            email,
-            flags.system.bits(),
-            flags.keyword_column(),
-            change.mod_seq,
-            now()
-        ],
-    )?;
-    target.add(flags.system, source.size);
-    Ok(uid)
 }
 
 /// The email that a copy places: the same one, or, where the mailbox holds it already, a new one with the same
