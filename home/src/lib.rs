@@ -5,6 +5,7 @@ pub mod config;
 pub mod hostname;
 pub mod run;
 
+pub mod inner;
 pub mod link;
 pub mod net;
 pub mod resolver;

@@ -178,6 +178,16 @@ impl Interface {
         }))
     }
 
+    /// Sends whatever the machine does not know a better way for out of this interface: for a network namespace that has no
+    /// other interface.
+    ///
+    /// # Errors
+    /// When the kernel refuses; not where IPv6 is switched off.
+    pub async fn add_default_routes(&self) -> Result<(), NetlinkError> {
+        self.add_route(Ipv4Addr::UNSPECIFIED.into(), 0, libc::RT_TABLE_MAIN.into()).await?;
+        self.add_route(Ipv6Addr::UNSPECIFIED.into(), 0, libc::RT_TABLE_MAIN.into()).await
+    }
+
     async fn add_route(&self, to: IpAddr, prefix: u8, table: u32) -> Result<(), NetlinkError> {
         let message = match to {
             IpAddr::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new()

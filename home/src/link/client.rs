@@ -7,7 +7,8 @@ use std::time::Duration;
 use postern_shared::control::{STATUS_PATH, Status};
 use postern_shared::http::{ExchangeError, Limits, Method, Request, Response, StatusCode, exchange};
 use postern_shared::identity::{RequestSignature, SIGNATURE_HEADER};
-use tokio::net::{TcpSocket, TcpStream};
+
+use crate::inner::Network;
 
 /// How long the edge may take to accept a connection or to answer a request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,8 +46,10 @@ pub enum ControlError {
 }
 
 /// A client that connects from one inner address to one control port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ControlClient {
+    /// Where connections are made.
+    pub network: Network,
     /// Home's inner address.
     pub from: IpAddr,
     /// The edge's inner address and control port.
@@ -54,6 +57,11 @@ pub struct ControlClient {
 }
 
 impl ControlClient {
+    /// The two ends of every connection.
+    pub fn ends(&self) -> (IpAddr, SocketAddr) {
+        (self.from, self.to)
+    }
+
     /// Asks for the edge's status.
     pub async fn status(&self) -> Result<Status, ControlError> {
         let response = self.send(Request::new(Method::GET, STATUS_PATH)).await?;
@@ -73,17 +81,11 @@ impl ControlClient {
     }
 
     async fn send(&self, request: Request) -> Result<Response, ControlError> {
-        let stream = tokio::time::timeout(PATIENCE, self.connect())
+        let stream = tokio::time::timeout(PATIENCE, self.network.connect(self.from, self.to))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|source| ControlError::Unreachable { address: self.to, source })?;
         Ok(exchange(stream, request, Limits { read: PATIENCE, ..Limits::default() }).await?)
-    }
-
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let socket = if self.to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.bind((self.from, 0).into())?;
-        socket.connect(self.to).await
     }
 }
 

@@ -17,12 +17,14 @@ use super::LinkError;
 use super::client::{ControlClient, ControlError, accepted};
 use super::signed::{lock, seconds_now};
 use super::state::{JoinedEdge, LinkFile};
+use crate::inner::Network;
 
 /// How often the request is sent before the join fails.
 const ATTEMPTS: u32 = 3;
 
 /// Enrols; the bootstrap epoch must be alive.
 pub async fn enrol(
+    network: &Network,
     identity: &Identity,
     file: &Mutex<LinkFile>,
     code: &JoinCode,
@@ -31,13 +33,19 @@ pub async fn enrol(
     let body =
         EnrolRequest { identity: identity.public(), invite: code.edge_key, home_key: home_key.public() };
     let request = Request::new(Method::POST, ENROL_PATH).with_json(&body).map_err(ControlError::Request)?;
-    let response = send(identity, file, request).await?;
+    let response = send(network, identity, file, request).await?;
     let answer = understood(&response)?;
     Ok(JoinedEdge::new(code.endpoint.clone(), home_key, answer, seconds_now()))
 }
 
-async fn send(identity: &Identity, file: &Mutex<LinkFile>, request: Request) -> Result<Response, LinkError> {
+async fn send(
+    network: &Network,
+    identity: &Identity,
+    file: &Mutex<LinkFile>,
+    request: Request,
+) -> Result<Response, LinkError> {
     let client = ControlClient {
+        network: network.clone(),
         from: BOOTSTRAP_HOME_V4.into(),
         to: (BOOTSTRAP_EDGE_V4, BOOTSTRAP_CONTROL_PORT).into(),
     };

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, InnerAddresses};
 use postern_shared::join_code::{Endpoint, Host};
-use postern_shared::netlink::Interface;
-use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus, Role, Tunnel, TunnelConfig, TunnelStatus};
+use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus, Role, Tunnel, TunnelStatus};
 use tokio::sync::watch;
 
 use super::state::JoinedEdge;
 use super::{LinkConfig, LinkError};
+use crate::inner::Interface;
 
 /// How long a handshake may take, over all addresses of the edge, before the edge counts as silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,10 +25,9 @@ pub struct Line {
 
 impl Line {
     /// Makes the tunnel's thread and its interface; nothing passes before epochs are set.
-    pub fn open(config: &LinkConfig) -> Result<Self, LinkError> {
-        let interface = config.interface.clone();
-        let tunnel = Tunnel::spawn(TunnelConfig { role: Role::Home, interface, port: 0 })?;
-        let interface = Interface::open(&config.interface)?;
+    pub async fn open(config: &LinkConfig) -> Result<Self, LinkError> {
+        let (device, interface) = config.network.open_device(&config.interface).await?;
+        let tunnel = Tunnel::with_device(Role::Home, device, 0)?;
         let status = tunnel.watch_status();
         Ok(Self { tunnel, interface, status, mtu: config.mtu })
     }

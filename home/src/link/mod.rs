@@ -34,6 +34,8 @@ use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::inner::{InterfaceError, Network};
+
 pub use client::ControlError;
 pub use rotate::RotationPolicy;
 pub(crate) use signed::seconds_now;
@@ -44,6 +46,8 @@ pub use state::LinkStateError;
 pub struct LinkConfig {
     /// Where `identity.key` and `link.json` are kept.
     pub state_dir: PathBuf,
+    /// Where home's inner addresses live.
+    pub network: Network,
     /// The name of the TUN interface, up to 15 octets.
     pub interface: String,
     /// The TCP ports of home's services: what may be reached through the tunnel.
@@ -142,12 +146,12 @@ pub enum LinkError {
     /// `link.json` could not be read or written.
     #[error(transparent)]
     State(#[from] LinkStateError),
-    /// The TUN device or the UDP socket could not be made.
+    /// The UDP socket or the thread could not be made.
     #[error(transparent)]
     Tunnel(#[from] postern_shared::tunnel::TunnelError),
-    /// Addresses, routes or rules could not be set.
+    /// The interface could not be made, or its addresses, routes or rules not be set.
     #[error(transparent)]
-    Netlink(#[from] postern_shared::netlink::NetlinkError),
+    Interface(#[from] InterfaceError),
     /// This machine uses the tunnel's inner addresses for something else.
     #[error(transparent)]
     Conflict(postern_shared::netlink::Conflict),

@@ -53,7 +53,7 @@ impl Pusher {
     pub async fn run(mut self) {
         let mut retry = FIRST_RETRY;
         loop {
-            let edge = *self.edge.borrow_and_update();
+            let edge = self.edge.borrow_and_update().clone();
             let zones = self.zones.borrow_and_update().clone();
             let pause = match edge {
                 None => {
@@ -61,7 +61,7 @@ impl Pusher {
                     ROUND
                 }
                 Some(edge) => {
-                    let report = self.round(edge, zones.as_deref()).await;
+                    let report = self.round(&edge, zones.as_deref()).await;
                     let is_well = report.error.is_none();
                     self.report.send_replace(report);
                     retry = if is_well { FIRST_RETRY } else { (retry * 2).min(ROUND) };
@@ -76,7 +76,7 @@ impl Pusher {
         }
     }
 
-    async fn round(&self, edge: ControlClient, zones: Option<&[Zone]>) -> Report {
+    async fn round(&self, edge: &ControlClient, zones: Option<&[Zone]>) -> Report {
         let status = match edge.status().await {
             Ok(status) => status,
             Err(error) => {
@@ -106,7 +106,7 @@ impl Pusher {
     }
 
     /// Pushes a zone unless the edge serves it already.
-    async fn bring(&self, edge: ControlClient, status: &Status, zone: &Zone) -> Result<(), LinkError> {
+    async fn bring(&self, edge: &ControlClient, status: &Status, zone: &Zone) -> Result<(), LinkError> {
         if status
             .zones
             .iter()
@@ -123,7 +123,7 @@ impl Pusher {
 
     async fn withdraw_others(
         &self,
-        edge: ControlClient,
+        edge: &ControlClient,
         status: &Status,
         zones: &[Zone],
     ) -> Result<(), LinkError> {
@@ -137,7 +137,7 @@ impl Pusher {
         Ok(())
     }
 
-    async fn send_signed(&self, edge: ControlClient, request: Request, seen: u64) -> Result<(), LinkError> {
+    async fn send_signed(&self, edge: &ControlClient, request: Request, seen: u64) -> Result<(), LinkError> {
         self.signer.call(edge, request, seen).await.map(drop)
     }
 }

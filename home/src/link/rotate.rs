@@ -110,7 +110,7 @@ impl Driver {
         if !matches!(todo, Todo::AwaitDrain { .. }) {
             *idle = None;
         }
-        let edge = *self.edge.borrow();
+        let edge = self.edge.borrow().clone();
         match (todo, edge) {
             (Todo::Rest, _) if self.is_due(ladder) => Ok(Some(Event::Begin(OfferSecrets::generate()?))),
             (Todo::AwaitProof(epoch), _) => Ok(self.has_carried_data(epoch).then_some(Event::DataBothWays)),
@@ -118,22 +118,22 @@ impl Driver {
             (Todo::Offer(offer), Some(edge)) => {
                 let request = Request::new(Method::PUT, epoch_path(offer.epoch));
                 let request = request.with_json(&offer).map_err(ControlError::Request)?;
-                let answer = self.call(edge, request).await?.json().map_err(ControlError::Answer)?;
+                let answer = self.call(&edge, request).await?.json().map_err(ControlError::Answer)?;
                 Ok(Some(Event::Answered(answer, seconds_now())))
             }
             (Todo::Commit(epoch), Some(edge)) => {
-                self.call(edge, Request::new(Method::POST, commit_path(epoch))).await?;
+                self.call(&edge, Request::new(Method::POST, commit_path(epoch))).await?;
                 Ok(Some(Event::CommitAcknowledged))
             }
             (Todo::Retire(epoch), Some(edge)) => {
-                self.call(edge, Request::new(Method::DELETE, epoch_path(epoch))).await?;
+                self.call(&edge, Request::new(Method::DELETE, epoch_path(epoch))).await?;
                 Ok(Some(Event::RetireAcknowledged))
             }
             (Todo::Rest | Todo::Offer(_) | Todo::Commit(_) | Todo::Retire(_), _) => Ok(None),
         }
     }
 
-    async fn call(&self, edge: ControlClient, request: Request) -> Result<Response, LinkError> {
+    async fn call(&self, edge: &ControlClient, request: Request) -> Result<Response, LinkError> {
         let seen = edge.status().await?.last_counter;
         self.signer.call(edge, request, seen).await
     }

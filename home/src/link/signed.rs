@@ -28,7 +28,7 @@ impl Signer {
     /// Sends a request and returns the edge's answer where it is a success. `seen` is the counter that the edge reported.
     pub async fn call(
         &self,
-        edge: ControlClient,
+        edge: &ControlClient,
         request: Request,
         seen: u64,
     ) -> Result<Response, LinkError> {

@@ -171,8 +171,8 @@ impl Task {
         let edge = enrolled?;
         connected?;
         let first = self.attempt;
-        self.attempt = self.line()?.wait_alive(EpochId::FIRST, &edge.endpoint, first).await?;
-        ControlClient { from: edge.inner.home_v4.into(), to: edge.control_address() }.status().await?;
+        self.attempt = self.line().await?.wait_alive(EpochId::FIRST, &edge.endpoint, first).await?;
+        self.control_client(&edge).status().await?;
         tracing::info!(edge = %edge.endpoint, "home has joined the edge");
         Ok(edge.addresses())
     }
@@ -180,12 +180,12 @@ impl Task {
     async fn enrol(&mut self, code: &JoinCode) -> Result<JoinedEdge, LinkError> {
         let endpoint = nth(&resolve(&code.endpoint).await?, 0);
         let former = lock(&self.file).edge().cloned();
-        let line = self.line()?;
+        let line = self.line().await?;
         line.configure_bootstrap().await?;
         self.set_epochs(former.as_ref(), Some(bootstrap_epoch(code, endpoint)));
-        self.attempt = self.line()?.wait_alive(EpochId::BOOTSTRAP, &code.endpoint, 0).await?;
-        let edge = join::enrol(&self.identity, &self.file, code).await?;
-        self.line()?.check_conflicts(&edge.inner).await?;
+        self.attempt = self.line().await?.wait_alive(EpochId::BOOTSTRAP, &code.endpoint, 0).await?;
+        let edge = join::enrol(&self.config.network, &self.identity, &self.file, code).await?;
+        self.line().await?.check_conflicts(&edge.inner).await?;
         if former.is_some_and(|former| former.inner != edge.inner) {
             // The interface starts anew, so that nothing of the former edge's addresses stays.
             self.take_down().await;
@@ -195,10 +195,10 @@ impl Task {
     }
 
     /// The tunnel and its interface, made anew where they are not there.
-    fn line(&mut self) -> Result<&mut Line, LinkError> {
+    async fn line(&mut self) -> Result<&mut Line, LinkError> {
         let line = match self.line.take().filter(Line::is_running) {
             Some(line) => line,
-            None => Line::open(&self.config)?,
+            None => Line::open(&self.config).await?,
         };
         Ok(self.line.insert(line))
     }
@@ -234,7 +234,7 @@ impl Task {
             self.take_down().await;
             return Ok(());
         };
-        self.line()?.configure(&edge).await?;
+        self.line().await?.configure(&edge).await?;
         self.set_epochs(Some(&edge), None);
         let addresses = Some(edge.addresses());
         self.addresses.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
@@ -297,11 +297,12 @@ impl Task {
         if is_alive {
             self.line_error = None;
         }
-        let client = edge
-            .as_ref()
-            .filter(|_| is_alive)
-            .map(|edge| ControlClient { from: edge.inner.home_v4.into(), to: edge.control_address() });
-        self.edge.send_if_modified(|known| std::mem::replace(known, client) != client);
+        let client = edge.as_ref().filter(|_| is_alive).map(|edge| self.control_client(edge));
+        self.edge.send_if_modified(|known| {
+            let ends = known.as_ref().map(ControlClient::ends);
+            *known = client;
+            known.as_ref().map(ControlClient::ends) != ends
+        });
         let report = self.report.borrow().clone();
         let state = match (&edge, self.is_joining) {
             (_, true) => LinkState::Joining,
@@ -324,6 +325,11 @@ impl Task {
             *known = status;
             is_new
         });
+    }
+
+    fn control_client(&self, edge: &JoinedEdge) -> ControlClient {
+        let from = edge.inner.home_v4.into();
+        ControlClient { network: self.config.network.clone(), from, to: edge.control_address() }
     }
 
     async fn take_down(&mut self) {

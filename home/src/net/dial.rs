@@ -1,7 +1,7 @@
 //! Connections to other mail servers.
 //!
-//! In: a server's address and the source address to leave from, which is home's inner tunnel address: the routing
-//! policy sends what comes from it through the edge. Out: a connection, in clear or, after STARTTLS, under TLS.
+//! In: a server's address and the source address to leave from, which is home's inner tunnel address: what comes from it
+//! goes through the edge. Out: a connection, in clear or, after STARTTLS, under TLS.
 //! Refused: nothing is connected from an address that was not asked for.
 
 use std::io;
@@ -14,9 +14,11 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::inner::Network;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,14 +32,12 @@ pub enum ClientStream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects to `server` from `source`.
+/// Connects to `server` from `source`, an address of `network`.
 ///
 /// # Errors
 /// As the operating system says, or `TimedOut` after 30 seconds.
-pub async fn dial(server: SocketAddr, source: IpAddr) -> io::Result<ClientStream> {
-    let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.bind(SocketAddr::new(source, 0))?;
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, socket.connect(server)).await;
+pub async fn dial(network: &Network, server: SocketAddr, source: IpAddr) -> io::Result<ClientStream> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, network.connect(source, server)).await;
     let stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
     Ok(ClientStream::Clear(stream))

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::body::Body;
 use super::route::Candidate;
 use super::verdict::{Decision, Verdict, from_results};
+use crate::inner::Network;
 use crate::net::dial::{ClientStream, dial};
 
 /// What every attempt needs.
@@ -31,6 +32,8 @@ pub struct Client {
     pub port: u16,
     /// For STARTTLS; accepts any certificate.
     pub tls: Arc<ClientConfig>,
+    /// Where connections are made.
+    pub network: Network,
 }
 
 /// What an attempt came to.
@@ -103,7 +106,7 @@ impl Client {
         tls_use: TlsUse,
     ) -> Conversation {
         let server = SocketAddr::new(candidate.address, self.port);
-        let stream = match dial(server, source).await {
+        let stream = match dial(&self.network, server, source).await {
             Ok(stream) => stream,
             Err(error) => return Conversation::NoTransaction(format!("no connection: {error}")),
         };

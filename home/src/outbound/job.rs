@@ -19,6 +19,7 @@ use super::verdict::{Closing, Told, Verdict, close};
 use super::way_out::{Gate, WayOut};
 use super::{Settings, chance, local};
 use crate::hostname::Hostname;
+use crate::inner::Network;
 use crate::resolver::Resolver;
 
 /// After a failure of the database.
@@ -39,6 +40,8 @@ pub struct Parts {
     pub hostname: Hostname,
     /// For STARTTLS; accepts any certificate.
     pub tls: Arc<ClientConfig>,
+    /// Where connections to other servers are made.
+    pub network: Network,
 }
 
 /// What the loop learns from a job.
@@ -134,7 +137,12 @@ async fn deliver_remotely(
             return (vec![unreadable()], Contact::Unknown);
         }
     };
-    let client = Client { host_name, port: settings.remote_port, tls: parts.tls.clone() };
+    let client = Client {
+        host_name,
+        port: settings.remote_port,
+        tls: parts.tls.clone(),
+        network: parts.network.clone(),
+    };
     match client.attempt(job, &mut body, &candidates, |address| way.source(address)).await {
         Attempt::Verdicts(verdicts) => (verdicts, Contact::Reached),
         Attempt::Unreachable(reason) => {

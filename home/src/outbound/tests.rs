@@ -63,6 +63,7 @@ impl Home {
             resolver: Resolver::new(&[name_server(names).await]).unwrap(),
             hostname: Hostname::new(None, directory.clone()),
             tls: tls::opportunistic_client(),
+            network: crate::inner::Network::Machine,
         };
         let addresses = EdgeAddresses {
             public: vec!["192.0.2.1".parse().unwrap()],

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::hostname::Hostname;
+use crate::inner::Network;
 use crate::tls::Tls;
 use crate::zone;
 use services::Services;
@@ -41,7 +42,7 @@ async fn serve(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let socket =
         local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))?;
     let mut signals = Signals::new().map_err(cannot_start)?;
-    let services = Services::open(config)?;
+    let services = Services::open(config, Network::Machine)?;
 
     let (stop, shutdown) = watch::channel(false);
     let mut background = background(&services, socket, listen::addresses(&listeners));

@@ -19,6 +19,7 @@ use crate::admin::Admin;
 use crate::config::{Config, ServiceKind};
 use crate::hostname::Hostname;
 use crate::inbound::Inbound;
+use crate::inner::Network;
 use crate::link::{Link, LinkConfig};
 use crate::net::{ConnectionLimits, LoginFailures, Security, Service};
 use crate::outbound;
@@ -39,6 +40,7 @@ pub(super) struct Services {
     pub(super) hostname: Hostname,
     pub(super) tls: Tls,
     pub(super) resolver: Resolver,
+    pub(super) network: Network,
     pub(super) link: Link,
     /// Failed logins, counted together for submission and IMAP.
     pub(super) failures: LoginFailures,
@@ -46,16 +48,16 @@ pub(super) struct Services {
 
 impl Services {
     /// Opens everything, and starts the link last: nothing else can fail after it.
-    pub(super) fn open(config: Config) -> Result<Self, Failure> {
+    pub(super) fn open(config: Config, network: Network) -> Result<Self, Failure> {
         let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
         let store = Store::open(&config.state_dir).map_err(cannot_start)?;
         let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
-        let link = Link::start(link_config(&config)).map_err(cannot_start)?;
+        let link = Link::start(link_config(&config, network.clone())).map_err(cannot_start)?;
         let failures = LoginFailures::default();
-        Ok(Self { config, directory, store, queue, hostname, tls, resolver, link, failures })
+        Ok(Self { config, directory, store, queue, hostname, tls, resolver, network, link, failures })
     }
 
     /// What the administration interface shows and changes.
@@ -166,15 +168,17 @@ impl Services {
             resolver: self.resolver.clone(),
             hostname: self.hostname.clone(),
             tls: tls::opportunistic_client(),
+            network: self.network.clone(),
         };
         let gate = outbound::Gate::new(self.link.edge_addresses(), self.link.watch_status());
         outbound::Worker::new(parts, self.config.queue.settings(), gate)
     }
 }
 
-fn link_config(config: &Config) -> LinkConfig {
+fn link_config(config: &Config, network: Network) -> LinkConfig {
     LinkConfig {
         state_dir: config.state_dir.clone(),
+        network,
         interface: config.tunnel.interface.clone(),
         mtu: config.tunnel.mtu,
         service_ports: service_ports(config),

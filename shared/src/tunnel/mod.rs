@@ -8,7 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `keys` | static and pre-shared keys |
-//! | `device` | the TUN device |
+//! | `device` | the TUN device, or what stands in its place |
 //! | `offload` | super-packets cut and put together |
 //! | `socket` | the UDP sockets, many datagrams a call |
 //! | `batch` | datagrams gathered for one call |
@@ -50,6 +50,7 @@ use tokio::sync::watch;
 
 pub use self::core::Refused;
 pub use admission::Admission;
+pub use device::Device;
 pub use heartbeat::{DEAD_AFTER, INTERVAL as HEARTBEAT_INTERVAL};
 pub use keys::{InvalidKey, NoRandomness, PresharedKey, PrivateKey, PublicKey};
 
@@ -211,13 +212,20 @@ impl Tunnel {
     /// # Errors
     /// What is missing, with how to mend it.
     pub fn spawn(config: TunnelConfig) -> Result<Tunnel, TunnelError> {
-        let device = device::open(&config.interface)?;
-        let (sockets, port) = socket::open(config.port)?;
+        Self::with_device(config.role, Device::open(&config.interface)?, config.port)
+    }
+
+    /// Makes the sockets on a UDP port (0 lets the system choose) and starts the thread with a device that exists.
+    ///
+    /// # Errors
+    /// What is missing, with how to mend it.
+    pub fn with_device(role: Role, device: Device, port: u16) -> Result<Tunnel, TunnelError> {
+        let (sockets, port) = socket::open(port)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let wake = Arc::new(wake.map_err(|error| TunnelError::Thread(error.into()))?);
         let (commands, inbox) = mpsc::channel();
         let (publish, status) = watch::channel(TunnelStatus::default());
-        let shell = thread::Shell::new(config.role, device, sockets, Arc::clone(&wake), inbox, publish)
+        let shell = thread::Shell::new(role, device, sockets, Arc::clone(&wake), inbox, publish)
             .map_err(TunnelError::Thread)?;
         let thread = std::thread::Builder::new().name("tunnel".into()).spawn(move || shell.run());
         Ok(Tunnel { commands, wake, status, port, thread: Some(thread.map_err(TunnelError::Thread)?) })

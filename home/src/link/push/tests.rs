@@ -9,6 +9,7 @@ use postern_shared::zone::Record;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::inner::Network;
 use crate::link::state::LinkFile;
 
 /// An edge that keeps zones, checks signatures and can be told to fail.
@@ -39,7 +40,7 @@ impl Edge {
                 tokio::spawn(serve_connection(stream, Limits::default(), answer));
             }
         });
-        (edge, ControlClient { from: to.ip(), to })
+        (edge, ControlClient { network: Network::Machine, from: to.ip(), to })
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -107,7 +108,7 @@ impl Pushing {
         let identity =
             Identity::load_or_generate(&directory.path().join("identity.key")).expect("an identity");
         let (edge, client) = Edge::start(identity.public()).await;
-        let (alive, alive_out) = watch::channel(Some(client));
+        let (alive, alive_out) = watch::channel(Some(client.clone()));
         let (zones, zones_out) = watch::channel(None);
         let (report_in, report) = watch::channel(Report::default());
         let file = Arc::new(Mutex::new(LinkFile::open(directory.path()).expect("opened")));
@@ -172,7 +173,7 @@ async fn a_failing_edge_is_tried_again_and_an_emptied_one_filled() {
     pushing.edge.kept().zones.clear();
     pushing.alive.send_replace(None);
     pushing.reported(|report| !report.is_reached).await;
-    pushing.alive.send_replace(Some(pushing.client));
+    pushing.alive.send_replace(Some(pushing.client.clone()));
     pushing.reported(|report| report.is_reached).await;
     assert_eq!(pushing.edge.kept().zones.len(), 1);
 }

@@ -1,0 +1,86 @@
+//! The interface of the inner network, wherever that is: its addresses, its routes, its MTU.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use postern_shared::netlink::{self, Conflict, NetlinkError};
+use postern_shared::tunnel::TunnelError;
+
+/// Why the interface could not be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum InterfaceError {
+    /// The device could not be made.
+    #[error(transparent)]
+    Device(#[from] TunnelError),
+    /// The kernel's network configuration could not be changed.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+/// The tunnel's interface.
+#[derive(Debug)]
+pub enum Interface {
+    /// One of the machine's interfaces.
+    Machine(netlink::Interface),
+}
+
+impl Interface {
+    /// Sets the MTU (octets) and brings the interface up.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn bring_up(&self, mtu: u16) -> Result<(), InterfaceError> {
+        match self {
+            Interface::Machine(interface) => Ok(interface.bring_up(mtu).await?),
+        }
+    }
+
+    /// Adds a host address and the route to its peer.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn add_address(&self, local: IpAddr, peer: IpAddr) -> Result<(), InterfaceError> {
+        match self {
+            Interface::Machine(interface) => Ok(interface.add_address(local, peer).await?),
+        }
+    }
+
+    /// Removes a host address, which may be absent.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn remove_address(&self, local: IpAddr) -> Result<(), InterfaceError> {
+        match self {
+            Interface::Machine(interface) => Ok(interface.remove_address(local).await?),
+        }
+    }
+
+    /// Makes packets from the two addresses leave by this interface, wherever they go.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn add_policy(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), InterfaceError> {
+        match self {
+            Interface::Machine(interface) => Ok(interface.add_policy(v4, v6).await?),
+        }
+    }
+
+    /// Removes what [`add_policy`](Self::add_policy) left outside the interface.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub async fn remove_policy(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), InterfaceError> {
+        match self {
+            Interface::Machine(interface) => Ok(interface.remove_policy(v4, v6).await?),
+        }
+    }
+
+    /// The first of `wanted` that another interface of the same network holds.
+    ///
+    /// # Errors
+    /// Where the addresses cannot be listed.
+    pub async fn conflict(&self, wanted: &[IpAddr]) -> Result<Option<Conflict>, InterfaceError> {
+        match self {
+            Interface::Machine(interface) => Ok(interface.conflict(wanted).await?),
+        }
+    }
+}
