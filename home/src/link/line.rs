@@ -68,6 +68,11 @@ impl Line {
         self.tunnel.set_endpoint(epoch, endpoint);
     }
 
+    /// Agrees new session keys on an epoch, before they are due.
+    pub fn renew(&self, epoch: EpochId) {
+        self.tunnel.renew(epoch);
+    }
+
     /// Tries the edge's addresses one after the other, from `first` on, until the epoch lives; tells which one it was.
     pub async fn wait_alive(
         &mut self,

@@ -2,8 +2,8 @@
 //!
 //! In: the ladder on disk, the edge while it is heard, what the epochs have carried, the age at which keys are renewed.
 //! Out: signed calls on `/v1/epochs`, the ladder's next state on disk before anything acts on it, and a [`Progress`] that
-//! makes the link put the epochs into the tunnel. Nothing is remembered but the file and how long an epoch has been idle,
-//! so that a restart anywhere goes on where it was.
+//! makes the link put the epochs into the tunnel. Nothing is remembered but the file and since when an old epoch
+//! is watched, so that a restart anywhere goes on where it was.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use postern_shared::control::{commit_path, epoch_path};
 use postern_shared::http::{Method, Request, Response};
 use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
-use postern_shared::tunnel::{EpochId, EpochStatus, HEARTBEAT_INTERVAL};
+use postern_shared::tunnel::{EpochId, EpochStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -28,9 +28,6 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// How often the age of the keys is looked at.
 const LOOK: Duration = Duration::from_secs(60);
-
-/// Inner octets of a heartbeat and its answer.
-const HEARTBEAT_OCTETS: u64 = 72;
 
 /// When keys are renewed, and how carefully the old ones are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,11 +66,11 @@ pub struct Driver {
 impl Driver {
     /// Works until the link is gone.
     pub async fn run(mut self) {
-        let (mut retry, mut idle) = (FIRST_RETRY, None);
+        let (mut retry, mut drain) = (FIRST_RETRY, None);
         loop {
             self.edge.borrow_and_update();
             self.status.borrow_and_update();
-            let pause = match self.advance(&mut idle).await {
+            let pause = match self.advance(&mut drain).await {
                 Ok(has_moved) => {
                     retry = FIRST_RETRY;
                     if has_moved { Duration::ZERO } else { LOOK }
@@ -96,25 +93,26 @@ impl Driver {
     }
 
     /// Takes one rung if it can; tells whether it did.
-    async fn advance(&self, idle: &mut Option<Idle>) -> Result<bool, LinkError> {
+    async fn advance(&self, drain: &mut Option<Drain>) -> Result<bool, LinkError> {
         let Some(ladder) = lock(&self.file).edge().map(|edge| edge.ladder.clone()) else { return Ok(false) };
-        match self.event(&ladder, idle).await? {
-            Some(event) => self.climb(&ladder, event),
+        match self.event(&ladder, drain).await? {
+            Some(event) => self.climb(&ladder, event, drain),
             None => self.correct_time(&ladder),
         }
     }
 
     /// Does what the ladder asks for, as far as it is possible now.
-    async fn event(&self, ladder: &HomeLadder, idle: &mut Option<Idle>) -> Result<Option<Event>, LinkError> {
+    async fn event(
+        &self,
+        ladder: &HomeLadder,
+        drain: &mut Option<Drain>,
+    ) -> Result<Option<Event>, LinkError> {
         let todo = ladder.todo();
-        if !matches!(todo, Todo::AwaitDrain { .. }) {
-            *idle = None;
-        }
         let edge = self.edge.borrow().clone();
         match (todo, edge) {
             (Todo::Rest, _) if self.is_due(ladder) => Ok(Some(Event::Begin(OfferSecrets::generate()?))),
             (Todo::AwaitProof(epoch), _) => Ok(self.has_carried_data(epoch).then_some(Event::DataBothWays)),
-            (Todo::AwaitDrain { old, new }, _) => Ok(self.is_drained(old, new, idle).then_some(Event::Idle)),
+            (Todo::AwaitDrain { old, new }, _) => Ok(self.is_drained(old, new, drain).then_some(Event::Idle)),
             (Todo::Offer(offer), Some(edge)) => {
                 let request = Request::new(Method::PUT, epoch_path(offer.epoch));
                 let request = request.with_json(&offer).map_err(ControlError::Request)?;
@@ -138,9 +136,14 @@ impl Driver {
         self.signer.call(edge, request, seen).await
     }
 
-    fn climb(&self, ladder: &HomeLadder, event: Event) -> Result<bool, LinkError> {
+    fn climb(&self, ladder: &HomeLadder, event: Event, drain: &mut Option<Drain>) -> Result<bool, LinkError> {
         let Some(next) = ladder.after(event) else { return Ok(false) };
         let (step, epoch) = (next.step(), next.target());
+        // Before the link hears of it, which then renews the session of the new epoch.
+        *drain = match next.todo() {
+            Todo::AwaitDrain { new, .. } => Some(Drain::begin(self.epoch(new).as_ref(), Instant::now())),
+            _ => None,
+        };
         if lock(&self.file).climb(ladder, next)? {
             tracing::info!(%step, epoch = epoch.0, "key rotation");
         }
@@ -169,15 +172,11 @@ impl Driver {
         self.epoch(id).is_some_and(|epoch| epoch.alive && epoch.round_trip.is_some())
     }
 
-    fn is_drained(&self, old: EpochId, new: EpochId, idle: &mut Option<Idle>) -> bool {
-        let is_new_alive = self.epoch(new).is_some_and(|epoch| epoch.alive);
-        let carried = self.epoch(old).map_or(0, |epoch| epoch.received_octets + epoch.sent_octets);
-        let now = Instant::now();
-        let lasting = idle.take().filter(|idle| is_new_alive && idle.is_quiet(carried, now));
-        let observed = Idle { since: lasting.map_or(now, |idle| idle.since), carried, at: now };
-        let is_drained = is_new_alive && now.duration_since(observed.since) >= self.policy.drain;
-        *idle = is_new_alive.then_some(observed);
-        is_drained
+    /// After a restart the watch begins anew.
+    fn is_drained(&self, old: EpochId, new: EpochId, drain: &mut Option<Drain>) -> bool {
+        let (old, new, now) = (self.epoch(old), self.epoch(new), Instant::now());
+        let drain = drain.get_or_insert_with(|| Drain::begin(new.as_ref(), now));
+        drain.is_over(old.as_ref(), new.as_ref(), self.policy.drain, now)
     }
 
     fn epoch(&self, id: EpochId) -> Option<EpochStatus> {
@@ -189,20 +188,31 @@ impl Driver {
     }
 }
 
-/// An epoch that carries nothing but heartbeats, as it was last looked at.
-#[derive(Debug, Clone, Copy)]
-struct Idle {
+/// A watch over the last days of an old epoch, from COMMITTED on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Drain {
     since: Instant,
-    carried: u64,
-    at: Instant,
+    /// How many handshakes the new epoch had made by then.
+    handshakes: u64,
 }
 
-impl Idle {
-    /// Whether no more has passed since than the heartbeats of that time.
-    fn is_quiet(&self, carried: u64, now: Instant) -> bool {
-        let beats = now.duration_since(self.at).as_secs() / HEARTBEAT_INTERVAL.as_secs() + 1;
-        // Counters that start anew belong to a tunnel that was made anew.
-        carried >= self.carried && carried - self.carried <= beats * HEARTBEAT_OCTETS
+impl Drain {
+    fn begin(new: Option<&EpochStatus>, now: Instant) -> Self {
+        Self { since: now, handshakes: new.map_or(0, |new| new.handshakes) }
+    }
+
+    /// Whether nothing has used the old epoch for `rest`, and the new one has renewed its own session since.
+    fn is_over(
+        &self,
+        old: Option<&EpochStatus>,
+        new: Option<&EpochStatus>,
+        rest: Duration,
+        now: Instant,
+    ) -> bool {
+        let is_idle = old.and_then(|old| old.last_carried).is_none_or(|ago| ago >= rest);
+        // Counters that start anew belong to a tunnel that was made anew: that took a handshake too.
+        let is_renewed = new.is_some_and(|new| new.alive && new.handshakes != self.handshakes);
+        is_idle && is_renewed && now.duration_since(self.since) >= rest
     }
 }
 
@@ -210,14 +220,36 @@ impl Idle {
 mod tests {
     use super::*;
 
+    const REST: Duration = Duration::from_secs(180);
+
+    fn epoch(handshakes: u64, last_carried: Option<Duration>) -> EpochStatus {
+        EpochStatus {
+            id: EpochId(7),
+            alive: true,
+            endpoint: None,
+            last_received: Some(Duration::ZERO),
+            last_carried,
+            round_trip: None,
+            received_octets: 0,
+            sent_octets: 0,
+            handshakes,
+        }
+    }
+
     #[test]
-    fn heartbeats_are_silence_and_a_packet_is_not() {
+    fn an_old_epoch_must_rest_and_the_new_one_renew_itself() {
         let start = Instant::now();
-        let idle = Idle { since: start, carried: 1000, at: start };
-        let later = start + Duration::from_secs(1);
-        assert!(idle.is_quiet(1000, later) && idle.is_quiet(1072, later));
-        assert!(!idle.is_quiet(1073, later), "a packet has passed");
-        assert!(!idle.is_quiet(0, later), "another tunnel");
-        assert!(idle.is_quiet(1000 + 3 * 72, later + Duration::from_secs(3)));
+        let drain = Drain::begin(Some(&epoch(1, None)), start);
+        let is_over = |old: &EpochStatus, new: &EpochStatus, after: Duration| {
+            drain.is_over(Some(old), Some(new), REST, start + after)
+        };
+        let (idle, renewed) = (epoch(1, None), epoch(2, Some(Duration::ZERO)));
+        assert!(is_over(&idle, &renewed, REST));
+        assert!(!is_over(&idle, &renewed, REST - Duration::from_secs(1)), "too early");
+        assert!(!is_over(&idle, &epoch(1, None), REST), "the new epoch has not renewed its session");
+        assert!(!is_over(&idle, &EpochStatus { alive: false, ..renewed.clone() }, REST), "not heard");
+        assert!(!is_over(&epoch(1, Some(REST / 2)), &renewed, REST), "a packet has passed");
+        assert!(is_over(&epoch(1, Some(REST)), &renewed, REST * 2));
+        assert!(!drain.is_over(Some(&idle), None, REST, start + REST), "no tunnel");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use postern_shared::identity::Identity;
 use postern_shared::join_code::JoinCode;
-use postern_shared::rotation::{Event, HomeLadder, OfferSecrets};
+use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
 use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
 use postern_shared::zone::Zone;
 use tokio::sync::{Notify, mpsc, watch};
@@ -210,7 +210,8 @@ impl Task {
         }
     }
 
-    /// Puts the epochs that the ladder allows into the tunnel; a new one is dialled where the edge is heard.
+    /// Puts the epochs that the ladder allows into the tunnel; a new one is dialled where the edge is heard, and renews its
+    /// session before the old one may go.
     fn follow_ladder(&mut self) {
         self.progress.borrow_and_update();
         let Some(edge) = lock(&self.file).edge().cloned() else { return };
@@ -219,6 +220,9 @@ impl Task {
         self.set_epochs(Some(&edge), None);
         if let Some(endpoint) = heard {
             self.set_endpoints(&edge, endpoint);
+        }
+        if let (Todo::AwaitDrain { new, .. }, Some(line)) = (edge.ladder.todo(), &self.line) {
+            line.renew(new);
         }
     }
 

@@ -155,8 +155,15 @@ impl Core {
     /// Takes a packet from the TUN device.
     pub fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut impl Outlet) {
         match Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now)) {
-            Some(epoch) => epoch.send(packet, out),
+            Some(epoch) => epoch.send_packet(packet, now, out),
             None => self.refused.unroutable += 1,
+        }
+    }
+
+    /// Agrees new session keys on an epoch, before they are due.
+    pub fn renew(&mut self, id: EpochId, out: &mut impl Outlet) {
+        for epoch in self.epochs.iter_mut().filter(|epoch| epoch.config.id == id) {
+            epoch.renew(&mut self.scratch, out);
         }
     }
 

@@ -82,10 +82,14 @@ pub struct Epoch {
     endpoint: Option<SocketAddr>,
     heartbeat: Heartbeat,
     last_received: Option<Instant>,
+    /// When something other than a heartbeat passed, either way.
+    last_carried: Option<Instant>,
     last_attempt: Option<Instant>,
     has_queued: bool,
     received_octets: u64,
     sent_octets: u64,
+    /// Handshakes that this end began and the peer answered.
+    handshakes: u64,
 }
 
 impl Epoch {
@@ -115,10 +119,12 @@ impl Epoch {
             limiter_reset: None,
             heartbeat: Heartbeat::default(),
             last_received: None,
+            last_carried: None,
             last_attempt: None,
             has_queued: false,
             received_octets: 0,
             sent_octets: 0,
+            handshakes: 0,
         }
     }
 
@@ -154,7 +160,12 @@ impl Epoch {
                 out.send(from, reply);
                 // Only a response that has been opened makes a transport packet; an initiation is answered by a
                 // response and proves nothing about its sender's address, a cookie reply nothing at all.
-                if message_type(reply) == Some(DATA) { self.heard(from, now) } else { Received::Authentic }
+                if message_type(reply) == Some(DATA) {
+                    self.handshakes += 1;
+                    self.heard(from, now)
+                } else {
+                    Received::Authentic
+                }
             }
             TunnResult::WriteToTunnelV4(packet, source) => {
                 let length = packet.len();
@@ -197,7 +208,10 @@ impl Epoch {
         match heartbeat::decode(packet, self.config.heartbeat) {
             Some((Kind::Beat, sequence)) => self.send_heartbeat(Kind::Answer, sequence, out),
             Some((Kind::Answer, sequence)) => self.heartbeat.answered(sequence, now),
-            None if self.config.admission.admits(packet) => out.deliver(packet),
+            None if self.config.admission.admits(packet) => {
+                self.last_carried = Some(now);
+                out.deliver(packet);
+            }
             None => return Received::NotAdmitted,
         }
         Received::Authentic
@@ -207,8 +221,14 @@ impl Epoch {
         self.send(&heartbeat::encode(kind, sequence, self.config.heartbeat), out);
     }
 
+    /// Sends a packet of the TUN device.
+    pub fn send_packet(&mut self, packet: &[u8], now: Instant, out: &mut impl Outlet) {
+        self.last_carried = Some(now);
+        self.send(packet, out);
+    }
+
     /// Seals an inner packet and sends it, or queues it and starts a handshake where there is no session.
-    pub fn send(&mut self, packet: &[u8], out: &mut impl Outlet) {
+    fn send(&mut self, packet: &[u8], out: &mut impl Outlet) {
         let slot = out.slot((packet.len() + OVERHEAD_OCTETS).max(INITIATION_OCTETS));
         match self.tunn.encapsulate(packet, slot) {
             TunnResult::WriteToNetwork(datagram) => {
@@ -273,6 +293,13 @@ impl Epoch {
         }
     }
 
+    /// Agrees new session keys with a peer that is heard, before they are due; the session goes on until then.
+    pub fn renew(&mut self, scratch: &mut [u8], out: &mut impl Outlet) {
+        if let TunnResult::WriteToNetwork(initiation) = self.tunn.format_handshake_initiation(scratch, true) {
+            transmit(self.role, self.endpoint, initiation, out);
+        }
+    }
+
     /// Sends to another address from now on, and tries it at once where the peer is not heard.
     pub fn set_endpoint(&mut self, endpoint: SocketAddr) {
         if self.endpoint != Some(endpoint) {
@@ -288,9 +315,11 @@ impl Epoch {
             alive: self.is_alive(now),
             endpoint: self.endpoint,
             last_received: self.last_received.map(|heard| now.saturating_duration_since(heard)),
+            last_carried: self.last_carried.map(|carried| now.saturating_duration_since(carried)),
             round_trip: self.heartbeat.round_trip(),
             received_octets: self.received_octets,
             sent_octets: self.sent_octets,
+            handshakes: self.handshakes,
         }
     }
 }

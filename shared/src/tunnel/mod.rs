@@ -116,12 +116,18 @@ pub struct EpochStatus {
     pub endpoint: Option<SocketAddr>,
     /// How long ago the last authenticated packet came.
     pub last_received: Option<Duration>,
+    /// How long ago a packet other than a heartbeat passed, either way.
+    #[serde(default)]
+    pub last_carried: Option<Duration>,
     /// Round trip of the last heartbeat, known at home.
     pub round_trip: Option<Duration>,
     /// Inner octets received.
     pub received_octets: u64,
     /// Inner octets sent.
     pub sent_octets: u64,
+    /// Handshakes that this end began and the peer answered.
+    #[serde(default)]
+    pub handshakes: u64,
 }
 
 /// What the tunnel has done so far; renewed every second and when an epoch comes alive or dies.
@@ -239,6 +245,11 @@ impl Tunnel {
     /// Sends an epoch's datagrams to another address, until the peer is heard from yet another.
     pub fn set_endpoint(&self, id: EpochId, endpoint: SocketAddr) {
         self.command(thread::Command::SetEndpoint(id, endpoint));
+    }
+
+    /// Agrees new session keys on an epoch, before they are due; for home, which is the end that dials.
+    pub fn renew(&self, id: EpochId) {
+        self.command(thread::Command::Renew(id));
     }
 
     /// What the tunnel has done so far.

@@ -184,6 +184,23 @@ fn heartbeats_show_life_and_never_reach_the_device() {
 }
 
 #[test]
+fn a_renewed_session_carries_on_and_heartbeats_are_no_use_of_it() {
+    let mut pair = connected();
+    pair.pass(Duration::from_secs(2));
+    let before = pair.home.core.status(pair.now).remove(0);
+    assert_eq!((before.handshakes, before.last_carried), (1, None));
+    pair.home.core.renew(EpochId(1), &mut pair.home.out);
+    pair.carry();
+    assert_eq!(pair.home.core.status(pair.now)[0].handshakes, 2);
+    let (there, back) = (packet(HOME, WORLD, b"out"), packet(WORLD, HOME, b"in"));
+    assert_eq!(pair.home_sends(&there), [there]);
+    pair.pass(Duration::from_secs(3));
+    assert_eq!(pair.home.core.status(pair.now)[0].last_carried, Some(Duration::from_secs(3)));
+    assert_eq!(pair.edge_sends(&back), [back]);
+    assert_eq!(pair.home.core.status(pair.now)[0].last_carried, Some(Duration::ZERO));
+}
+
+#[test]
 fn packets_sent_before_the_handshake_are_delivered_after_it() {
     let mut pair = Pair::new(vec![epoch(1)]);
     let early = packet(HOME, WORLD, b"early");

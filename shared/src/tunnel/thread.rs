@@ -20,7 +20,7 @@ use super::core::{BUFFER_OCTETS, Core, Outlet};
 use super::device::Device;
 use super::offload::{Coalescer, VnetHeader, segment};
 use super::socket::{self, Incoming, Sockets};
-use super::{EpochConfig, EpochId, Role, TunnelStatus};
+use super::{EpochConfig, EpochId, EpochStatus, Role, TunnelStatus};
 
 /// How often the core is told the time.
 const TICK: Duration = Duration::from_millis(200);
@@ -37,6 +37,8 @@ pub enum Command {
     SetEpochs(Vec<EpochConfig>),
     /// See [`Core::set_endpoint`].
     SetEndpoint(EpochId, SocketAddr),
+    /// See [`Core::renew`].
+    Renew(EpochId),
     /// Ends the thread.
     Shutdown,
 }
@@ -206,6 +208,7 @@ impl Shell {
             match command {
                 Command::SetEpochs(epochs) => self.core.set_epochs(epochs),
                 Command::SetEndpoint(id, endpoint) => self.core.set_endpoint(id, endpoint),
+                Command::Renew(id) => self.core.renew(id, &mut self.wires),
                 Command::Shutdown => return std::ops::ControlFlow::Break(()),
             }
             // New epochs and endpoints are tried at once.
@@ -224,8 +227,12 @@ impl Shell {
     }
 }
 
-fn signs_of_life(status: &TunnelStatus) -> Vec<(EpochId, bool, Option<SocketAddr>)> {
-    status.epochs.iter().map(|epoch| (epoch.id, epoch.alive, epoch.endpoint)).collect()
+/// What a watcher waits for: a peer that comes, goes or moves, the first answered heartbeat, new session keys.
+fn signs_of_life(status: &TunnelStatus) -> Vec<(EpochId, bool, Option<SocketAddr>, bool, u64)> {
+    let signs = |epoch: &EpochStatus| {
+        (epoch.id, epoch.alive, epoch.endpoint, epoch.round_trip.is_some(), epoch.handshakes)
+    };
+    status.epochs.iter().map(signs).collect()
 }
 
 fn register(epoll: &OwnedFd, source: BorrowedFd<'_>, name: Source) -> io::Result<()> {
