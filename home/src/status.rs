@@ -46,6 +46,18 @@ pub struct Listener {
     pub service: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether that is inside the tunnel only; otherwise it is on this machine.
+    #[serde(default)]
+    pub tunnel: bool,
+}
+
+/// What is listened on, and what could not be.
+#[derive(Debug, Clone, Default)]
+pub struct Listening {
+    /// Each service and the address it listens on.
+    pub listeners: Vec<Listener>,
+    /// Sentences about addresses that could not be listened on.
+    pub warnings: Vec<String>,
 }
 
 /// The certificate that is shown.
@@ -62,10 +74,6 @@ pub struct Certificate {
 /// Gathers the status; blocks on the disk for the queue.
 pub fn gather(admin: &Admin) -> Status {
     let snapshot = admin.directory.snapshot();
-    let listener = |(service, address): &(&str, SocketAddr)| Listener {
-        service: (*service).to_owned(),
-        address: *address,
-    };
     let queued = admin.queue.len();
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,7 +83,7 @@ pub fn gather(admin: &Admin) -> Status {
         users: snapshot.users().count(),
         aliases: snapshot.aliases().count(),
         queued: *queued.as_ref().unwrap_or(&0),
-        listeners: admin.listeners.iter().map(listener).collect(),
+        listeners: admin.listening.listeners.clone(),
         certificate: Certificate {
             self_signed: admin.tls.is_self_signed(),
             fingerprint: admin.tls.fingerprint(),
@@ -84,6 +92,7 @@ pub fn gather(admin: &Admin) -> Status {
         warnings: Vec::new(),
     };
     status.warnings = warnings(&status, Timestamp::now());
+    status.warnings.extend(admin.listening.warnings.iter().cloned());
     status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));
     status
 }
@@ -152,7 +161,8 @@ impl Display for Status {
         row(formatter, "aliases", &self.aliases)?;
         row(formatter, "queued", &self.queued)?;
         for listener in &self.listeners {
-            row(formatter, &listener.service, &listener.address)?;
+            let place = if listener.tunnel { ", inside the tunnel" } else { "" };
+            row(formatter, &listener.service, &format_args!("{}{place}", listener.address))?;
         }
         let expires =
             self.certificate.expires.map(|time| format!(", good until {}", time.strftime("%Y-%m-%d")));
@@ -178,6 +188,7 @@ fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
         row(formatter, "public", &public.join(", "))?;
         row(formatter, "inner", &format_args!("{}, {}", addresses.home_v4, addresses.home_v6))?;
     }
+    row(formatter, "link", &format_args!("{}", link.described_kind()))?;
     for zone in &link.zones {
         let accepted = if zone.accepted { "served" } else { "not yet served" };
         row(

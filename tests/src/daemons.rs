@@ -15,7 +15,8 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, test_kill_proc
 
 use crate::control::{DaemonStatus, Signal};
 use crate::enter;
-use crate::hosts::{DAEMONS, Daemon};
+use crate::hosts::{self, DAEMONS, Daemon};
+use crate::options::HomeRights;
 use crate::topology::Host;
 use crate::wait::wait_until;
 
@@ -26,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Daemons {
     anchors: BTreeMap<Host, i32>,
     logs: PathBuf,
+    home_rights: HomeRights,
     runs: Mutex<BTreeMap<(Host, &'static str), Run>>,
 }
 
@@ -37,8 +39,8 @@ struct Run {
 
 impl Daemons {
     /// A table with nothing running; logs go to `logs/HOST/DAEMON.log`.
-    pub fn new(anchors: BTreeMap<Host, i32>, logs: &Path) -> Daemons {
-        Daemons { anchors, logs: logs.to_owned(), runs: Mutex::default() }
+    pub fn new(anchors: BTreeMap<Host, i32>, logs: &Path, home_rights: HomeRights) -> Daemons {
+        Daemons { anchors, logs: logs.to_owned(), home_rights, runs: Mutex::default() }
     }
 
     /// The daemon of that name on that host.
@@ -68,7 +70,7 @@ impl Daemons {
             .create(true)
             .append(true)
             .open(directory.join(format!("{}.log", daemon.name)))?;
-        let child = enter::host_command(*anchor, daemon.command)
+        let child = enter::host_command(*anchor, &self.command_line(daemon))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -77,6 +79,12 @@ impl Daemons {
         let pid = Pid::from_child(&child);
         runs.insert((daemon.host, daemon.name), Run { pid, end: None });
         Ok(())
+    }
+
+    fn command_line(&self, daemon: &Daemon) -> Vec<String> {
+        let is_home = daemon.host == Host::Home && daemon.is_postern();
+        let prefix = if is_home { hosts::home_prefix(self.home_rights) } else { Vec::new() };
+        prefix.into_iter().chain(daemon.command.iter().map(|word| (*word).to_owned())).collect()
     }
 
     /// Signals a daemon and its descendants and waits for the end of them all.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::authority::Authority;
 use crate::names::{self, Names};
-use crate::options::Options;
+use crate::options::{HOME_USER, HomeRights, Options};
 use crate::topology::{HOME_LAN_V4, Host};
 
 /// A file below a host's `/etc`.
@@ -122,16 +122,37 @@ fn stranger(made: &Made) -> Result<Vec<File>> {
 }
 
 /// Shell lines that a host runs once its mounts stand.
-pub fn set_up(host: Host) -> &'static str {
-    match host {
+pub fn set_up(host: Host, home_rights: HomeRights) -> &'static str {
+    match (host, home_rights) {
         // Debian's chroot wants copies of files that its service unit makes; there is no such unit here.
-        Host::Stranger => {
+        (Host::Stranger, _) => {
             "install -d /var/spool/postfix
              install -d -o postfix /var/lib/postfix
              install -d -o 2525 -g 2525 /var/mail/sam
              postconf -F '*/*/chroot=n'"
         }
+        (Host::Home, HomeRights::User) => {
+            "install -d -o 1000 -g 1000 /var/lib/postern-home /run/postern-home
+             chown 1000 /etc/postern/tls/key.pem"
+        }
+        (Host::Home, HomeRights::UserWithoutTun) => {
+            "install -d -o 1000 -g 1000 /var/lib/postern-home /run/postern-home
+             chown 1000 /etc/postern/tls/key.pem
+             mount -t tmpfs tmpfs /dev/net"
+        }
         _ => "",
+    }
+}
+
+/// The words that stand before home's command line.
+pub fn home_prefix(rights: HomeRights) -> Vec<String> {
+    match rights {
+        HomeRights::Root => Vec::new(),
+        HomeRights::User | HomeRights::UserWithoutTun => {
+            let user = HOME_USER.to_string();
+            let words = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all"];
+            words.map(str::to_owned).into()
+        }
     }
 }
 

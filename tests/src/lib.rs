@@ -45,6 +45,6 @@ pub mod wait;
 pub use control::Signal;
 pub use host::{HostHandle, Output};
 pub use lab::Lab;
-pub use options::{Lifetime, Options, Stage};
+pub use options::{HomeRights, Lifetime, Options, Stage};
 pub use topology::Host;
 pub use wait::wait_until;

@@ -24,6 +24,20 @@ pub enum Lifetime {
     Detached,
 }
 
+/// With which rights home's daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HomeRights {
+    /// As root: with all capabilities in its own network namespace.
+    Root,
+    /// As an ordinary user of a usual machine: no capability, `/dev/net/tun` open to everyone.
+    User,
+    /// As an ordinary user without `/dev/net/tun`, as in a container that nothing was passed into.
+    UserWithoutTun,
+}
+
+/// The user id and group id of a home that does not run as root.
+pub const HOME_USER: u32 = 1000;
+
 /// The choices of one lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Options {
@@ -37,6 +51,8 @@ pub struct Options {
     pub edge_config: String,
     /// The text of home's `/etc/postern/home.toml`.
     pub home_config: String,
+    /// With which rights home's daemon runs.
+    pub home_rights: HomeRights,
     /// The directory with `postern-edge`, `postern-home` and `lab`.
     pub programs: PathBuf,
 }
@@ -50,6 +66,7 @@ impl Options {
             lifetime: Lifetime::Owner,
             edge_config: hosts::default_edge_config(),
             home_config: hosts::default_home_config(),
+            home_rights: HomeRights::Root,
             programs: programs.into(),
         }
     }

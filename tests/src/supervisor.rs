@@ -125,10 +125,10 @@ fn build(options: &Options, state: &Path) -> Result<Lab> {
     for host in Host::ALL {
         lay_out(host, options, &made, &area.join(host.name()))?;
     }
-    let anchors = raise(&area, &options.programs)?;
+    let anchors = raise(&area, options)?;
     connect(&anchors)?;
 
-    let daemons = Arc::new(Daemons::new(anchors.clone(), &state.join("logs")));
+    let daemons = Arc::new(Daemons::new(anchors.clone(), &state.join("logs"), options.home_rights));
     let reaper = Arc::clone(&daemons);
     thread::spawn(move || reaper.reap());
     for daemon in DAEMONS.iter().filter(|daemon| options.stage == Stage::Running || !daemon.is_postern()) {
@@ -156,11 +156,11 @@ fn lay_out(host: Host, options: &Options, made: &Made, area: &Path) -> Result<()
 }
 
 /// Starts every host's anchor and waits until its mounts stand.
-fn raise(area: &Path, programs: &Path) -> Result<BTreeMap<Host, i32>> {
+fn raise(area: &Path, options: &Options) -> Result<BTreeMap<Host, i32>> {
     let starting: Vec<(Host, Child)> = Host::ALL
         .into_iter()
         .map(|host| {
-            let script = mount_script(host, &area.join(host.name()), programs);
+            let script = mount_script(host, &area.join(host.name()), options);
             let mut command = enter::anchor_command(&script);
             Ok((host, command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
         })
@@ -179,9 +179,9 @@ fn await_anchor(host: Host, mut anchor: Child) -> Result<i32> {
 }
 
 /// Lays the host's own directories over the machine's, in the host's mount namespace only.
-fn mount_script(host: Host, area: &Path, programs: &Path) -> String {
-    let (area, programs) = (area.display(), programs.display());
-    let (forward, set_up) = (u8::from(host.is_router()), hosts::set_up(host));
+fn mount_script(host: Host, area: &Path, options: &Options) -> String {
+    let (area, programs) = (area.display(), options.programs.display());
+    let (forward, set_up) = (u8::from(host.is_router()), hosts::set_up(host, options.home_rights));
     format!(
         "mount -t overlay -o 'lowerdir=/etc,upperdir={area}/etc,workdir={area}/work' overlay /etc
          mount --bind '{area}/lib' /var/lib

@@ -32,7 +32,6 @@ mod tunnel;
 
 pub mod wire;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use postern_shared::http::{Method, Request, Response, StatusCode};
@@ -43,7 +42,7 @@ use serde::Serialize;
 
 use crate::hostname::Hostname;
 use crate::link::Link;
-use crate::status;
+use crate::status::{self, Listening};
 use crate::tls::Tls;
 
 /// What the administration interface shows and changes; cheap to clone.
@@ -61,8 +60,8 @@ pub struct Admin {
     pub hostname: Hostname,
     /// The certificate.
     pub tls: Tls,
-    /// Each service with the address it listens on.
-    pub listeners: Arc<[(&'static str, SocketAddr)]>,
+    /// What is listened on.
+    pub listening: Arc<Listening>,
 }
 
 /// Why a request was not done: the HTTP status and the sentences for the operator.

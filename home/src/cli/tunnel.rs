@@ -104,6 +104,7 @@ impl Display for Report<'_> {
             "edge      {}{state}",
             self.0.edge.as_ref().map(|edge| format!("{edge}, ")).unwrap_or_default()
         )?;
+        write!(f, "\nlink      {}", self.0.described_kind())?;
         if let Some(keys) = &self.0.keys {
             write_keys(f, keys)?;
         }

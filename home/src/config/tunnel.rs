@@ -5,6 +5,7 @@ use std::time::Duration;
 use postern_shared::config::{ConfigError, Source};
 use serde::{Deserialize, Deserializer};
 
+use crate::inner::choice::Wanted;
 use crate::link::RotationPolicy;
 
 /// The shortest time between two rotations that start by themselves.
@@ -17,6 +18,8 @@ const MOST_DRAIN_SECONDS: u32 = 86_400;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tunnel {
+    /// What has home's inner addresses.
+    pub link: Wanted,
     /// The name of the TUN device.
     pub interface: String,
     /// The largest inner packet, in octets.
@@ -31,7 +34,13 @@ pub struct Tunnel {
 impl Default for Tunnel {
     /// 180 s is as long as a WireGuard session lives that is not renewed, so the new epoch has renewed its own by then.
     fn default() -> Self {
-        Self { interface: "postern0".to_owned(), mtu: 1380, rotate_every: None, drain_seconds: 180 }
+        Self {
+            link: Wanted::Auto,
+            interface: "postern0".to_owned(),
+            mtu: 1380,
+            rotate_every: None,
+            drain_seconds: 180,
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The interface of the inner network, wherever that is: its addresses, its routes, its MTU.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use postern_shared::netlink::{self, Conflict, NetlinkError};
 use postern_shared::tunnel::TunnelError;
+
+use super::Namespace;
 
 /// Why the interface could not be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +17,9 @@ pub enum InterfaceError {
     /// The kernel's network configuration could not be changed.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// The same in the namespace.
+    #[error("the tunnel's interface in the namespace of our own cannot be made or changed: {0}")]
+    Namespace(#[source] io::Error),
 }
 
 /// The tunnel's interface.
@@ -21,6 +27,8 @@ pub enum InterfaceError {
 pub enum Interface {
     /// One of the machine's interfaces.
     Machine(netlink::Interface),
+    /// The only interface of a namespace of our own; what is set there goes with it.
+    Namespace(Namespace),
 }
 
 impl Interface {
@@ -31,6 +39,7 @@ impl Interface {
     pub async fn bring_up(&self, mtu: u16) -> Result<(), InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.bring_up(mtu).await?),
+            Interface::Namespace(namespace) => in_namespace(namespace.bring_up(mtu).await),
         }
     }
 
@@ -41,6 +50,7 @@ impl Interface {
     pub async fn add_address(&self, local: IpAddr, peer: IpAddr) -> Result<(), InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.add_address(local, peer).await?),
+            Interface::Namespace(namespace) => in_namespace(namespace.add_address(local, peer).await),
         }
     }
 
@@ -51,6 +61,7 @@ impl Interface {
     pub async fn remove_address(&self, local: IpAddr) -> Result<(), InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.remove_address(local).await?),
+            Interface::Namespace(namespace) => in_namespace(namespace.remove_address(local).await),
         }
     }
 
@@ -61,6 +72,7 @@ impl Interface {
     pub async fn add_policy(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.add_policy(v4, v6).await?),
+            Interface::Namespace(namespace) => in_namespace(namespace.add_default_routes().await),
         }
     }
 
@@ -71,6 +83,7 @@ impl Interface {
     pub async fn remove_policy(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.remove_policy(v4, v6).await?),
+            Interface::Namespace(_) => Ok(()),
         }
     }
 
@@ -81,6 +94,11 @@ impl Interface {
     pub async fn conflict(&self, wanted: &[IpAddr]) -> Result<Option<Conflict>, InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.conflict(wanted).await?),
+            Interface::Namespace(_) => Ok(None),
         }
     }
+}
+
+fn in_namespace(outcome: io::Result<()>) -> Result<(), InterfaceError> {
+    outcome.map_err(InterfaceError::Namespace)
 }

@@ -1,27 +1,73 @@
 //! The inner network: where home's inner addresses live, and with them every connection through the tunnel.
 //!
 //! In: connections to be made from an inner address, the interface's wanted addresses. Out: the connections, the tunnel's
-//! device. Refused: nothing is connected from an address that was not asked for.
+//! device, listening sockets. Refused: nothing is connected from an address that was not asked for.
+//!
+//! | kind | TCP/IP stack | needs |
+//! |---|---|---|
+//! | tun | the kernel's, among the machine's other interfaces, with a policy rule | CAP_NET_ADMIN, `/dev/net/tun` |
+//! | namespace | the kernel's, in a namespace of our own | unprivileged user namespaces, `/dev/net/tun` |
+//!
+//! [`choice`] takes the first that works.
+
+pub mod choice;
 
 mod interface;
+mod namespace;
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use postern_shared::netlink;
 use postern_shared::tunnel::Device;
+use serde::{Deserialize, Serialize};
 use tokio::net::{TcpSocket, TcpStream};
 
+pub use choice::{Choice, choose};
 pub use interface::{Interface, InterfaceError};
+pub use namespace::{Namespace, NamespaceError};
+
+/// What kind of inner network there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A TUN device among the machine's interfaces.
+    #[default]
+    Tun,
+    /// A TUN device in a namespace of our own.
+    Namespace,
+}
 
 /// Which TCP/IP stack has the inner addresses; cheap to clone.
 #[derive(Debug, Clone)]
 pub enum Network {
     /// The kernel's, among the machine's other interfaces.
     Machine,
+    /// The kernel's, in a namespace of our own.
+    Namespace(Namespace),
 }
 
 impl Network {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Network::Machine => Kind::Tun,
+            Network::Namespace(_) => Kind::Namespace,
+        }
+    }
+
+    /// Listens on a port of all inner addresses; `None` where the machine's own listeners do.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn listen(&self, port: u16) -> Option<io::Result<TcpListener>> {
+        match self {
+            Network::Machine => None,
+            Network::Namespace(namespace) => Some(namespace.listen(port)),
+        }
+    }
+
     /// Connects to `server` from the inner address `source`.
     ///
     /// # Errors
@@ -29,6 +75,7 @@ impl Network {
     pub async fn connect(&self, source: IpAddr, server: SocketAddr) -> io::Result<TcpStream> {
         match self {
             Network::Machine => bound_socket(source)?.connect(server).await,
+            Network::Namespace(namespace) => namespace.socket(source).await?.connect(server).await,
         }
     }
 
@@ -42,7 +89,28 @@ impl Network {
                 let device = Device::open(name)?;
                 Ok((device, Interface::Machine(netlink::Interface::open(name)?)))
             }
+            Network::Namespace(namespace) => {
+                let device = namespace.device(name).await.map_err(InterfaceError::Namespace)?;
+                Ok((device, Interface::Namespace(namespace.clone())))
+            }
         }
+    }
+
+    /// Completes when the network is lost for good, which is a fault of the program.
+    pub async fn lost(&self) {
+        match self {
+            Network::Machine => std::future::pending().await,
+            Network::Namespace(namespace) => namespace.ended().await,
+        }
+    }
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Tun => "tun",
+            Kind::Namespace => "namespace",
+        })
     }
 }
 

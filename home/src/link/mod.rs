@@ -34,7 +34,7 @@ use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::inner::{InterfaceError, Network};
+use crate::inner::{InterfaceError, Kind, Network};
 
 pub use client::ControlError;
 pub use rotate::RotationPolicy;
@@ -48,6 +48,8 @@ pub struct LinkConfig {
     pub state_dir: PathBuf,
     /// Where home's inner addresses live.
     pub network: Network,
+    /// Why the inner network is of this kind; `None` for the first choice.
+    pub network_reason: Option<String>,
     /// The name of the TUN interface, up to 15 octets.
     pub interface: String,
     /// The TCP ports of home's services: what may be reached through the tunnel.
@@ -122,6 +124,12 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// Home's identity as a fingerprint.
     pub identity: String,
+    /// What has home's inner addresses.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Why it is not a kind that comes before; `None` for the first, or where the operator chose.
+    #[serde(default)]
+    pub kind_reason: Option<String>,
     /// The edge's endpoint as the join code named it.
     pub edge: Option<String>,
     /// The edge's addresses.
@@ -135,6 +143,16 @@ pub struct LinkStatus {
     pub zones: Vec<ZonePush>,
     /// The last thing that went wrong, until the link is well again.
     pub last_error: Option<String>,
+}
+
+impl LinkStatus {
+    /// The kind with its reason, for people.
+    pub fn described_kind(&self) -> String {
+        match &self.kind_reason {
+            Some(reason) => format!("{} ({reason})", self.kind),
+            None => self.kind.to_string(),
+        }
+    }
 }
 
 /// Why the link could not be started, or a join failed.

@@ -68,7 +68,7 @@ impl Task {
         };
         tokio::spawn(pusher.run());
         let (addresses, addresses_out) = watch::channel(lock(&file).edge().map(JoinedEdge::addresses));
-        let (status, status_out) = watch::channel(initial_status(&identity, lock(&file).edge()));
+        let (status, status_out) = watch::channel(initial_status(&config, &identity, lock(&file).edge()));
         let driver = Driver {
             policy: config.rotation,
             signer,
@@ -317,6 +317,8 @@ impl Task {
         let status = LinkStatus {
             state,
             identity: self.identity.public().fingerprint(),
+            kind: self.config.network.kind(),
+            kind_reason: self.config.network_reason.clone(),
             edge: edge.as_ref().map(|edge| edge.endpoint.to_string()),
             addresses: edge.as_ref().map(JoinedEdge::addresses),
             epochs: self.line.as_ref().map(Line::epochs).unwrap_or_default(),
@@ -369,10 +371,12 @@ fn tunnel_keys(ladder: &HomeLadder, error: Option<String>) -> TunnelKeys {
     }
 }
 
-fn initial_status(identity: &Identity, edge: Option<&JoinedEdge>) -> LinkStatus {
+fn initial_status(config: &LinkConfig, identity: &Identity, edge: Option<&JoinedEdge>) -> LinkStatus {
     LinkStatus {
         state: if edge.is_some() { LinkState::Connecting } else { LinkState::Unjoined },
         identity: identity.public().fingerprint(),
+        kind: config.network.kind(),
+        kind_reason: config.network_reason.clone(),
         edge: edge.map(|edge| edge.endpoint.to_string()),
         addresses: edge.map(JoinedEdge::addresses),
         epochs: Vec::new(),

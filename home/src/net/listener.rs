@@ -72,6 +72,14 @@ pub struct Service {
 /// # Errors
 /// The system's reason, for instance that the port is in use.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(listen(address)?)
+}
+
+/// As [`bind`], outside a runtime.
+///
+/// # Errors
+/// As [`bind`].
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let SocketAddr::V6(v6) = address {
         socket.set_only_v6(*v6.ip() != Ipv6Addr::UNSPECIFIED)?;
@@ -80,7 +88,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 impl Service {

@@ -26,6 +26,6 @@ pub mod dial;
 pub use driver::{Host, LineSession, Output, run_session};
 pub use failures::LoginFailures;
 pub use limits::ConnectionLimits;
-pub use listener::{Connection, Security, Service, bind};
+pub use listener::{Connection, Security, Service, bind, listen};
 pub use peer::{Peer, client_network};
 pub use stream::{Stream, TlsParameters};

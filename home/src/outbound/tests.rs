@@ -37,6 +37,8 @@ struct Home {
 
 fn status(state: LinkState) -> LinkStatus {
     LinkStatus {
+        kind: Default::default(),
+        kind_reason: None,
         state,
         identity: String::new(),
         edge: None,

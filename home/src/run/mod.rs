@@ -10,7 +10,6 @@ mod listen;
 mod lock;
 mod services;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use postern_shared::cli::Failure;
@@ -22,7 +21,8 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::hostname::Hostname;
-use crate::inner::Network;
+use crate::inner::{self, Choice};
+use crate::status::Listening;
 use crate::tls::Tls;
 use crate::zone;
 use services::Services;
@@ -33,20 +33,24 @@ use services::Services;
 /// What kept it from starting.
 pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let _lock = lock::state_dir(&config.state_dir)?;
+    // Its process is made while this one has a single thread.
+    let choice = inner::choose(config.tunnel.link, &config.tunnel.interface).map_err(cannot_start)?;
+    tracing::info!(kind = %choice.network.kind(), reason = choice.reason.as_deref().unwrap_or("first choice"), "inner network");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
-    runtime.block_on(serve(config, ready))
+    runtime.block_on(serve(config, choice, ready))
 }
 
-async fn serve(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
-    let listeners = listen::bind(&config.listen)?;
+async fn serve(config: Config, choice: Choice, ready: impl FnOnce()) -> Result<(), Failure> {
+    let listeners = listen::bind(&config.listen, &choice.network)?;
+    listeners.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let socket =
         local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))?;
     let mut signals = Signals::new().map_err(cannot_start)?;
-    let services = Services::open(config, Network::Machine)?;
+    let services = Services::open(config, choice)?;
 
     let (stop, shutdown) = watch::channel(false);
-    let mut background = background(&services, socket, listen::addresses(&listeners));
-    let mut serving = services.start(listeners, &shutdown);
+    let mut background = background(&services, socket, listeners.shown());
+    let mut serving = services.start(listeners.bound, &shutdown);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     ready();
 
@@ -77,17 +81,15 @@ fn service_lost() -> Failure {
 }
 
 /// What runs beside the services until the set is dropped.
-fn background(
-    services: &Services,
-    socket: local::Server,
-    listeners: Arc<[(&'static str, SocketAddr)]>,
-) -> JoinSet<()> {
-    let Services { directory, hostname, tls, link, .. } = services;
-    let admin = services.admin(listeners);
+fn background(services: &Services, socket: local::Server, listening: Arc<Listening>) -> JoinSet<()> {
+    let Services { directory, hostname, tls, link, network, .. } = services;
+    let admin = services.admin(listening);
     let mut tasks = JoinSet::new();
     tasks.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
     tasks.spawn(zone::publish::run(directory.clone(), hostname.clone(), link.clone()));
     tasks.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
+    let network = network.clone();
+    tasks.spawn(async move { network.lost().await });
     tasks
 }
 

@@ -19,12 +19,13 @@ use crate::admin::Admin;
 use crate::config::{Config, ServiceKind};
 use crate::hostname::Hostname;
 use crate::inbound::Inbound;
-use crate::inner::Network;
+use crate::inner::{Choice, Network};
 use crate::link::{Link, LinkConfig};
 use crate::net::{ConnectionLimits, LoginFailures, Security, Service};
 use crate::outbound;
 use crate::resolver::Resolver;
 use crate::smtp;
+use crate::status::Listening;
 use crate::submission::Submission;
 use crate::tls::{self, Tls};
 
@@ -48,20 +49,21 @@ pub(super) struct Services {
 
 impl Services {
     /// Opens everything, and starts the link last: nothing else can fail after it.
-    pub(super) fn open(config: Config, network: Network) -> Result<Self, Failure> {
+    pub(super) fn open(config: Config, choice: Choice) -> Result<Self, Failure> {
+        let network = choice.network.clone();
         let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
         let store = Store::open(&config.state_dir).map_err(cannot_start)?;
         let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
-        let link = Link::start(link_config(&config, network.clone())).map_err(cannot_start)?;
+        let link = Link::start(link_config(&config, choice)).map_err(cannot_start)?;
         let failures = LoginFailures::default();
         Ok(Self { config, directory, store, queue, hostname, tls, resolver, network, link, failures })
     }
 
     /// What the administration interface shows and changes.
-    pub(super) fn admin(&self, listeners: Arc<[(&'static str, SocketAddr)]>) -> Admin {
+    pub(super) fn admin(&self, listening: Arc<Listening>) -> Admin {
         Admin {
             directory: self.directory.clone(),
             store: self.store.clone(),
@@ -69,7 +71,7 @@ impl Services {
             link: self.link.clone(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
-            listeners,
+            listening,
         }
     }
 
@@ -77,7 +79,7 @@ impl Services {
     pub(super) fn start(&self, listeners: Vec<Bound>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
         let (inbound, submission, imap) = (self.inbound(), self.submission(), self.imap());
         let mut tasks = JoinSet::new();
-        for Bound { service: kind, listener } in listeners {
+        for Bound { service: kind, listener, is_inner: _ } in listeners {
             let (service, stop) = (self.service(kind, listener), shutdown.clone());
             match kind {
                 ServiceKind::Smtp => {
@@ -175,10 +177,12 @@ impl Services {
     }
 }
 
-fn link_config(config: &Config, network: Network) -> LinkConfig {
+fn link_config(config: &Config, choice: Choice) -> LinkConfig {
+    let Choice { network, reason: network_reason } = choice;
     LinkConfig {
         state_dir: config.state_dir.clone(),
         network,
+        network_reason,
         interface: config.tunnel.interface.clone(),
         mtu: config.tunnel.mtu,
         service_ports: service_ports(config),
