@@ -1,0 +1,59 @@
+"""Two network namespaces with one veth pair between them, and commands inside them.
+
+The link takes no super-packets, as a plain network card does not: the kernel cuts them before it and puts them together
+behind it. A link that passes whole super-packets would flatter whoever uses them.
+"""
+
+import subprocess
+import sys
+import time
+
+EDGE, HOME = 0, 1
+SPACES = ("speed-bench-edge", "speed-bench-home")
+OUTER = ("192.0.2.1", "192.0.2.2")
+INNER = ("10.118.0.1", "10.118.0.2")
+# Where forgers send from: the home side owns the whole network, the edge side has a route to it.
+FORGERS = "198.18.0.0/16"
+
+
+def run(*command, space=None, check=True, **options):
+    """Runs a command to its end and returns it with its output."""
+    prefix = ["ip", "netns", "exec", SPACES[space]] if space is not None else []
+    return subprocess.run([*prefix, *command], check=check, capture_output=True, text=True, **options)
+
+
+def start(*command, space, log):
+    """Starts a command that goes on."""
+    command = ["ip", "netns", "exec", SPACES[space], *command]
+    return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def wait(condition, what, seconds=10.0):
+    """Waits for a condition; returns the seconds that it took."""
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() > begin + seconds:
+            sys.exit(f"bench: {what} is not ready after {seconds} s")
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def make():
+    """Makes the namespaces and the link anew."""
+    remove()
+    for name in SPACES:
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+    run("ip", "link", "add", "wire", "netns", SPACES[0], "type", "veth", "peer", "name", "wire", "netns", SPACES[1])
+    for space, address in enumerate(OUTER):
+        run("ip", "addr", "add", f"{address}/24", "dev", "wire", space=space)
+        run("ethtool", "-K", "wire", "tso", "off", "tx-udp-segmentation", "off", "gro", "on", space=space)
+        run("ip", "link", "set", "wire", "up", space=space)
+    run("ip", "route", "add", "local", FORGERS, "dev", "lo", space=HOME)
+    run("ip", "route", "add", FORGERS, "via", OUTER[HOME], space=EDGE)
+
+
+def remove():
+    """Takes the namespaces away, with all that is in them."""
+    for name in SPACES:
+        run("ip", "netns", "del", name, check=False)
