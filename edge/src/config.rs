@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use postern_shared::config::{ConfigError, Source};
+use postern_shared::identity::PublicIdentity;
 use postern_shared::observability::Log;
 use serde::{Deserialize, Deserializer};
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub public_interface: Option<String>,
     /// The addresses at which the world reaches this machine; those of the public interface where empty.
     pub public_addresses: Vec<IpAddr>,
+    /// Who may join without a code.
+    pub enrolment: Enrolment,
     /// The tunnel to home.
     pub tunnel: Tunnel,
     /// What passes between the world and home.
@@ -37,6 +40,14 @@ pub struct Config {
     pub control: Control,
     /// The log.
     pub log: Log,
+}
+
+/// The `[enrolment]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrolment {
+    /// The home that may join without a code where none has joined, as `postern-home identity` prints it.
+    pub home: Option<PublicIdentity>,
 }
 
 /// The `[tunnel]` section.
@@ -99,6 +110,7 @@ impl Default for Config {
             runtime_dir: "/run/postern-edge".into(),
             public_interface: None,
             public_addresses: Vec::new(),
+            enrolment: Enrolment::default(),
             tunnel: Tunnel::default(),
             forward: Forward::default(),
             dns: Dns::default(),
@@ -316,7 +328,7 @@ mod tests {
     fn the_example_shows_every_key_with_its_default() {
         let example = include_str!("../../docs/edge.toml");
         assert_eq!(parse(example).unwrap(), Config::default());
-        for section in ["", "[tunnel]", "[forward]", "[dns]", "[control]", "[log]"] {
+        for section in ["", "[enrolment]", "[tunnel]", "[forward]", "[dns]", "[control]", "[log]"] {
             let error = parse(&format!("{section}\nno_such_key = 1\n")).unwrap_err();
             let (_, keys) = error.split_once("Known keys here: ").unwrap();
             for key in keys.split('.').next().unwrap().split(", ") {
@@ -363,6 +375,7 @@ mod tests {
             ("[forward]\nports = { \"smtp\" = 25 }", "`smtp` is not a port"),
             ("[tunnel]\nedge_v4 = \"10.118.0\"", "line 2, column 11, key `tunnel.edge_v4`"),
             ("[forwrad]\n", "did you mean `forward`?"),
+            ("[enrolment]\nhome = \"ana\"", "an identity is 32 octets in standard Base64"),
             ("public_addresses = [\"127.0.0.1\"]", "not an address that the world can reach"),
         ];
         for (text, expected) in cases {

@@ -4,7 +4,7 @@
 //! paragraph, and everything started before it is undone: each part undoes itself when it is dropped.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use postern_shared::cli::Failure;
 use postern_shared::http::Limits;
@@ -37,7 +37,7 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let public = host::public(&config, &survey);
 
     let state = State::open(&config.state_dir).map_err(failed)?;
-    let enrolment = Enrolment::open(&config.state_dir).map_err(failed)?;
+    let enrolment = enrolment(&config)?;
     let zones = SharedZones::default();
     zones.replace(state.load_zones());
 
@@ -71,6 +71,18 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn enrolment(config: &Config) -> Result<Enrolment, Failure> {
+    let mut enrolment = Enrolment::open(&config.state_dir).map_err(failed)?;
+    if let Some(identity) = config.enrolment.home {
+        let now = SystemTime::now();
+        enrolment.await_home(identity, now).map_err(failed)?;
+        if let Some(awaited) = enrolment.status(now).awaits {
+            tracing::info!(home = %awaited.home, edge_key = %awaited.edge_key, "waiting for the home of the configuration");
+        }
+    }
+    Ok(enrolment)
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {

@@ -157,8 +157,12 @@ impl Service {
     /// Notes that home was heard through its own epoch.
     pub async fn heard_from_home(&self) {
         let mut changes = self.changes.lock().await;
-        if let Err(error) = block_in_place(|| changes.enrolment.confirm()) {
-            tracing::warn!(%error, "that home has joined could not be noted; the join code lives on until its next call");
+        match block_in_place(|| changes.enrolment.confirm()) {
+            Ok(true) => changes.set_epochs(&self.inner()),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "that home has joined could not be noted; the invite lives on until its next call");
+            }
         }
     }
 
@@ -311,6 +315,7 @@ impl Service {
             warnings: Vec::new(),
         };
         status.warnings = status.missing();
+        status.warnings.extend(status.not_stored());
         match surveyed {
             Ok(survey) => status.warnings.extend(host::warnings(&self.config, &survey)),
             Err(error) => {

@@ -55,6 +55,9 @@ impl EdgeStatus {
     pub fn missing(&self) -> Vec<String> {
         let tunnel_is_up = self.tunnel.epochs.iter().any(|epoch| epoch.alive);
         let sentence = match &self.enrolment.home {
+            None if self.enrolment.awaits.is_some() => {
+                "The home that this edge waits for has not joined. Run `postern-home join --edge ADDRESS` there."
+            }
             None => {
                 "No home has joined, so there is nobody to forward to. `postern-edge invite` makes a join code."
             }
@@ -70,6 +73,14 @@ impl EdgeStatus {
         vec![sentence.to_owned()]
     }
 
+    /// What could not be stored; home repeats its call until it can be.
+    pub fn not_stored(&self) -> Option<String> {
+        let error = self.enrolment.not_stored.as_ref()?;
+        Some(format!(
+            "What home asked for last could not be stored: {error}. Home repeats it; until then nothing changes here and the mail goes on."
+        ))
+    }
+
     fn count(&self, name: &str) -> u64 {
         self.counters.get(name).map_or(0, |count| count.packets)
     }
@@ -80,6 +91,9 @@ impl fmt::Display for EdgeStatus {
         row(f, "version", &self.version)?;
         row(f, "public", list(&self.public_addresses))?;
         row(f, "home", home(&self.enrolment))?;
+        if let Some(awaited) = &self.enrolment.awaits {
+            row(f, "key", format_args!("{}, for `postern-home join --edge-key`", awaited.edge_key))?;
+        }
         write_tunnel(f, &self.tunnel, &self.enrolment.epochs)?;
         row(f, "dns", list(&self.dns))?;
         for zone in &self.zones {
@@ -108,9 +122,10 @@ fn home(enrolment: &EnrolStatus) -> String {
         Some(home) => format!("{home}, joining"),
         None => "none yet".to_owned(),
     };
-    match enrolment.invite_expires {
-        Some(_) => format!("{joined}; a join code is open"),
-        None => joined,
+    match (enrolment.invite_expires, &enrolment.awaits) {
+        (Some(_), _) => format!("{joined}; a join code is open"),
+        (None, Some(awaited)) => format!("{joined}; waits for {}", awaited.home),
+        (None, None) => joined,
     }
 }
 

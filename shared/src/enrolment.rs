@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! home                                   edge
-//!  | handshake of the bootstrap epoch     |   keys from the join code, inner addresses below
+//!  | handshake of the bootstrap epoch     |   keys from the join code, or from home's identity
 //!  |------------------------------------->|
 //!  | POST /v1/enrol  EnrolRequest, signed |   identity proved, epoch 1 offered
 //!  |------------------------------------->|
@@ -12,7 +12,9 @@
 //!  |------------------------------------->|
 //! ```
 //! The request carries the `postern-signature` header of [`crate::identity`] by the identity it names. A home that lost
-//! the answer asks again with the same identity and gets an answer for as long as the code lives.
+//! the answer asks again with the same identity and a greater counter, and gets an answer for as long as the code lives.
+
+mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::PublicIdentity;
 use crate::tunnel::{PresharedKey, PublicKey};
+
+pub use waiting::{WaitingKeys, waiting_keys};
 
 /// The edge's inner address during enrolment (RFC 3927 link-local, so that it cannot meet a configured network).
 pub const BOOTSTRAP_EDGE_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 118, 1);
@@ -51,7 +55,7 @@ pub struct InnerAddresses {
 pub struct EnrolRequest {
     /// Home's long-term identity; the request is signed by it.
     pub identity: PublicIdentity,
-    /// The edge key printed in the join code: binds the signature to this one enrolment.
+    /// The edge's key of the bootstrap epoch: binds the signature to this one enrolment.
     pub invite: PublicKey,
     /// Home's static key of epoch 1.
     pub home_key: PublicKey,
@@ -92,6 +96,12 @@ pub enum Refusal {
     /// The request names an invite that the edge does not hold.
     #[error("the edge has no such invite; run `postern-edge invite` there and use the code that it prints")]
     UnknownInvite,
+    /// The edge waits for the home of another identity.
+    #[error("the edge waits for another home: the identity in its `[enrolment]` section is not this home's")]
+    OtherHome,
+    /// An older request of the same home, sent again.
+    #[error("the edge has seen a newer enrolment request of this home; join again")]
+    Replayed,
     /// The signature does not belong to the identity.
     #[error("the edge could not verify the signature of the enrolment request")]
     BadSignature,
@@ -125,8 +135,8 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Refusal::Malformed => 400,
-            Refusal::BadSignature | Refusal::UnknownInvite => 403,
-            Refusal::Expired | Refusal::Used => 409,
+            Refusal::BadSignature | Refusal::UnknownInvite | Refusal::OtherHome => 403,
+            Refusal::Expired | Refusal::Used | Refusal::Replayed => 409,
             Refusal::NotStored => 503,
         }
     }

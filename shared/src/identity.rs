@@ -170,6 +170,11 @@ impl PublicIdentity {
             .map_err(|_| SignatureError::Invalid)
     }
 
+    /// The key's octets.
+    pub fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first 10 octets of the key's SHA-256 in hex, in groups of four: short enough to compare by eye.
     pub fn fingerprint(&self) -> String {
         let digest = hex(&digest(&SHA256, &self.0).as_ref()[..10]);

@@ -186,16 +186,19 @@ impl Secret {
 
     /// Derives home's half of the bootstrap epoch.
     pub fn bootstrap_keys(&self) -> BootstrapKeys {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"postern-join-v1");
-        let extracted = salt.extract(&self.0);
-        BootstrapKeys {
-            home_key: PrivateKey::from_octets(expand(&extracted, b"home static key")),
-            preshared_key: PresharedKey::from_octets(expand(&extracted, b"pre-shared key")),
-        }
+        bootstrap_keys(&hkdf::Salt::new(hkdf::HKDF_SHA256, b"postern-join-v1").extract(&self.0))
     }
 }
 
-fn expand(extracted: &hkdf::Prk, label: &[u8]) -> [u8; 32] {
+/// Home's half of a bootstrap epoch.
+pub(crate) fn bootstrap_keys(extracted: &hkdf::Prk) -> BootstrapKeys {
+    BootstrapKeys {
+        home_key: PrivateKey::from_octets(expand(extracted, b"home static key")),
+        preshared_key: PresharedKey::from_octets(expand(extracted, b"pre-shared key")),
+    }
+}
+
+pub(crate) fn expand(extracted: &hkdf::Prk, label: &[u8]) -> [u8; 32] {
     let mut octets = [0; 32];
     extracted
         .expand(&[label], hkdf::HKDF_SHA256)

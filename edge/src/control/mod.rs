@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::enrol::StepError;
+use crate::enrol::{NotAuthorized, StepError};
 use crate::host;
 use crate::service::{ChangeError, Service, is_bootstrap};
 
@@ -192,7 +192,14 @@ async fn authorize(service: &Service, request: &Request) -> Result<(), Response>
         service.authorize(request.method.as_str(), &request.path, &request.body, signature(request)).await;
     authorized.map_err(|error| {
         tracing::warn!(method = %request.method, path = %request.path, %error, "control call was not believed");
-        Response::error(StatusCode::FORBIDDEN, format!("{error}."))
+        let status = match &error {
+            NotAuthorized::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
+            NotAuthorized::NotJoined
+            | NotAuthorized::Unsigned
+            | NotAuthorized::Signature(_)
+            | NotAuthorized::Replayed { .. } => StatusCode::FORBIDDEN,
+        };
+        Response::error(status, format!("{error}."))
     })
 }
 

@@ -44,7 +44,7 @@ pub struct State {
     pub home: Option<Home>,
 }
 
-/// One invite; the secret itself is not kept.
+/// One invite, by code or by identity; the secret itself is not kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Invite {
     /// The edge's static key of the bootstrap epoch.
@@ -53,10 +53,23 @@ pub struct Invite {
     pub home_key: PublicKey,
     /// The derived pre-shared key.
     pub preshared_key: PresharedKey,
-    /// Seconds since 1970.
-    pub expires: u64,
+    /// Seconds since 1970; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+    /// The home that the edge was told to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<Awaited>,
     /// The identity that was answered.
     pub used_by: Option<PublicIdentity>,
+}
+
+/// A home that may join without a code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Who it is.
+    pub identity: PublicIdentity,
+    /// The edge's static key of epoch 1, made beforehand so that the operator can give it to home.
+    pub first_key: PrivateKey,
 }
 
 /// The home that has joined and its epochs.
@@ -78,6 +91,7 @@ pub struct Home {
 pub struct EnrolFile {
     path: PathBuf,
     state: State,
+    failure: Option<String>,
 }
 
 impl EnrolFile {
@@ -90,7 +104,7 @@ impl EnrolFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(source) => return Err(EnrolFileError::Io { path, source }),
         };
-        Ok(Self { path, state })
+        Ok(Self { path, state, failure: None })
     }
 
     /// What is on the disk.
@@ -98,15 +112,26 @@ impl EnrolFile {
         &self.state
     }
 
+    /// Why the last change could not be stored.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// Applies a change and makes it durable; on an error the state is as before.
     pub fn change(&mut self, change: impl FnOnce(&mut State)) -> Result<(), EnrolFileError> {
         let mut state = self.state.clone();
         change(&mut state);
-        let json = serde_json::to_vec_pretty(&state)
-            .map_err(|source| EnrolFileError::Damaged { path: self.path.clone(), source })?;
-        durable::write_secret(&self.path, &json)
-            .map_err(|source| EnrolFileError::Io { path: self.path.clone(), source })?;
+        let stored = self.store(&state);
+        self.failure = stored.as_ref().err().map(ToString::to_string);
+        stored?;
         self.state = state;
         Ok(())
+    }
+
+    fn store(&self, state: &State) -> Result<(), EnrolFileError> {
+        let json = serde_json::to_vec_pretty(state)
+            .map_err(|source| EnrolFileError::Damaged { path: self.path.clone(), source })?;
+        durable::write_secret(&self.path, &json)
+            .map_err(|source| EnrolFileError::Io { path: self.path.clone(), source })
     }
 }

@@ -1,13 +1,14 @@
 //! The edge's side of enrolment: who may join, who has joined, and whose signed requests are believed.
 //!
-//! In: the operator's wish for an invite, the enrolment request from the bootstrap epoch, the signature of every control
+//! In: the operator's wish for an invite, the identity of a home to wait for, the enrolment request from the bootstrap epoch, the signature of every control
 //! request, home's steps on the ladder of key rotation. Out: join codes, the answer that makes epoch 1, and the epochs that
 //! the tunnel shall keep. Refused: a code that is expired, used or replaced; a signature that does not verify; a request
 //! counter that did not grow; a step that does not fit the ladder ([`postern_shared::rotation`]).
 //!
 //! | state | kept in `enrolment.json` | leaves it by |
 //! |---|---|---|
-//! | nobody | | `invite` |
+//! | nobody | | `invite`, `await_home` |
+//! | waiting | `invite` with `awaited` | `accept` of that home, `invite` |
 //! | invited | `invite` without `used_by` | `accept`, expiry, a newer `invite` |
 //! | answered | `invite.used_by`, `home` without `confirmed` | the first request on epoch 1; the same identity may ask again |
 //! | joined | `home.confirmed` | a newer invite, once it is accepted |
@@ -28,8 +29,9 @@ use ipnet::IpNet;
 use postern_shared::control::Changed;
 use postern_shared::enrolment::{
     BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, ENROL_PATH, EnrolRequest, EnrolResponse, InnerAddresses, Refusal,
+    waiting_keys,
 };
-use postern_shared::identity::{RequestSignature, SignatureError};
+use postern_shared::identity::{PublicIdentity, RequestSignature, SignatureError};
 use postern_shared::join_code::{Endpoint, JoinCode, Secret};
 use postern_shared::rotation::{Answer, EdgeEpoch, EdgeLadder, Entropy, LadderError, Offer};
 use postern_shared::tunnel::{
@@ -38,7 +40,7 @@ use postern_shared::tunnel::{
 use serde::{Deserialize, Serialize};
 
 pub use file::EnrolFileError;
-use file::{EnrolFile, Home, Invite};
+use file::{Awaited, EnrolFile, Home, Invite};
 
 /// How long after its expiry a code is still answered, by a refusal that says so.
 const REFUSAL_GRACE: Duration = Duration::from_secs(3600);
@@ -91,8 +93,8 @@ pub enum NotAuthorized {
         last: u64,
     },
     /// The counter could not be stored, so that the request could be replayed after a crash.
-    #[error("the request counter could not be stored")]
-    NotStored(#[source] EnrolFileError),
+    #[error("the request's counter could not be stored: {0}")]
+    NotStored(EnrolFileError),
 }
 
 /// Why a step of the rotation was not made.
@@ -137,6 +139,21 @@ pub struct EpochKeys {
     pub home_key: PublicKey,
 }
 
+/// A home that may join without a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedHome {
+    /// Its identity, as a fingerprint.
+    pub home: String,
+    /// The edge's key of epoch 1: what `postern-home join --edge-key` compares.
+    pub edge_key: PublicKey,
+}
+
+impl From<&Awaited> for AwaitedHome {
+    fn from(awaited: &Awaited) -> Self {
+        Self { home: awaited.identity.fingerprint(), edge_key: awaited.first_key.public() }
+    }
+}
+
 /// Who has joined, for `postern-edge status` and the control protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolStatus {
@@ -146,8 +163,14 @@ pub struct EnrolStatus {
     pub confirmed: bool,
     /// The counter of the last signed request.
     pub last_counter: u64,
-    /// When the open invite expires, in seconds since 1970.
+    /// When the open join code expires, in seconds since 1970.
     pub invite_expires: Option<u64>,
+    /// The home that the edge was told to wait for.
+    #[serde(default)]
+    pub awaits: Option<AwaitedHome>,
+    /// Why the last change could not be stored.
+    #[serde(default)]
+    pub not_stored: Option<String>,
     /// The epochs that home may use, newest first.
     #[serde(default)]
     pub epochs: Vec<EpochKeys>,
@@ -188,11 +211,38 @@ impl Enrolment {
             edge_key,
             home_key: keys.home_key.public(),
             preshared_key: keys.preshared_key,
-            expires: expires.into(),
+            expires: Some(expires.into()),
+            awaited: None,
             used_by: None,
         };
         self.file.change(|state| state.invite = Some(invite))?;
         Ok(code)
+    }
+
+    /// Lets in the home of this identity without a code, once, where none has joined yet. A code that is open stays, and so
+    /// does a wait for the same home.
+    ///
+    /// # Errors
+    /// When the state cannot be stored or the operating system gives no random numbers.
+    pub fn await_home(&mut self, identity: PublicIdentity, now: SystemTime) -> Result<(), EnrolError> {
+        let state = self.file.state();
+        let is_kept = |invite: &Invite| match &invite.awaited {
+            Some(awaited) => awaited.identity == identity,
+            None => !invite.is_over(now),
+        };
+        if state.home.is_some() || state.invite.as_ref().is_some_and(is_kept) {
+            return Ok(());
+        }
+        let keys = waiting_keys(&identity);
+        let invite = Invite {
+            edge_key: keys.edge_key,
+            home_key: keys.home.home_key.public(),
+            preshared_key: keys.home.preshared_key,
+            expires: None,
+            awaited: Some(Awaited { identity, first_key: PrivateKey::generate()? }),
+            used_by: None,
+        };
+        Ok(self.file.change(|state| state.invite = Some(invite))?)
     }
 
     /// Answers `POST /v1/enrol`. The caller has checked that the request came from the bootstrap epoch.
@@ -208,11 +258,11 @@ impl Enrolment {
     ) -> Result<EnrolResponse, Refusal> {
         let request: EnrolRequest = serde_json::from_slice(body).map_err(|_| Refusal::Malformed)?;
         let signature = verified(&request, body, signature)?;
-        self.check_invite(&request, now)?;
+        let first_key = self.check_invite(&request, &signature, now)?;
         if let Some(answer) = self.repeated_answer(&request, terms) {
             return Ok(answer);
         }
-        let home = new_home(&request, &signature).map_err(|_| Refusal::NotStored)?;
+        let home = new_home(&request, &signature, first_key).map_err(|_| Refusal::NotStored)?;
         let answer = answer(&home, terms);
         let stored = self.file.change(|state| {
             if let Some(invite) = &mut state.invite {
@@ -228,16 +278,29 @@ impl Enrolment {
         Ok(answer)
     }
 
-    fn check_invite(&self, request: &EnrolRequest, now: SystemTime) -> Result<(), Refusal> {
+    /// Gives the edge's key of epoch 1 where it was made beforehand.
+    fn check_invite(
+        &self,
+        request: &EnrolRequest,
+        signature: &RequestSignature,
+        now: SystemTime,
+    ) -> Result<Option<PrivateKey>, Refusal> {
         let invite = self.file.state().invite.as_ref();
         let invite = invite
             .filter(|invite| invite.edge_key.public() == request.invite)
             .ok_or(Refusal::UnknownInvite)?;
-        let confirmed = self.file.state().home.as_ref().is_some_and(|home| home.confirmed);
+        if invite.awaited.as_ref().is_some_and(|awaited| awaited.identity != request.identity) {
+            return Err(Refusal::OtherHome);
+        }
+        let home = self.file.state().home.as_ref();
         match invite.used_by {
-            Some(identity) if identity != request.identity || confirmed => Err(Refusal::Used),
-            _ if seconds(now) >= invite.expires => Err(Refusal::Expired),
-            _ => Ok(()),
+            Some(identity) if identity != request.identity => Err(Refusal::Used),
+            Some(_) if home.is_some_and(|home| home.confirmed) => Err(Refusal::Used),
+            Some(_) if home.is_some_and(|home| signature.counter <= home.last_counter) => {
+                Err(Refusal::Replayed)
+            }
+            _ if invite.is_over(now) => Err(Refusal::Expired),
+            _ => Ok(invite.awaited.as_ref().map(|awaited| awaited.first_key.clone())),
         }
     }
 
@@ -250,21 +313,23 @@ impl Enrolment {
             .then(|| answer(home, terms))
     }
 
-    /// Notes that home was heard on a real epoch: the join code is dead. Costs nothing when it is known already.
+    /// Notes that home was heard on a real epoch: the invite is used up. Tells whether that was news; costs nothing where it
+    /// was not. A used code stays to be refused with a reason; a used wait goes, since anybody could derive its keys.
     ///
     /// # Errors
-    /// When the state cannot be stored; the code then dies with the next request.
-    pub fn confirm(&mut self) -> Result<(), EnrolError> {
+    /// When the state cannot be stored; the invite then ends with the next request.
+    pub fn confirm(&mut self) -> Result<bool, EnrolError> {
         if self.file.state().home.as_ref().is_none_or(|home| home.confirmed) {
-            return Ok(());
+            return Ok(false);
         }
-        tracing::info!("home has joined: the join code is used up");
+        tracing::info!("home has joined: the invite is used up");
         self.file.change(|state| {
+            state.invite = state.invite.take().filter(|invite| invite.awaited.is_none());
             if let Some(home) = &mut state.home {
                 home.confirmed = true;
             }
         })?;
-        Ok(())
+        Ok(true)
     }
 
     /// Checks the signature of a control request and stores its counter.
@@ -346,7 +411,7 @@ impl Enrolment {
     pub fn epochs(&self, inner: &InnerAddresses, now: SystemTime) -> Vec<EpochConfig> {
         let state = self.file.state();
         let is_answered =
-            |invite: &&Invite| seconds(now) < invite.expires.saturating_add(REFUSAL_GRACE.as_secs());
+            |invite: &&Invite| !invite.is_over(now.checked_sub(REFUSAL_GRACE).unwrap_or(UNIX_EPOCH));
         let bootstrap = state.invite.as_ref().filter(is_answered).map(bootstrap_epoch);
         let accepted = state.home.iter().flat_map(|home| home.ladder.accepted());
         bootstrap.into_iter().chain(accepted.map(|keys| home_epoch(keys, inner))).collect()
@@ -356,12 +421,15 @@ impl Enrolment {
     pub fn status(&self, now: SystemTime) -> EnrolStatus {
         let state = self.file.state();
         let home = state.home.as_ref();
-        let is_open = |invite: &&Invite| invite.used_by.is_none() && seconds(now) < invite.expires;
+        let is_open = |invite: &&Invite| invite.used_by.is_none() && !invite.is_over(now);
+        let invite = state.invite.as_ref().filter(is_open);
         EnrolStatus {
             home: home.map(|home| home.identity.fingerprint()),
             confirmed: home.is_some_and(|home| home.confirmed),
             last_counter: home.map_or(0, |home| home.last_counter),
-            invite_expires: state.invite.as_ref().filter(is_open).map(|invite| invite.expires),
+            invite_expires: invite.and_then(|invite| invite.expires),
+            awaits: invite.and_then(|invite| invite.awaited.as_ref()).map(AwaitedHome::from),
+            not_stored: self.file.failure().map(str::to_owned),
             epochs: home.map(|home| places(&home.ladder)).unwrap_or_default(),
         }
     }
@@ -378,12 +446,16 @@ fn verified(
     verified.map(|()| signature).map_err(|_| Refusal::BadSignature)
 }
 
-fn new_home(request: &EnrolRequest, signature: &RequestSignature) -> Result<Home, NoRandomness> {
+fn new_home(
+    request: &EnrolRequest,
+    signature: &RequestSignature,
+    first_key: Option<PrivateKey>,
+) -> Result<Home, NoRandomness> {
     Ok(Home {
         identity: request.identity,
         ladder: EdgeLadder::new(EdgeEpoch {
             epoch: EpochId::FIRST,
-            edge_key: PrivateKey::generate()?,
+            edge_key: first_key.map_or_else(PrivateKey::generate, Ok)?,
             home_key: request.home_key,
             preshared_key: PresharedKey::generate()?,
         }),
@@ -440,6 +512,13 @@ fn places(ladder: &EdgeLadder) -> Vec<EpochKeys> {
     let offered = ladder.next().map(|keys| place(keys, EpochPlace::Offered));
     let former = ladder.former().map(|keys| place(keys, EpochPlace::Former));
     offered.into_iter().chain([place(ladder.current(), EpochPlace::Preferred)]).chain(former).collect()
+}
+
+impl Invite {
+    /// Whether the invite's time is over.
+    fn is_over(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| seconds(now) >= expires)
+    }
 }
 
 fn seconds(time: SystemTime) -> u64 {

@@ -201,7 +201,69 @@ fn a_rung_that_cannot_be_written_is_not_taken() {
     std::fs::create_dir_all(blocked.join("full")).unwrap();
     assert!(matches!(edge.offer(&offer), Err(StepError::NotStored(_))));
     assert_eq!(edge.status(at(2)).epochs.len(), 1);
+    assert!(edge.status(at(2)).not_stored.is_some_and(|error| error.contains("enrolment.json")));
     std::fs::remove_dir_all(blocked).unwrap();
     edge.offer(&offer).unwrap();
     assert_eq!(edge.status(at(2)).epochs.len(), 2);
+    assert_eq!(edge.status(at(2)).not_stored, None);
+}
+
+/// The code that a home derives for an edge that waits for it; only its keys count.
+fn waiting_code(identity: &Identity) -> JoinCode {
+    JoinCode {
+        endpoint: "192.0.2.1:51820".parse().unwrap(),
+        edge_key: waiting_keys(&identity.public()).edge_key.public(),
+        secret: Secret::generate().unwrap(),
+        expires: 0,
+    }
+}
+
+#[test]
+fn an_awaited_home_joins_once_and_only_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let reopened = || Enrolment::open(directory.path()).unwrap();
+    let (home, stranger) = (Asking::new(), Asking::new());
+    let code = waiting_code(&home.identity);
+    reopened().await_home(home.identity.public(), at(0)).unwrap();
+    let mut edge = reopened();
+    let key = edge.status(at(0)).awaits.unwrap().edge_key;
+    edge.await_home(home.identity.public(), at(1)).unwrap();
+    assert_eq!(edge.status(at(1)).awaits.unwrap().edge_key, key, "the key outlives a restart");
+    assert_eq!(edge.epochs(&terms().inner, at(1_000_000_000)).len(), 1, "the wait does not end");
+    assert_eq!(stranger.ask(&mut edge, &code, 1, at(2)), Err(Refusal::OtherHome));
+    let answer = home.ask(&mut edge, &code, 5, at(3)).unwrap();
+    assert_eq!(answer.edge_key, key);
+    assert!(edge.confirm().unwrap());
+    assert!(!edge.confirm().unwrap());
+    assert_eq!(home.ask(&mut edge, &code, 6, at(4)), Err(Refusal::UnknownInvite));
+    let mut edge = reopened();
+    edge.await_home(home.identity.public(), at(5)).unwrap();
+    let epochs = edge.epochs(&terms().inner, at(5));
+    assert_eq!(epochs.iter().map(|epoch| epoch.id).collect::<Vec<_>>(), [EpochId::FIRST]);
+}
+
+#[test]
+fn an_older_request_of_the_same_home_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut edge = Enrolment::open(directory.path()).unwrap();
+    let home = Asking::new();
+    let code = waiting_code(&home.identity);
+    edge.await_home(home.identity.public(), at(0)).unwrap();
+    home.ask(&mut edge, &code, 4, at(1)).unwrap();
+    let renewed = Asking { key: PrivateKey::generate().unwrap(), ..home };
+    renewed.ask(&mut edge, &code, 5, at(2)).unwrap();
+    assert_eq!(renewed.ask(&mut edge, &code, 4, at(3)), Err(Refusal::Replayed));
+    assert_eq!(edge.epochs(&terms().inner, at(3)).pop().unwrap().peer, renewed.key.public());
+}
+
+#[test]
+fn an_open_code_goes_before_a_wait_and_a_code_replaces_one() {
+    let (_directory, mut edge, _code) = invited();
+    let home = Asking::new();
+    edge.await_home(home.identity.public(), at(1)).unwrap();
+    assert_eq!(edge.status(at(1)).awaits, None);
+    edge.await_home(home.identity.public(), at(3600)).unwrap();
+    assert!(edge.status(at(3600)).awaits.is_some());
+    edge.invite("192.0.2.1:51820".parse().unwrap(), HOUR, at(3601)).unwrap();
+    assert_eq!(edge.status(at(3601)).awaits, None);
 }
