@@ -80,11 +80,36 @@ resource "aws_vpc_security_group_egress_rule" "all" {
   cidr_ipv4         = "0.0.0.0/0"
 }
 
+# Allocated before the machine, so that the machine's configuration can name it.
+resource "aws_eip" "edge" {
+  domain = "vpc"
+}
+
+locals {
+  edge_toml = templatefile("${path.module}/edge.toml.tftpl", {
+    address       = aws_eip.edge.public_ip
+    home_identity = var.home_identity
+    mail_ports    = var.mail_ports
+    tunnel_port   = var.tunnel_port
+  })
+
+  cloud_config = {
+    write_files = [{
+      path        = "/etc/postern/edge.toml"
+      permissions = "0644"
+      content     = local.edge_toml
+    }]
+  }
+}
+
 resource "aws_instance" "edge" {
   ami                    = data.aws_ami.debian.id
   instance_type          = var.instance_type
   key_name               = aws_key_pair.admin.key_name
   vpc_security_group_ids = [aws_security_group.edge.id]
+
+  user_data                   = "#cloud-config\n${yamlencode(local.cloud_config)}"
+  user_data_replace_on_change = false
 
   # The edge forwards packets that are not its own.
   source_dest_check = false
@@ -101,13 +126,13 @@ resource "aws_instance" "edge" {
     http_put_response_hop_limit = 1
   }
 
-  # A newer image is no reason to destroy a working edge.
+  # A newer image or another first configuration is no reason to destroy a working edge.
   lifecycle {
-    ignore_changes = [ami]
+    ignore_changes = [ami, user_data]
   }
 }
 
-resource "aws_eip" "edge" {
-  domain   = "vpc"
-  instance = aws_instance.edge.id
+resource "aws_eip_association" "edge" {
+  allocation_id = aws_eip.edge.id
+  instance_id   = aws_instance.edge.id
 }

@@ -20,6 +20,17 @@ variable "ssh_public_key" {
   }
 }
 
+variable "home_identity" {
+  description = "The home that may join without a code: what `postern-home identity` prints there. No secret."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.home_identity == "" || can(regex("^[A-Za-z0-9+/]{43}=$", var.home_identity))
+    error_message = "Give the 44 characters that `postern-home identity` prints, or nothing."
+  }
+}
+
 variable "ssh_from" {
   description = "IPv4 networks from which SSH is let in. None by default."
   type        = list(string)

@@ -330,7 +330,6 @@ mod tests {
             ("hostname = \"not a name\"", "`not a name` is not a domain name"),
             ("[smtp]\nmax_message_octets = 10", "key `smtp.max_message_octets`: expected at least 65536"),
             ("[smtp]\nmax_recipients = \"many\"", "expected a whole number"),
-            ("[tunnel]\nrotate_every = \"30\"", "`30` is not a time of at least an hour"),
             ("[tunnel]\ndrain_seconds = 0", "0 is out of range; expected 1 to 86400 seconds"),
             ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
             ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),

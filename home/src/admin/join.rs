@@ -1,20 +1,37 @@
-//! Joining an edge, over the administration interface.
+//! Joining an edge, and who home is to an edge, over the administration interface.
 
-use postern_shared::http::{Request, StatusCode};
+use postern_shared::http::{Request, Response, StatusCode};
 use postern_shared::join_code::JoinCode;
 
-use super::wire::Join;
+use super::wire::{Identity, Join, JoinWaiting};
 use super::{Admin, Refusal};
-use crate::link::{EdgeAddresses, LinkError};
+use crate::link::{EdgeAddresses, JoinBy, LinkError};
 
 pub(super) async fn join(admin: &Admin, request: &Request) -> Result<EdgeAddresses, Refusal> {
-    let malformed = |_| Refusal(StatusCode::BAD_REQUEST, "the body is not as expected.".to_owned());
     let Join { code } = request.json().map_err(malformed)?;
     let code: JoinCode =
         code.parse().map_err(|error| Refusal(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}.")))?;
-    let addresses = admin.link.join(code).await?;
+    join_by(admin, JoinBy::Code(code)).await
+}
+
+pub(super) async fn join_waiting(admin: &Admin, request: &Request) -> Result<EdgeAddresses, Refusal> {
+    let JoinWaiting { edge, edge_key } = request.json().map_err(malformed)?;
+    join_by(admin, JoinBy::Address { endpoint: edge, edge_key }).await
+}
+
+async fn join_by(admin: &Admin, by: JoinBy) -> Result<EdgeAddresses, Refusal> {
+    let addresses = admin.link.join(by).await?;
     tracing::info!(public = ?addresses.public, "joined the edge");
     Ok(addresses)
+}
+
+pub(super) fn identity(admin: &Admin) -> Identity {
+    let identity = admin.link.identity();
+    Identity { identity, fingerprint: identity.fingerprint() }
+}
+
+fn malformed(_: Response) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, "the body is not as expected.".to_owned())
 }
 
 impl From<LinkError> for Refusal {

@@ -14,8 +14,11 @@
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
 //! | `/v1/queue/ID/retry` | | makes it due | | |
+//! | `/v1/identity` | [`wire::Identity`] | | | |
 //! | `/v1/join` | | [`wire::Join`] | | |
+//! | `/v1/join/waiting` | | [`wire::JoinWaiting`] | | |
 //! | `/v1/tunnel` | [`LinkStatus`](crate::link::LinkStatus) | | | |
+//! | `/v1/tunnel/timer` | | | [`wire::RotationTimer`] | |
 //! | `/v1/tunnel/rotate` | | starts a rotation: [`TunnelKeys`](crate::link::TunnelKeys) | | |
 
 mod domains;
@@ -73,6 +76,8 @@ impl Admin {
     pub async fn handle(self, request: Request) -> Response {
         match (request.method.clone(), request.segments().as_slice()) {
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
+            (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
+            (Method::PUT, ["v1", "tunnel", "timer"]) => answer(tunnel::rotate_every(&self, &request).await),
             (Method::POST, ["v1", "tunnel", "rotate"]) => answer(tunnel::rotate(&self).await),
             _ => {
                 let work = tokio::task::spawn_blocking(move || self.handle_blocking(&request));
@@ -86,6 +91,7 @@ impl Admin {
         let method = &request.method;
         match (method, request.segments().as_slice()) {
             (&Method::GET, ["v1", "status"]) => answer(Ok(status::gather(self))),
+            (&Method::GET, ["v1", "identity"]) => answer(Ok(join::identity(self))),
             (&Method::GET, ["v1", "tunnel"]) => answer(Ok(tunnel::show(self))),
             (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),

@@ -1,7 +1,8 @@
 //! The tunnel, over the administration interface.
 
-use postern_shared::http::StatusCode;
+use postern_shared::http::{Request, StatusCode};
 
+use super::wire::RotationTimer;
 use super::{Admin, Refusal};
 use crate::link::{LinkStatus, TunnelKeys};
 
@@ -11,6 +12,13 @@ pub(super) fn show(admin: &Admin) -> LinkStatus {
 
 /// Wishes a rotation; one that is under way goes on.
 pub(super) async fn rotate(admin: &Admin) -> Result<TunnelKeys, Refusal> {
-    let started = admin.link.rotate().await;
-    started.map_err(|error| Refusal(StatusCode::CONFLICT, format!("{error}.")))
+    Ok(admin.link.rotate().await?)
+}
+
+/// Sets the age at which keys are renewed by themselves.
+pub(super) async fn rotate_every(admin: &Admin, request: &Request) -> Result<RotationTimer, Refusal> {
+    let malformed = |_| Refusal(StatusCode::BAD_REQUEST, "the body is not as expected.".to_owned());
+    let timer: RotationTimer = request.json().map_err(malformed)?;
+    admin.link.rotate_every(timer.every).await?;
+    Ok(timer)
 }

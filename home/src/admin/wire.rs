@@ -3,8 +3,13 @@
 use std::fmt;
 
 use postern_message::address::{DomainName, EmailAddress};
+use postern_shared::identity::PublicIdentity;
+use postern_shared::join_code::Endpoint;
+use postern_shared::tunnel::PublicKey;
 use postern_store::account::AccountId;
 use serde::{Deserialize, Serialize};
+
+use crate::link::RotateEvery;
 
 /// A domain in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +127,31 @@ pub struct RemoveAlias {
 pub struct Join {
     /// What `postern-edge invite` printed.
     pub code: String,
+}
+
+/// Joins an edge that waits for this home.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JoinWaiting {
+    /// Where it listens.
+    pub edge: Endpoint,
+    /// Its key, where the operator has read it there.
+    pub edge_key: Option<PublicKey>,
+}
+
+/// Who home is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The public key that an edge can be told to wait for; no secret.
+    pub identity: PublicIdentity,
+    /// The same, short enough to compare by eye.
+    pub fingerprint: String,
+}
+
+/// The age at which the tunnel's keys are renewed by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationTimer {
+    /// The age.
+    pub every: RotateEvery,
 }
 
 impl fmt::Debug for Join {

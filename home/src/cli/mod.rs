@@ -16,6 +16,7 @@ mod alias;
 
 mod queue;
 
+mod identity;
 mod join;
 mod status;
 mod tunnel;
@@ -31,10 +32,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use postern_message::address::{DomainName, EmailAddress};
 use postern_shared::cli::{self, Colour, Exit, Failure, Output};
+use postern_shared::join_code::Endpoint;
 use postern_shared::observability;
+use postern_shared::tunnel::PublicKey;
 use postern_store::queue::QueueId;
 
 use crate::config::{Config, DEFAULT_PATH};
+use crate::link::RotateEvery;
 use crate::run;
 use client::Client;
 
@@ -66,14 +70,23 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  postern-home config check")]
     Config(ConfigCommand),
-    /// Join an edge with the code that `postern-edge invite` printed there
+    /// Print home's public identity, which an edge can be told to wait for; it is no secret
+    #[command(after_help = "Example:\n  terraform apply -var home_identity=\"$(postern-home identity)\"")]
+    Identity,
+    /// Join an edge with the code that `postern-edge invite` printed there, or one that waits for this home
     #[command(
-        after_help = "The code is asked for, or read from standard input.\n\nExample:\n  postern-home join --code-file code.txt"
+        after_help = "The code is asked for, or read from standard input.\n\nExamples:\n  postern-home join --code-file code.txt\n  postern-home join --edge edge.example.net"
     )]
     Join {
         /// Read the code from this file
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "edge")]
         code_file: Option<PathBuf>,
+        /// Join without a code the edge at this address, whose edge.toml names this home [default port: 51820]
+        #[arg(long, value_name = "HOST[:PORT]", value_parser = join::parse_edge)]
+        edge: Option<Endpoint>,
+        /// Refuse an edge with another key than this one, which `postern-edge status` printed there
+        #[arg(long, value_name = "KEY", requires = "edge")]
+        edge_key: Option<PublicKey>,
     },
     /// The tunnel to the edge and its keys
     #[command(subcommand, after_help = "Example:\n  postern-home tunnel status")]
@@ -126,8 +139,14 @@ pub enum TunnelCommand {
     #[command(after_help = "Example:\n  postern-home tunnel status --json")]
     Status,
     /// Renew all keys of the tunnel while it works, and show each step; the daemon goes on when this is interrupted
-    #[command(after_help = "Example:\n  postern-home tunnel rotate")]
-    Rotate,
+    #[command(
+        after_help = "Examples:\n  postern-home tunnel rotate\n  postern-home tunnel rotate --every 30d"
+    )]
+    Rotate {
+        /// From now on, renew them by themselves at this age: hours (12h), days (30d), or never
+        #[arg(long, value_name = "AGE")]
+        every: Option<RotateEvery>,
+    },
 }
 
 /// `postern-home domain …`
@@ -275,7 +294,9 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
     match cli.command {
         Command::Run => daemon(&cli.config, colour, ready),
         Command::Config(ConfigCommand::Check) => check::check(&cli.config, output),
-        Command::Join { code_file } => join::join(&client()?, code_file.as_deref()),
+        Command::Identity => identity::identity(&client()?),
+        Command::Join { edge: Some(edge), edge_key, .. } => join::join_waiting(&client()?, edge, edge_key),
+        Command::Join { code_file, .. } => join::join(&client()?, code_file.as_deref()),
         Command::Tunnel(command) => tunnel::execute(&client()?, command),
         Command::Domain(command) => domain::execute(&client()?, command),
         Command::User(command) => user::execute(&client()?, command),

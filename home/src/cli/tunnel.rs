@@ -10,7 +10,8 @@ use postern_shared::tunnel::{EpochId, EpochStatus};
 
 use super::TunnelCommand;
 use super::client::Client;
-use crate::link::{LinkState, LinkStatus, TunnelKeys, seconds_now};
+use crate::admin::wire::RotationTimer;
+use crate::link::{LinkState, LinkStatus, RotateEvery, TunnelKeys, seconds_now};
 
 /// How often the daemon is asked while it rotates.
 const POLL: Duration = Duration::from_millis(250);
@@ -21,8 +22,21 @@ pub(super) fn execute(client: &Client, command: TunnelCommand) -> Result<Exit, F
             let status: LinkStatus = client.fetch("/v1/tunnel")?;
             client.print(&status, Report(&status))
         }
-        TunnelCommand::Rotate => rotate(client),
+        TunnelCommand::Rotate { every: None } => rotate(client),
+        TunnelCommand::Rotate { every: Some(every) } => rotate_every(client, every),
     }
+}
+
+/// Sets the timer only; the daemon begins when the keys are old enough, which may be now.
+fn rotate_every(client: &Client, every: RotateEvery) -> Result<Exit, Failure> {
+    let timer: RotationTimer = client.call(Method::PUT, "/v1/tunnel/timer", &RotationTimer { every })?;
+    let sentence = match timer.every {
+        RotateEvery::NEVER => {
+            "The keys are renewed only by `postern-home tunnel rotate` from now on.".to_owned()
+        }
+        every => format!("The keys are renewed by themselves from now on, when they are {every} old."),
+    };
+    client.print(&timer, sentence)
 }
 
 /// Starts the rotation or finds it under way, and tells each step. The daemon needs nobody to watch.
@@ -106,7 +120,7 @@ impl Display for Report<'_> {
         )?;
         write!(f, "\nlink      {}", self.0.described_kind())?;
         if let Some(keys) = &self.0.keys {
-            write_keys(f, keys)?;
+            write_keys(f, keys, self.0.rotate_every)?;
         }
         self.0.epochs.iter().try_for_each(|epoch| write_epoch(f, epoch))?;
         if let Some(error) = &self.0.last_error {
@@ -116,11 +130,13 @@ impl Display for Report<'_> {
     }
 }
 
-fn write_keys(f: &mut Formatter<'_>, keys: &TunnelKeys) -> fmt::Result {
+fn write_keys(f: &mut Formatter<'_>, keys: &TunnelKeys, every: RotateEvery) -> fmt::Result {
     let age = seconds_now().saturating_sub(keys.since);
-    let (days, hours) = (age / 86_400, age / 3600 % 24);
-    let age = if keys.since == 0 { "of unknown age".to_owned() } else { format!("{days} d {hours} h old") };
-    write!(f, "\nkeys      epoch {}, {age}", keys.epoch.0)?;
+    let shown = if keys.since == 0 { "of unknown age".to_owned() } else { format!("{} old", days(age)) };
+    write!(f, "\nkeys      epoch {}, {shown}", keys.epoch.0)?;
+    if let Some(left) = every.left(age) {
+        write!(f, ", renewed every {every}, the next time in {}", days(left.as_secs()))?;
+    }
     write!(f, "\n          home {}\n          edge {}", keys.home_key, keys.edge_key)?;
     if keys.step != Step::Stable {
         write!(f, "\nrotation  to epoch {}, {}", keys.target.0, sentence(keys.step, keys.target))?;
@@ -129,6 +145,10 @@ fn write_keys(f: &mut Formatter<'_>, keys: &TunnelKeys) -> fmt::Result {
         write!(f, "\nwarning   {error}; tried again")?;
     }
     Ok(())
+}
+
+fn days(seconds: u64) -> String {
+    format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24)
 }
 
 fn write_epoch(f: &mut Formatter<'_>, epoch: &EpochStatus) -> fmt::Result {

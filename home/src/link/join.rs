@@ -10,11 +10,11 @@ use postern_shared::enrolment::{
 };
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_shared::identity::Identity;
-use postern_shared::join_code::JoinCode;
 use postern_shared::tunnel::PrivateKey;
 
 use super::LinkError;
 use super::client::{ControlClient, ControlError, accepted};
+use super::invitation::Invitation;
 use super::signed::{lock, seconds_now};
 use super::state::{JoinedEdge, LinkFile};
 use crate::inner::Network;
@@ -27,15 +27,19 @@ pub async fn enrol(
     network: &Network,
     identity: &Identity,
     file: &Mutex<LinkFile>,
-    code: &JoinCode,
+    invitation: &Invitation,
 ) -> Result<JoinedEdge, LinkError> {
     let home_key = PrivateKey::generate()?;
-    let body =
-        EnrolRequest { identity: identity.public(), invite: code.edge_key, home_key: home_key.public() };
+    let body = EnrolRequest {
+        identity: identity.public(),
+        invite: invitation.edge_key,
+        home_key: home_key.public(),
+    };
     let request = Request::new(Method::POST, ENROL_PATH).with_json(&body).map_err(ControlError::Request)?;
     let response = send(network, identity, file, request).await?;
     let answer = understood(&response)?;
-    Ok(JoinedEdge::new(code.endpoint.clone(), home_key, answer, seconds_now()))
+    invitation.check_answer(&answer)?;
+    Ok(JoinedEdge::new(invitation.endpoint.clone(), home_key, answer, seconds_now()))
 }
 
 async fn send(

@@ -1,6 +1,6 @@
 //! Home's side of the tunnel: joins an edge, keeps connected to it, and pushes what the edge shall serve.
 //!
-//! In: a join code from the operator, the zones from `zone`. Out: the tunnel interface with home's inner addresses and
+//! In: a join code or an edge's address from the operator, the zones from `zone`. Out: the tunnel interface with home's inner addresses and
 //! its policy rule, signed control requests, and the edge's addresses for whoever builds zones or binds outbound
 //! connections. Refused: join codes that are mistyped, expired or used, and an edge that is not the one of the code.
 //!
@@ -14,7 +14,9 @@
 
 mod task;
 
+mod age;
 mod client;
+mod invitation;
 mod join;
 mod line;
 mod push;
@@ -25,9 +27,9 @@ mod state;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use postern_shared::identity::{Identity, IdentityError};
-use postern_shared::join_code::JoinCode;
+use postern_shared::identity::{Identity, IdentityError, PublicIdentity};
 use postern_shared::rotation::Step;
 use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
 use postern_shared::zone::Zone;
@@ -36,8 +38,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::inner::{InterfaceError, Kind, Network};
 
+pub use age::{InvalidAge, RotateEvery};
 pub use client::ControlError;
-pub use rotate::RotationPolicy;
+pub use invitation::JoinBy;
 pub(crate) use signed::seconds_now;
 pub use state::LinkStateError;
 
@@ -56,8 +59,8 @@ pub struct LinkConfig {
     pub service_ports: Vec<u16>,
     /// The greatest MTU of the tunnel in octets; the edge may ask for less.
     pub mtu: u16,
-    /// How the tunnel's keys are renewed.
-    pub rotation: RotationPolicy,
+    /// How long an old epoch must have been idle before its keys are deleted.
+    pub drain: Duration,
 }
 
 /// Addresses that only the edge knows.
@@ -139,6 +142,9 @@ pub struct LinkStatus {
     /// The tunnel's keys; `None` before the first join.
     #[serde(default)]
     pub keys: Option<TunnelKeys>,
+    /// The age at which keys are renewed by themselves.
+    #[serde(default)]
+    pub rotate_every: RotateEvery,
     /// The zones that were handed to the link.
     pub zones: Vec<ZonePush>,
     /// The last thing that went wrong, until the link is well again.
@@ -207,6 +213,30 @@ pub enum LinkError {
         /// How long the link waited.
         seconds: u64,
     },
+    /// No handshake came back from an edge that was to wait for this home.
+    #[error(
+        "the edge at {endpoint} did not answer within {seconds} s. Its UDP port must be open to the internet (cloud \
+         firewall or security group), `postern-edge run` must be running, and `home` in the section `[enrolment]` of its \
+         edge.toml must be what `postern-home identity` prints. An edge that a home has joined already waits for nobody: \
+         use a code from `postern-edge invite`"
+    )]
+    NotAwaited {
+        /// Where the handshakes were sent.
+        endpoint: String,
+        /// How long the link waited.
+        seconds: u64,
+    },
+    /// Another edge than the one of the given key has answered.
+    #[error(
+        "the edge that answered has the key {answered}, not {expected}. Compare with `postern-edge status` on the edge; if \
+         the key there is the one that you gave, somebody stands between this home and the edge"
+    )]
+    OtherEdge {
+        /// What the operator gave.
+        expected: PublicKey,
+        /// What the edge answered.
+        answered: PublicKey,
+    },
     /// The edge answered and refused.
     #[error(transparent)]
     Refused(#[from] postern_shared::enrolment::Refusal),
@@ -224,14 +254,16 @@ pub struct Link {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<LinkStatus>,
     addresses: watch::Receiver<Option<EdgeAddresses>>,
+    identity: PublicIdentity,
     stop: Arc<Notify>,
 }
 
 /// What the handle asks of the task.
 enum Command {
-    Join(Box<JoinCode>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
+    Join(Box<JoinBy>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
     Zones(Vec<Zone>),
     Rotate(oneshot::Sender<Result<TunnelKeys, LinkError>>),
+    RotateEvery(RotateEvery, oneshot::Sender<Result<(), LinkError>>),
 }
 
 impl Link {
@@ -243,22 +275,28 @@ impl Link {
     pub fn start(config: LinkConfig) -> Result<Link, LinkError> {
         let identity = Identity::load_or_generate(&config.state_dir.join("identity.key"))?;
         let file = state::LinkFile::open(&config.state_dir)?;
+        let public = identity.public();
         let (commands, inbox) = mpsc::channel(16);
         let (task, status, addresses) = task::Task::new(config, identity, file, inbox);
         let stop = Arc::new(Notify::new());
         tokio::spawn(task.run(Arc::clone(&stop)));
-        Ok(Link { commands, status, addresses, stop })
+        Ok(Link { commands, status, addresses, identity: public, stop })
     }
 
-    /// Joins the edge that made the code; returns once the first real epoch carries data.
+    /// Who home is, for an edge that shall wait for it.
+    pub fn identity(&self) -> PublicIdentity {
+        self.identity
+    }
+
+    /// Joins the edge that made the code, or waits for this home; returns once the first real epoch carries data.
     ///
     /// # Errors
     /// The reason with how to mend it; nothing has changed at home unless the edge had answered, and joining again with
     /// the same code is always safe.
-    pub async fn join(&self, code: JoinCode) -> Result<EdgeAddresses, LinkError> {
+    pub async fn join(&self, by: JoinBy) -> Result<EdgeAddresses, LinkError> {
         let (answer, result) = oneshot::channel();
         self.commands
-            .send(Command::Join(Box::new(code), answer))
+            .send(Command::Join(Box::new(by), answer))
             .await
             .map_err(|_| LinkError::Busy("stopped"))?;
         result.await.map_err(|_| LinkError::Busy("stopping"))?
@@ -279,6 +317,17 @@ impl Link {
     pub async fn rotate(&self) -> Result<TunnelKeys, LinkError> {
         let (answer, result) = oneshot::channel();
         let sent = self.commands.send(Command::Rotate(answer)).await;
+        sent.map_err(|_| LinkError::Busy("stopped"))?;
+        result.await.map_err(|_| LinkError::Busy("stopping"))?
+    }
+
+    /// Renews the keys by themselves at this age from now on. Durable on return.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn rotate_every(&self, every: RotateEvery) -> Result<(), LinkError> {
+        let (answer, result) = oneshot::channel();
+        let sent = self.commands.send(Command::RotateEvery(every, answer)).await;
         sent.map_err(|_| LinkError::Busy("stopped"))?;
         result.await.map_err(|_| LinkError::Busy("stopping"))?
     }

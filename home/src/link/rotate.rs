@@ -1,6 +1,6 @@
 //! Climbs the ladder of key rotation ([`postern_shared::rotation`]).
 //!
-//! In: the ladder on disk, the edge while it is heard, what the epochs have carried, the age at which keys are renewed.
+//! In: the ladder and the age at which keys are renewed, both on disk, the edge while it is heard, what the epochs have carried.
 //! Out: signed calls on `/v1/epochs`, the ladder's next state on disk before anything acts on it, and a [`Progress`] that
 //! makes the link put the epochs into the tunnel. Nothing is remembered but the file and since when an old epoch
 //! is watched, so that a restart anywhere goes on where it was.
@@ -15,6 +15,7 @@ use postern_shared::tunnel::{EpochId, EpochStatus};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::age::{AgeWatch, Verdict};
 use super::client::{ControlClient, ControlError};
 use super::signed::{Signer, lock, seconds_now};
 use super::state::LinkFile;
@@ -29,15 +30,6 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How often the age of the keys is looked at.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// When keys are renewed, and how carefully the old ones are dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RotationPolicy {
-    /// Renews the keys by itself when they are this old.
-    pub every: Option<Duration>,
-    /// The old epoch must have been idle for this long, and the new one alive, before the old keys are deleted.
-    pub drain: Duration,
-}
-
 /// What the driver has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -47,10 +39,17 @@ pub struct Progress {
     pub error: Option<String>,
 }
 
+/// What is remembered between two looks.
+#[derive(Debug, Default)]
+struct Watches {
+    drain: Option<Drain>,
+    age: AgeWatch,
+}
+
 /// The driver's parts.
 pub struct Driver {
-    /// When to rotate.
-    pub policy: RotationPolicy,
+    /// How long the old epoch must have been idle before its keys are deleted.
+    pub rest: Duration,
     /// Signs the calls.
     pub signer: Arc<Signer>,
     /// The ladder.
@@ -66,11 +65,11 @@ pub struct Driver {
 impl Driver {
     /// Works until the link is gone.
     pub async fn run(mut self) {
-        let (mut retry, mut drain) = (FIRST_RETRY, None);
+        let (mut retry, mut watches) = (FIRST_RETRY, Watches::default());
         loop {
             self.edge.borrow_and_update();
             self.status.borrow_and_update();
-            let pause = match self.advance(&mut drain).await {
+            let pause = match self.advance(&mut watches).await {
                 Ok(has_moved) => {
                     retry = FIRST_RETRY;
                     if has_moved { Duration::ZERO } else { LOOK }
@@ -93,26 +92,24 @@ impl Driver {
     }
 
     /// Takes one rung if it can; tells whether it did.
-    async fn advance(&self, drain: &mut Option<Drain>) -> Result<bool, LinkError> {
+    async fn advance(&self, watches: &mut Watches) -> Result<bool, LinkError> {
         let Some(ladder) = lock(&self.file).edge().map(|edge| edge.ladder.clone()) else { return Ok(false) };
-        match self.event(&ladder, drain).await? {
-            Some(event) => self.climb(&ladder, event, drain),
-            None => self.correct_time(&ladder),
+        match self.event(&ladder, watches).await? {
+            Some(event) => self.climb(&ladder, event, &mut watches.drain),
+            None => Ok(false),
         }
     }
 
     /// Does what the ladder asks for, as far as it is possible now.
-    async fn event(
-        &self,
-        ladder: &HomeLadder,
-        drain: &mut Option<Drain>,
-    ) -> Result<Option<Event>, LinkError> {
+    async fn event(&self, ladder: &HomeLadder, watches: &mut Watches) -> Result<Option<Event>, LinkError> {
         let todo = ladder.todo();
         let edge = self.edge.borrow().clone();
         match (todo, edge) {
-            (Todo::Rest, _) if self.is_due(ladder) => Ok(Some(Event::Begin(OfferSecrets::generate()?))),
+            (Todo::Rest, _) => self.wish_of_age(ladder, &mut watches.age),
             (Todo::AwaitProof(epoch), _) => Ok(self.has_carried_data(epoch).then_some(Event::DataBothWays)),
-            (Todo::AwaitDrain { old, new }, _) => Ok(self.is_drained(old, new, drain).then_some(Event::Idle)),
+            (Todo::AwaitDrain { old, new }, _) => {
+                Ok(self.is_drained(old, new, &mut watches.drain).then_some(Event::Idle))
+            }
             (Todo::Offer(offer), Some(edge)) => {
                 let request = Request::new(Method::PUT, epoch_path(offer.epoch));
                 let request = request.with_json(&offer).map_err(ControlError::Request)?;
@@ -127,7 +124,7 @@ impl Driver {
                 self.call(&edge, Request::new(Method::DELETE, epoch_path(epoch))).await?;
                 Ok(Some(Event::RetireAcknowledged))
             }
-            (Todo::Rest | Todo::Offer(_) | Todo::Commit(_) | Todo::Retire(_), _) => Ok(None),
+            (Todo::Offer(_) | Todo::Commit(_) | Todo::Retire(_), _) => Ok(None),
         }
     }
 
@@ -154,17 +151,19 @@ impl Driver {
         Ok(true)
     }
 
-    /// A key made while the clock was far ahead must not look young for years.
-    fn correct_time(&self, ladder: &HomeLadder) -> Result<bool, LinkError> {
-        match ladder.with_time_corrected(seconds_now()) {
-            Some(corrected) => Ok(lock(&self.file).climb(ladder, corrected)?),
-            None => Ok(false),
+    /// Begins a rotation where the keys are old.
+    fn wish_of_age(&self, ladder: &HomeLadder, age: &mut AgeWatch) -> Result<Option<Event>, LinkError> {
+        let (every, today) = (lock(&self.file).rotate_every(), seconds_now());
+        match age.judge(ladder.current().since, every, today, Instant::now()) {
+            Verdict::Wait => Ok(None),
+            Verdict::Renew => Ok(Some(Event::Begin(OfferSecrets::generate()?))),
+            Verdict::Correct => {
+                if let Some(corrected) = ladder.with_time_corrected(today) {
+                    lock(&self.file).climb(ladder, corrected)?;
+                }
+                Ok(None)
+            }
         }
-    }
-
-    fn is_due(&self, ladder: &HomeLadder) -> bool {
-        let age = seconds_now().saturating_sub(ladder.current().since);
-        self.policy.every.is_some_and(|every| age >= every.as_secs())
     }
 
     /// An answered heartbeat is data both ways.
@@ -176,7 +175,7 @@ impl Driver {
     fn is_drained(&self, old: EpochId, new: EpochId, drain: &mut Option<Drain>) -> bool {
         let (old, new, now) = (self.epoch(old), self.epoch(new), Instant::now());
         let drain = drain.get_or_insert_with(|| Drain::begin(new.as_ref(), now));
-        drain.is_over(old.as_ref(), new.as_ref(), self.policy.drain, now)
+        drain.is_over(old.as_ref(), new.as_ref(), self.rest, now)
     }
 
     fn epoch(&self, id: EpochId) -> Option<EpochStatus> {

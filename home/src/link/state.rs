@@ -1,4 +1,4 @@
-//! `link.json`: the edge that home has joined and the request counter. Mode 0600, replaced as a whole and fsynced.
+//! `link.json`: the edge that home has joined, the request counter, and the age at which keys are renewed. Mode 0600, replaced as a whole and fsynced.
 //!
 //! The counter is stored before the request that uses it is sent, so that no two requests carry the same one, also over a
 //! crash. A home restored from a backup catches up with the counter that the edge reports.
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use postern_shared::durable;
-use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, EnrolResponse, InnerAddresses};
-use postern_shared::join_code::{Endpoint, JoinCode};
+use postern_shared::enrolment::{EnrolResponse, InnerAddresses};
+use postern_shared::join_code::Endpoint;
 use postern_shared::rotation::{HomeEpoch, HomeLadder};
 use postern_shared::tunnel::{Admission, EpochConfig, EpochId, HeartbeatAddresses, PrivateKey};
 use serde::{Deserialize, Serialize};
 
-use super::EdgeAddresses;
+use super::{EdgeAddresses, RotateEvery};
 
 /// Why `link.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,9 @@ struct Content {
     edge: Option<JoinedEdge>,
     /// The counter of the last signed request.
     counter: u64,
+    /// The age at which keys are renewed by themselves.
+    #[serde(default)]
+    rotate_every: RotateEvery,
 }
 
 /// The file and its content.
@@ -122,6 +125,16 @@ impl LinkFile {
             }
         })?;
         Ok(true)
+    }
+
+    /// The age at which keys are renewed by themselves.
+    pub fn rotate_every(&self) -> RotateEvery {
+        self.content.rotate_every
+    }
+
+    /// Stores the age at which keys are renewed by themselves.
+    pub fn set_rotate_every(&mut self, every: RotateEvery) -> Result<(), LinkStateError> {
+        self.change(|content| content.rotate_every = every)
     }
 
     /// Takes the next request counter, greater than all before and than what the edge has seen.
@@ -201,21 +214,6 @@ impl JoinedEdge {
     }
 }
 
-/// The throw-away epoch of a join code.
-pub fn bootstrap_epoch(code: &JoinCode, endpoint: SocketAddr) -> EpochConfig {
-    let keys = code.secret.bootstrap_keys();
-    EpochConfig {
-        id: EpochId::BOOTSTRAP,
-        private_key: keys.home_key,
-        peer: code.edge_key,
-        preshared_key: keys.preshared_key,
-        endpoint: Some(endpoint),
-        allowed_ips: vec![IpNet::from(IpAddr::from(BOOTSTRAP_EDGE_V4))],
-        admission: Admission::Services { addresses: vec![BOOTSTRAP_HOME_V4.into()], tcp_ports: Vec::new() },
-        heartbeat: HeartbeatAddresses { local: BOOTSTRAP_HOME_V4, peer: BOOTSTRAP_EDGE_V4 },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use postern_shared::rotation::{Event, OfferSecrets, Step};
@@ -249,8 +247,10 @@ mod tests {
         file.set_edge(edge()).expect("stored");
         assert_eq!(file.next_counter(0).expect("stored"), 1);
         assert_eq!(file.next_counter(40).expect("stored"), 41);
+        let monthly = "30d".parse().expect("an age");
+        file.set_rotate_every(monthly).expect("stored");
         let mut file = LinkFile::open(directory.path()).expect("opened");
-        assert_eq!(file.edge(), Some(&edge()));
+        assert_eq!((file.edge(), file.rotate_every()), (Some(&edge()), monthly));
         assert_eq!(file.next_counter(0).expect("stored"), 42);
         assert!(!file.set_public_addresses(&[[192, 0, 2, 1].into()]).expect("stored"));
         assert!(file.set_public_addresses(&[[192, 0, 2, 9].into()]).expect("stored"));

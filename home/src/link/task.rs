@@ -1,11 +1,10 @@
-//! The task behind the link's handle: owns the tunnel, uses join codes, follows the edge's life.
+//! The task behind the link's handle: owns the tunnel, joins edges, follows the edge's life.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postern_shared::identity::Identity;
-use postern_shared::join_code::JoinCode;
 use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
 use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
 use postern_shared::zone::Zone;
@@ -13,12 +12,15 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::client::ControlClient;
+use super::invitation::Invitation;
 use super::line::{Line, nth, resolve};
 use super::push::{Pusher, Report};
 use super::rotate::{Driver, Progress};
 use super::signed::{Signer, lock};
-use super::state::{JoinedEdge, LinkFile, bootstrap_epoch};
-use super::{Command, EdgeAddresses, LinkConfig, LinkError, LinkState, LinkStatus, TunnelKeys, join};
+use super::state::{JoinedEdge, LinkFile};
+use super::{
+    Command, EdgeAddresses, LinkConfig, LinkError, LinkState, LinkStatus, RotateEvery, TunnelKeys, join,
+};
 
 /// How often the link looks after itself.
 const TICK: Duration = Duration::from_secs(1);
@@ -68,9 +70,9 @@ impl Task {
         };
         tokio::spawn(pusher.run());
         let (addresses, addresses_out) = watch::channel(lock(&file).edge().map(JoinedEdge::addresses));
-        let (status, status_out) = watch::channel(initial_status(&config, &identity, lock(&file).edge()));
+        let (status, status_out) = watch::channel(initial_status(&config, &identity, &lock(&file)));
         let driver = Driver {
-            policy: config.rotation,
+            rest: config.drain,
             signer,
             file: Arc::clone(&file),
             edge: edge_out,
@@ -132,8 +134,13 @@ impl Task {
                 // The operator may have gone away meanwhile; the rotation goes on.
                 let _ = answer.send(self.begin_rotation());
             }
-            Command::Join(code, answer) => {
-                let result = self.join(&code).await;
+            Command::RotateEvery(every, answer) => {
+                let stored = lock(&self.file).set_rotate_every(every);
+                // The operator may have gone away meanwhile; the age is set.
+                let _ = answer.send(stored.map_err(LinkError::from));
+            }
+            Command::Join(by, answer) => {
+                let result = self.join(Invitation::new(*by, &self.identity.public())).await;
                 if let Err(error) = &result {
                     tracing::warn!(%error, "joining failed");
                 }
@@ -159,12 +166,12 @@ impl Task {
         Ok(tunnel_keys(&ladder, None))
     }
 
-    /// Uses a join code: bootstrap epoch, enrolment, first epoch.
-    async fn join(&mut self, code: &JoinCode) -> Result<EdgeAddresses, LinkError> {
-        code.check_expiry(std::time::SystemTime::now()).map_err(|_| LinkError::CodeExpired)?;
+    /// Uses an invitation: bootstrap epoch, enrolment, first epoch.
+    async fn join(&mut self, invitation: Invitation) -> Result<EdgeAddresses, LinkError> {
+        invitation.check_expiry(std::time::SystemTime::now())?;
         self.is_joining = true;
         self.publish();
-        let enrolled = self.enrol(code).await;
+        let enrolled = self.enrol(&invitation).await;
         self.is_joining = false;
         // Also a failed join ends the bootstrap epoch; the edge joined before, if any, goes on.
         let connected = self.connect().await;
@@ -174,17 +181,21 @@ impl Task {
         self.attempt = self.line().await?.wait_alive(EpochId::FIRST, &edge.endpoint, first).await?;
         self.control_client(&edge).status().await?;
         tracing::info!(edge = %edge.endpoint, "home has joined the edge");
+        if invitation.asks_for_renewal() {
+            self.begin_rotation()?;
+        }
         Ok(edge.addresses())
     }
 
-    async fn enrol(&mut self, code: &JoinCode) -> Result<JoinedEdge, LinkError> {
-        let endpoint = nth(&resolve(&code.endpoint).await?, 0);
+    async fn enrol(&mut self, invitation: &Invitation) -> Result<JoinedEdge, LinkError> {
+        let endpoint = nth(&resolve(&invitation.endpoint).await?, 0);
         let former = lock(&self.file).edge().cloned();
         let line = self.line().await?;
         line.configure_bootstrap().await?;
-        self.set_epochs(former.as_ref(), Some(bootstrap_epoch(code, endpoint)));
-        self.attempt = self.line().await?.wait_alive(EpochId::BOOTSTRAP, &code.endpoint, 0).await?;
-        let edge = join::enrol(&self.config.network, &self.identity, &self.file, code).await?;
+        self.set_epochs(former.as_ref(), Some(invitation.bootstrap_epoch(endpoint)));
+        let alive = self.line().await?.wait_alive(EpochId::BOOTSTRAP, &invitation.endpoint, 0).await;
+        self.attempt = alive.map_err(|error| invitation.silence(error))?;
+        let edge = join::enrol(&self.config.network, &self.identity, &self.file, invitation).await?;
         self.line().await?.check_conflicts(&edge.inner).await?;
         if former.is_some_and(|former| former.inner != edge.inner) {
             // The interface starts anew, so that nothing of the former edge's addresses stays.
@@ -296,7 +307,7 @@ impl Task {
 
     /// Tells the pusher and the watchers how things stand.
     fn publish(&mut self) {
-        let edge = lock(&self.file).edge().cloned();
+        let (edge, rotate_every) = stored(&lock(&self.file));
         let is_alive = self.is_alive();
         if is_alive {
             self.line_error = None;
@@ -323,6 +334,7 @@ impl Task {
             addresses: edge.as_ref().map(JoinedEdge::addresses),
             epochs: self.line.as_ref().map(Line::epochs).unwrap_or_default(),
             keys: edge.as_ref().map(|edge| tunnel_keys(&edge.ladder, self.progress.borrow().error.clone())),
+            rotate_every,
             zones: report.zones,
             last_error: self.line_error.clone().or(report.error),
         };
@@ -371,7 +383,13 @@ fn tunnel_keys(ladder: &HomeLadder, error: Option<String>) -> TunnelKeys {
     }
 }
 
-fn initial_status(config: &LinkConfig, identity: &Identity, edge: Option<&JoinedEdge>) -> LinkStatus {
+fn stored(file: &LinkFile) -> (Option<JoinedEdge>, RotateEvery) {
+    (file.edge().cloned(), file.rotate_every())
+}
+
+fn initial_status(config: &LinkConfig, identity: &Identity, file: &LinkFile) -> LinkStatus {
+    let (edge, rotate_every) = stored(file);
+    let edge = edge.as_ref();
     LinkStatus {
         state: if edge.is_some() { LinkState::Connecting } else { LinkState::Unjoined },
         identity: identity.public().fingerprint(),
@@ -381,6 +399,7 @@ fn initial_status(config: &LinkConfig, identity: &Identity, edge: Option<&Joined
         addresses: edge.map(JoinedEdge::addresses),
         epochs: Vec::new(),
         keys: edge.map(|edge| tunnel_keys(&edge.ladder, None)),
+        rotate_every,
         zones: Vec::new(),
         last_error: None,
     }

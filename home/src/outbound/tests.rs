@@ -44,6 +44,7 @@ fn status(state: LinkState) -> LinkStatus {
         edge: None,
         addresses: None,
         epochs: Vec::new(),
+        rotate_every: Default::default(),
         keys: None,
         zones: Vec::new(),
         last_error: None,

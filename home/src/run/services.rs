@@ -186,7 +186,7 @@ fn link_config(config: &Config, choice: Choice) -> LinkConfig {
         interface: config.tunnel.interface.clone(),
         mtu: config.tunnel.mtu,
         service_ports: service_ports(config),
-        rotation: config.tunnel.rotation(),
+        drain: config.tunnel.drain(),
     }
 }
 
