@@ -21,7 +21,7 @@ use tokio::runtime::Builder;
 use crate::admin::{InviteRequest, Invited};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::status::EdgeStatus;
-use crate::{host, run};
+use crate::{host, metrics, run};
 
 /// The name in front of every error.
 pub const PROGRAM: &str = "postern-edge";
@@ -65,6 +65,11 @@ pub enum Command {
     /// Show who has joined, the tunnel, the zones and what is forwarded; ends with 3 when a person should look
     #[command(after_help = "Example:\n  postern-edge status --json")]
     Status,
+    /// Print the edge's figures as OpenMetrics text, for a collector such as node_exporter's textfile one
+    #[command(
+        after_help = "Example:\n  postern-edge metrics > /var/lib/prometheus/node-exporter/postern.prom"
+    )]
+    Metrics,
     /// Write a shell's completions to standard output
     #[command(after_help = "Example:\n  postern-edge completions bash > /etc/bash_completion.d/postern-edge")]
     Completions {
@@ -118,6 +123,11 @@ fn execute(cli: &Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Fail
             let status: EdgeStatus = ask(&cli.config, Method::GET, "/status", &())?;
             output.print(&status, &status)?;
             Ok(Exit::of_warnings(&status.warnings))
+        }
+        Command::Metrics => {
+            let status: EdgeStatus = ask(&cli.config, Method::GET, "/status", &())?;
+            output.print(&status.counters, metrics::render(&status))?;
+            Ok(Exit::Done)
         }
         Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, *shell),
         Command::Man { directory } => cli::manual::<Cli>(directory),

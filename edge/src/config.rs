@@ -8,10 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+use postern_shared::bans::parse_network;
 use postern_shared::config::{ConfigError, Source};
 use postern_shared::identity::PublicIdentity;
 use postern_shared::observability::Log;
+use postern_shared::tunnel::DEAD_AFTER;
 use serde::{Deserialize, Deserializer};
+
+use crate::forward::Limits;
 
 /// Where the file is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/postern/edge.toml";
@@ -34,6 +39,8 @@ pub struct Config {
     pub tunnel: Tunnel,
     /// What passes between the world and home.
     pub forward: Forward,
+    /// How fast one source may open connections.
+    pub limits: Limits,
     /// The name server.
     pub dns: Dns,
     /// The control protocol.
@@ -68,6 +75,8 @@ pub struct Tunnel {
     pub edge_v6: Ipv6Addr,
     /// Home's inner IPv6 address.
     pub home_v6: Ipv6Addr,
+    /// Home's own public IPv6 address, out of a prefix that is routed to this machine.
+    pub routed_v6: Option<Ipv6Addr>,
 }
 
 /// The `[forward]` section.
@@ -85,6 +94,11 @@ pub struct Forward {
     pub open_input: BTreeSet<u16>,
     /// TCP ports of the world that home may connect to.
     pub home_may_connect_to: BTreeSet<u16>,
+    /// After how many seconds of silence connections for home are held.
+    pub hold_after_seconds: u32,
+    /// Addresses and prefixes that home cannot have banned.
+    #[serde(deserialize_with = "networks")]
+    pub never_ban: Vec<IpNet>,
 }
 
 /// The `[dns]` section.
@@ -113,6 +127,7 @@ impl Default for Config {
             enrolment: Enrolment::default(),
             tunnel: Tunnel::default(),
             forward: Forward::default(),
+            limits: Limits::default(),
             dns: Dns::default(),
             control: Control::default(),
             log: Log::default(),
@@ -130,11 +145,16 @@ impl Default for Tunnel {
             home_v4: Ipv4Addr::new(10, 118, 0, 2),
             edge_v6: Ipv6Addr::new(0xfd70, 0x6f73, 0x7465, 0, 0, 0, 0, 1),
             home_v6: Ipv6Addr::new(0xfd70, 0x6f73, 0x7465, 0, 0, 0, 0, 2),
+            routed_v6: None,
         }
     }
 }
 
 impl Default for Forward {
+    /// 15 s: home and its router come back sooner from a restart or a change of address, and a connection begun in the
+    /// silence passes then, without the minutes that a sender waits after a 421. And the fourth SYN of a server that began
+    /// with the silence comes at 15 s (1, 3 and 7 s before; RFC 6298 §5.5), so it hears the 421 before it gives up at 30 s,
+    /// as Postfix does.
     fn default() -> Self {
         Self {
             ports: [25, 465, 587, 993].map(|port| (port, port)).into(),
@@ -142,6 +162,8 @@ impl Default for Forward {
             drop_other_input: false,
             open_input: BTreeSet::from([22]),
             home_may_connect_to: BTreeSet::from([25]),
+            hold_after_seconds: 15,
+            never_ban: Vec::new(),
         }
     }
 }
@@ -181,6 +203,7 @@ impl Config {
         self.check_directories(source)?;
         self.tunnel.check(source)?;
         self.check_ports(source)?;
+        self.check_limits(source)?;
         self.check_public_addresses(source)
     }
 
@@ -216,6 +239,27 @@ impl Config {
             return Err(
                 source.invalid("forward.home_may_connect_to", "0 is not a port. Remove it from the list.")
             );
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self, source: &Source) -> Result<(), ConfigError> {
+        let least = u32::try_from(DEAD_AFTER.as_secs()).unwrap_or(u32::MAX);
+        let hold = self.forward.hold_after_seconds;
+        if !(least..=86_400).contains(&hold) {
+            let complaint =
+                format!("{hold} is out of range; expected {least} to 86400 seconds. 15 is usual.");
+            return Err(source.invalid("forward.hold_after_seconds", complaint));
+        }
+        let Limits { smtp_per_minute, smtp_burst, clients_per_minute, clients_burst } = self.limits;
+        for (key, rate, burst) in [
+            ("limits.smtp_burst", smtp_per_minute, smtp_burst),
+            ("limits.clients_burst", clients_per_minute, clients_burst),
+        ] {
+            if rate > 0 && burst == 0 {
+                let complaint = "0 connections at once would let nobody in. Expected at least 1.";
+                return Err(source.invalid(key, complaint));
+            }
         }
         Ok(())
     }
@@ -277,6 +321,17 @@ impl Tunnel {
                 format!("{address} cannot be the address of a host. Choose one from a private range.");
             return Err(source.invalid(key, complaint));
         }
+        if let Some(routed) = self.routed_v6
+            && (routed == self.home_v6
+                || routed == self.edge_v6
+                || !is_unicast(routed.into())
+                || routed.is_unique_local())
+        {
+            let complaint = format!(
+                "{routed} cannot be home's public address. Choose one from the prefix that your provider routes to this machine."
+            );
+            return Err(source.invalid("tunnel.routed_v6", complaint));
+        }
         if self.edge_v4 == self.home_v4 {
             return Err(
                 source.invalid("tunnel.home_v4", "edge and home have the same address. Give each its own.")
@@ -295,6 +350,11 @@ impl Tunnel {
 fn is_unicast(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast)
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| parse_network(text).map_err(serde::de::Error::custom)).collect()
 }
 
 /// TOML's keys are text; ports are numbers.
@@ -328,7 +388,8 @@ mod tests {
     fn the_example_shows_every_key_with_its_default() {
         let example = include_str!("../../docs/edge.toml");
         assert_eq!(parse(example).unwrap(), Config::default());
-        for section in ["", "[enrolment]", "[tunnel]", "[forward]", "[dns]", "[control]", "[log]"] {
+        for section in ["", "[enrolment]", "[tunnel]", "[forward]", "[limits]", "[dns]", "[control]", "[log]"]
+        {
             let error = parse(&format!("{section}\nno_such_key = 1\n")).unwrap_err();
             let (_, keys) = error.split_once("Known keys here: ").unwrap();
             for key in keys.split('.').next().unwrap().split(", ") {
@@ -376,6 +437,10 @@ mod tests {
             ("[tunnel]\nedge_v4 = \"10.118.0\"", "line 2, column 11, key `tunnel.edge_v4`"),
             ("[forwrad]\n", "did you mean `forward`?"),
             ("[enrolment]\nhome = \"ana\"", "an identity is 32 octets in standard Base64"),
+            ("[forward]\nhold_after_seconds = 5", "5 is out of range; expected 6 to 86400 seconds"),
+            ("[forward]\nnever_ban = [\"mail.example\"]", "`mail.example` is no address or prefix"),
+            ("[limits]\nsmtp_burst = 0", "line 2, column 1, key `limits.smtp_burst`: 0 connections at once"),
+            ("[tunnel]\nrouted_v6 = \"fd00::1\"", "fd00::1 cannot be home's public address"),
             ("public_addresses = [\"127.0.0.1\"]", "not an address that the world can reach"),
         ];
         for (text, expected) in cases {

@@ -7,6 +7,8 @@ pub mod run;
 
 pub mod dns;
 pub mod forward;
+pub mod health;
+pub mod hold;
 pub mod tunnel;
 
 pub mod control;
@@ -14,5 +16,6 @@ pub mod enrol;
 pub mod service;
 
 pub mod admin;
+pub mod metrics;
 pub mod state;
 pub mod status;

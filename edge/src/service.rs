@@ -1,31 +1,33 @@
 //! What the edge can be asked to do, whoever asks: the control protocol or the operator on this machine.
 //!
-//! In: parsed calls. Out: changed zones, forwarding and epochs, durable before they are acknowledged. Refused: zones that
-//! cannot be served or go back in serial, forwarding that would take this machine's own ports.
+//! In: parsed calls. Out: changed zones, forwarding, bans and epochs, durable before they are acknowledged. Refused: zones
+//! that cannot be served or go back in serial, forwarding that would take this machine's own ports, bans of what must not
+//! be cut off.
 //!
 //! One lock orders all changes. Answers to DNS queries never wait for it: they read [`SharedZones`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use hickory_proto::rr::{LowerName, Name};
-use postern_shared::control::{self, Changed, Forward, ZoneStatus};
+use postern_shared::bans::{Ban, BanList, BansTaken, MOST_BANS, Protected, RefusedBan, canonical};
+use postern_shared::control::{self, BansHeld, Changed, Count, Forward, ZoneStatus};
 use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
 use postern_shared::join_code::{Endpoint, JoinCode};
 use postern_shared::rotation::{Answer, Offer};
-use postern_shared::tunnel::{EpochId, Tunnel};
+use postern_shared::tunnel::{EpochId, Tunnel, TunnelStatus};
 use postern_shared::zone::{Zone, ZoneError};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 
 use crate::config::Config;
 use crate::dns::{ServedZone, SharedZones, ZoneSet};
 use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, StepError, Terms};
-use crate::forward::{Count, DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, read_counters};
-use crate::host::{self, Public};
-use crate::state::State;
+use crate::forward::{DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, Passage, read_counters};
+use crate::host::{self, Public, Survey};
+use crate::state::{KeptBans, State};
 use crate::status::{EdgeStatus, TunnelReport};
 use crate::tunnel::inner_addresses;
 
@@ -39,8 +41,11 @@ const SERIAL_HALF: u32 = 1 << 31;
 #[derive(Debug)]
 pub struct Service {
     config: Config,
-    public: Public,
+    /// How this machine faces the internet, as it was last looked up.
+    public: RwLock<Public>,
     zones: SharedZones,
+    /// What the tunnel says of itself.
+    heard: watch::Receiver<TunnelStatus>,
     changes: Mutex<Changes>,
 }
 
@@ -50,6 +55,7 @@ struct Changes {
     enrolment: Enrolment,
     tunnel: Tunnel,
     forwarding: Forwarding,
+    bans: KeptBans,
     /// Zones from before the last enrolment, whose serials bind nobody: joining again is home's way back from any state.
     unbound: BTreeSet<LowerName>,
 }
@@ -79,6 +85,9 @@ pub enum ChangeError {
     /// Port 0.
     #[error("0 is not a port.")]
     NoPort,
+    /// More than the firewall's sets hold.
+    #[error("{0} bans are too many; the edge holds {MOST_BANS}.")]
+    TooManyBans(usize),
     /// The change could not be kept, so it was not made.
     #[error("the edge cannot keep the change: {0}.")]
     NotKept(#[from] std::io::Error),
@@ -98,10 +107,62 @@ impl Service {
         tunnel: Tunnel,
         forwarding: Forwarding,
     ) -> Self {
-        let changes = Mutex::new(Changes { state, enrolment, tunnel, forwarding, unbound: BTreeSet::new() });
-        let service = Self { config, public, zones, changes };
+        let heard = tunnel.watch_status();
+        let bans = state.load_bans();
+        let changes =
+            Mutex::new(Changes { state, enrolment, tunnel, forwarding, bans, unbound: BTreeSet::new() });
+        let service = Self { config, public: RwLock::new(public), zones, heard, changes };
         service.refresh_epochs().await;
+        service.refresh_bans().await;
         service
+    }
+
+    /// What the tunnel says of itself, as it changes.
+    pub fn watch_tunnel(&self) -> watch::Receiver<TunnelStatus> {
+        self.heard.clone()
+    }
+
+    /// Looks this machine's addresses up again; home hears of a change with its next question.
+    pub async fn refresh_public(&self) {
+        match host::survey().await {
+            Ok(survey) => {
+                let found = host::public(&self.config, &survey);
+                let mut known = self.public.write().unwrap_or_else(PoisonError::into_inner);
+                if *known != found {
+                    tracing::info!(addresses = ?found.addresses, "this machine's public addresses have changed");
+                    *known = found;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "this machine's addresses cannot be looked up"),
+        }
+    }
+
+    /// Brings the firewall's sets to the bans that hold now; to be repeated every few seconds.
+    pub async fn refresh_bans(&self) {
+        let mut changes = self.changes.lock().await;
+        if let Err(error) = block_in_place(|| changes.apply_bans()) {
+            tracing::error!(%error, "the firewall does not hold all bans");
+        }
+    }
+
+    /// Sends new connections home, or holds them.
+    pub async fn set_passage(&self, passage: Passage) {
+        let mut changes = self.changes.lock().await;
+        let wanted = DesiredState { passage, ..changes.forwarding.state().clone() };
+        if wanted == *changes.forwarding.state() {
+            return;
+        }
+        match (block_in_place(|| changes.forwarding.change(wanted)), passage) {
+            (Ok(()), Passage::ToHome) => tracing::info!("home is heard: connections go to it"),
+            (Ok(()), Passage::Held) => {
+                tracing::warn!(
+                    "home is silent: port 25 is told to try again later, the other ports are closed"
+                );
+            }
+            (Err(error), _) => {
+                tracing::error!(%error, ?passage, "the firewall cannot change where connections go")
+            }
+        }
     }
 
     /// Lets the tunnel know which epochs count now; to be repeated every minute, since invites expire.
@@ -144,10 +205,14 @@ impl Service {
         let names = current.iter().map(|zone| zone.origin.to_string());
         let forgotten = names
             .map(|origin| changes.state.remove_zone(&origin))
-            .chain([changes.state.remove_forward()])
+            .chain([changes.state.remove_forward(), changes.state.remove_bans()])
             .collect::<Result<(), _>>()
             .map_err(ChangeError::from)
-            .and_then(|()| Ok(changes.forwarding.change(desired_state(&self.config, None))?));
+            .and_then(|()| Ok(changes.forwarding.change(self.wanted(changes, None))?));
+        changes.bans = KeptBans::default();
+        if let Err(error) = changes.apply_bans() {
+            tracing::warn!(%error, "what the former home banned is still banned");
+        }
         self.zones.replace(ZoneSet::default());
         if let Err(error) = forgotten {
             tracing::warn!(%error, "what the former home pushed could not be forgotten");
@@ -229,13 +294,66 @@ impl Service {
     pub async fn put_forward(&self, forward: &Forward) -> Result<Changed, ChangeError> {
         check_forward(forward)?;
         let mut changes = self.changes.lock().await;
-        let wanted = desired_state(&self.config, Some(forward));
+        let wanted = self.wanted(&changes, Some(forward));
         let changed = *changes.forwarding.state() != wanted;
         block_in_place(|| {
             changes.state.save_forward(forward)?;
             changes.forwarding.change(wanted).map_err(ChangeError::from)
         })?;
         Ok(Changed { changed })
+    }
+
+    /// The table for what home pushed. What changes by itself stays as it is.
+    fn wanted(&self, changes: &Changes, pushed: Option<&Forward>) -> DesiredState {
+        let now = changes.forwarding.state();
+        DesiredState { passage: now.passage, ..desired_state(&self.config, pushed, now.hold_port) }
+    }
+
+    /// Bans what home lists, and nothing else, from now on.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]; the bans before then hold.
+    pub async fn put_bans(&self, list: &BanList) -> Result<BansTaken, ChangeError> {
+        if list.bans.len() > MOST_BANS {
+            return Err(ChangeError::TooManyBans(list.bans.len()));
+        }
+        let survey = host::survey().await.unwrap_or_default();
+        let mut changes = self.changes.lock().await;
+        let (taken, refused) = sorted_out(list, &self.protected(&survey, &changes));
+        let bans = KeptBans::new(&taken, seconds_now());
+        let changed = changes.bans.revision != bans.revision;
+        block_in_place(|| changes.state.save_bans(&bans))?;
+        changes.bans = bans;
+        block_in_place(|| changes.apply_bans())?;
+        tracing::info!(bans = taken.bans.len(), refused = refused.len(), "bans taken from home");
+        Ok(BansTaken { changed, refused })
+    }
+
+    /// What home cannot have banned.
+    fn protected(&self, survey: &Survey, changes: &Changes) -> Protected {
+        let mut protected = Protected::default();
+        let tunnel = &self.config.tunnel;
+        for inner in [
+            IpAddr::from(tunnel.edge_v4),
+            tunnel.home_v4.into(),
+            tunnel.edge_v6.into(),
+            tunnel.home_v6.into(),
+        ] {
+            protected.add(inner, "an address of the tunnel");
+        }
+        let own = survey.interfaces.values().flatten().copied().chain(self.public().addresses);
+        own.for_each(|address| protected.add(address, "an address of the edge itself"));
+        protected.add_all(tunnel.routed_v6.map(IpAddr::from), "home's own address");
+        let home = changes
+            .tunnel
+            .status()
+            .epochs
+            .into_iter()
+            .filter_map(|epoch| Some(epoch.endpoint?.ip().to_canonical()));
+        protected.add_all(home, "where home is now");
+        protected
+            .add_all(self.config.forward.never_ban.iter().copied(), "listed in `never_ban` of edge.toml");
+        protected
     }
 
     /// Accepts an offered epoch of the tunnel.
@@ -286,11 +404,13 @@ impl Service {
         control::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: control::VERSION,
-            public_addresses: self.public.addresses.clone(),
+            public_addresses: self.public().addresses,
             joined: enrolment.home.is_some(),
             last_counter: enrolment.last_counter,
             zones: self.zone_statuses(),
             forward: forward_of(changes.forwarding.state()),
+            bans: Some(changes.bans_held()),
+            counters: counters(),
         }
     }
 
@@ -300,8 +420,8 @@ impl Service {
         let changes = self.changes.lock().await;
         let mut status = EdgeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            public_interface: self.public.interface.clone(),
-            public_addresses: self.public.addresses.clone(),
+            public_interface: self.public().interface,
+            public_addresses: self.public().addresses,
             enrolment: enrol_status(&changes.enrolment),
             tunnel: TunnelReport {
                 interface: self.config.tunnel.interface.clone(),
@@ -311,6 +431,8 @@ impl Service {
             dns: self.config.dns.listen.clone(),
             zones: self.zone_statuses(),
             forward: forward_of(changes.forwarding.state()),
+            holding: changes.forwarding.state().passage == Passage::Held,
+            bans: changes.bans_held(),
             counters: counters(),
             warnings: Vec::new(),
         };
@@ -328,7 +450,7 @@ impl Service {
     /// Where home shall dial unless the operator names another endpoint: the first public address.
     pub fn default_endpoint(&self) -> Option<String> {
         let port = self.config.tunnel.port;
-        self.public.addresses.first().map(|address| std::net::SocketAddr::new(*address, port).to_string())
+        self.public().addresses.first().map(|address| std::net::SocketAddr::new(*address, port).to_string())
     }
 
     fn inner(&self) -> InnerAddresses {
@@ -340,8 +462,12 @@ impl Service {
             inner: self.inner(),
             mtu: self.config.tunnel.mtu,
             control_port: self.config.control.port,
-            public_addresses: self.public.addresses.clone(),
+            public_addresses: self.public().addresses,
         }
+    }
+
+    fn public(&self) -> Public {
+        self.public.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn zone_statuses(&self) -> Vec<ZoneStatus> {
@@ -353,21 +479,53 @@ impl Changes {
     fn set_epochs(&self, inner: &InnerAddresses) {
         self.tunnel.set_epochs(self.enrolment.epochs(inner, SystemTime::now()));
     }
+
+    fn apply_bans(&mut self) -> Result<(), ForwardError> {
+        let now = seconds_now();
+        self.forwarding.ban(&self.bans.current(now), now)
+    }
+
+    fn bans_held(&self) -> BansHeld {
+        BansHeld { revision: self.bans.revision.clone(), count: self.bans.current(seconds_now()).len() }
+    }
 }
 
-/// The table for the configuration file, or for what home pushed where it has pushed something.
-pub fn desired_state(config: &Config, pushed: Option<&Forward>) -> DesiredState {
+/// What can be taken of a list, and what not.
+fn sorted_out(list: &BanList, protected: &Protected) -> (BanList, Vec<RefusedBan>) {
+    let (mut bans, mut refused) = (Vec::new(), Vec::new());
+    for ban in &list.bans {
+        let network = canonical(ban.network);
+        match protected.refusal(&network) {
+            Some(why) => refused.push(RefusedBan { network, why }),
+            None => bans.push(Ban { network, ..ban.clone() }),
+        }
+    }
+    for RefusedBan { network, why } in &refused {
+        tracing::warn!(%network, why, "a ban of home's is not taken");
+    }
+    (BanList { revision: list.revision.clone(), bans }, refused)
+}
+
+/// The table for the configuration file, or for what home pushed where it has pushed something. `hold_port` is where SMTP
+/// is answered while home is silent.
+pub fn desired_state(config: &Config, pushed: Option<&Forward>, hold_port: u16) -> DesiredState {
     let ports = pushed.map_or(&config.forward.ports, |forward| &forward.ports).clone();
     let outbound = pushed.map(|forward| forward.home_may_connect_to.iter().copied().collect());
     DesiredState {
         tunnel_interface: config.tunnel.interface.clone(),
+        tunnel_port: config.tunnel.port,
         edge_v4: config.tunnel.edge_v4,
         edge_v6: config.tunnel.edge_v6,
         home_v4: config.tunnel.home_v4,
         home_v6: config.tunnel.home_v6,
+        routed_v6: config.tunnel.routed_v6,
         ports,
         home_may_connect_to: outbound.unwrap_or_else(|| config.forward.home_may_connect_to.clone()),
         closed_input: config.forward.drop_other_input.then(|| open_ports(config)),
+        operator_ports: config.forward.open_input.clone(),
+        limits: config.limits,
+        passage: Passage::ToHome,
+        hold_port,
     }
 }
 
@@ -415,6 +573,11 @@ fn counters() -> BTreeMap<String, Count> {
     })
 }
 
+/// This machine's clock, in seconds since 1970.
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 fn path_origin(origin: &str) -> Option<LowerName> {
     let absolute = format!("{}.", origin.trim_end_matches('.'));
     Name::from_ascii(absolute).ok().map(LowerName::from)
@@ -436,9 +599,9 @@ mod tests {
     #[test]
     fn home_overrides_the_file_but_not_the_machine() {
         let config = Config::default();
-        assert_eq!(forward_of(&desired_state(&config, None)).ports.len(), 4);
+        assert_eq!(forward_of(&desired_state(&config, None, 2525)).ports.len(), 4);
         let pushed = Forward { ports: [(25, 2525)].into(), home_may_connect_to: vec![] };
-        assert_eq!(forward_of(&desired_state(&config, Some(&pushed))), pushed);
+        assert_eq!(forward_of(&desired_state(&config, Some(&pushed), 2525)), pushed);
         assert!(check_forward(&pushed).is_ok());
         for port in RESERVED_PORTS {
             let greedy = Forward { ports: [(port, 25)].into(), home_may_connect_to: vec![] };
@@ -452,7 +615,7 @@ mod tests {
     fn a_closed_input_keeps_what_the_edge_needs() {
         let mut config = Config::default();
         config.forward.drop_other_input = true;
-        let open = desired_state(&config, None).closed_input.unwrap();
+        let open = desired_state(&config, None, 2525).closed_input.unwrap();
         assert_eq!(open.tcp, [22, 53].into());
         assert_eq!(open.udp, [53, 68, 546, 51820].into());
     }

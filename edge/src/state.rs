@@ -5,6 +5,7 @@
 //!   lock                  held by the running daemon
 //!   zones/ORIGIN.json     the zone as pushed, without the origin's final dot
 //!   forward.json          the forwarding as pushed
+//!   bans.json             the bans as pushed, each with its end
 //!   enrolment.json        see `enrol`
 //! ```
 //! Every file is replaced whole ([`durable`]). All but `enrolment.json` is a cache: a file that cannot be read or used is
@@ -16,12 +17,16 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+use postern_shared::bans::BanList;
 use postern_shared::control::Forward;
 use postern_shared::durable;
 use postern_shared::zone::Zone;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::dns::{ServedZone, ZoneSet};
+use crate::forward::Bans;
 
 /// Why the state directory cannot be used; each text is a paragraph for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,38 @@ pub enum StateError {
     /// Another daemon holds it.
     #[error("{}: another postern-edge already uses this state directory. Stop it first, or give this one another `state_dir`.", .0.display())]
     InUse(PathBuf),
+}
+
+/// The bans that home pushed, with their ends by this machine's clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptBans {
+    /// Home's name for the list.
+    pub revision: String,
+    bans: Vec<KeptBan>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptBan {
+    network: IpNet,
+    /// Seconds since 1970; never where absent.
+    until: Option<u64>,
+}
+
+impl KeptBans {
+    /// The list as it is taken at `now`, in seconds since 1970.
+    pub fn new(list: &BanList, now: u64) -> Self {
+        let bans = list.bans.iter().map(|ban| KeptBan {
+            network: ban.network,
+            until: ban.seconds.map(|seconds| now.saturating_add(seconds)),
+        });
+        Self { revision: list.revision.clone(), bans: bans.collect() }
+    }
+
+    /// Those that hold at `now`.
+    pub fn current(&self, now: u64) -> Bans {
+        let holds = |ban: &&KeptBan| ban.until.is_none_or(|until| until > now);
+        self.bans.iter().filter(holds).map(|ban| (ban.network, ban.until)).collect()
+    }
 }
 
 /// The state directory, held by this process.
@@ -113,6 +150,27 @@ impl State {
     /// What the system said, except that there was none.
     pub fn remove_forward(&self) -> io::Result<()> {
         remove(&self.directory.join("forward.json"))
+    }
+
+    /// The bans that were pushed last.
+    pub fn load_bans(&self) -> KeptBans {
+        load_json(&self.directory.join("bans.json")).unwrap_or_default()
+    }
+
+    /// Keeps the bans. Durable on return.
+    ///
+    /// # Errors
+    /// What the system said; what was kept before is then still there.
+    pub fn save_bans(&self, bans: &KeptBans) -> io::Result<()> {
+        durable::write_secret(&self.directory.join("bans.json"), &serde_json::to_vec(bans)?)
+    }
+
+    /// Forgets the bans.
+    ///
+    /// # Errors
+    /// What the system said, except that there were none.
+    pub fn remove_bans(&self) -> io::Result<()> {
+        remove(&self.directory.join("bans.json"))
     }
 
     /// Only host-name characters reach the file system, so an origin cannot leave the directory.
@@ -216,5 +274,23 @@ mod tests {
         assert_eq!(state.load_forward(), Some(forward));
         std::fs::write(directory.path().join("forward.json"), b"\0\0").unwrap();
         assert_eq!(state.load_forward(), None);
+    }
+
+    #[test]
+    fn bans_survive_a_restart_with_their_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        assert_eq!(state.load_bans(), KeptBans::default());
+        let ban = |network: &str, seconds| postern_shared::bans::Ban {
+            network: network.parse().unwrap(),
+            seconds,
+            reason: "guessing".to_owned(),
+        };
+        let bans = vec![ban("203.0.113.7/32", Some(60)), ban("2001:db8::/64", None)];
+        state.save_bans(&KeptBans::new(&BanList { revision: "one".to_owned(), bans }, 1000)).unwrap();
+        let kept = state.load_bans();
+        assert_eq!(kept.revision, "one");
+        assert_eq!(kept.current(1059).len(), 2);
+        assert_eq!(kept.current(1060).into_keys().collect::<Vec<_>>(), ["2001:db8::/64".parse().unwrap()]);
     }
 }

@@ -5,17 +5,18 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use postern_shared::cli::write_row;
-use postern_shared::control::{Forward, ZoneStatus};
+use postern_shared::control::{BansHeld, Count, Forward, ZoneStatus};
 use postern_shared::tunnel::EpochStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::enrol::{EnrolStatus, EpochKeys, EpochPlace};
 use crate::forward::{
-    Count, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_TOWARDS_HOME, HOME_OUTBOUND, port_counter,
+    DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME, HELD_OTHERS,
+    HELD_SMTP, HOME_OUTBOUND, port_counter,
 };
 
 /// The state of the whole edge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeStatus {
     /// The program's version.
     pub version: String,
@@ -33,6 +34,12 @@ pub struct EdgeStatus {
     pub zones: Vec<ZoneStatus>,
     /// What is being forwarded.
     pub forward: Forward,
+    /// Whether connections are held because home is silent.
+    #[serde(default)]
+    pub holding: bool,
+    /// What is banned.
+    #[serde(default)]
+    pub bans: BansHeld,
     /// The firewall's counters, by name.
     pub counters: BTreeMap<String, Count>,
     /// Sentences about what a person should look at.
@@ -40,7 +47,7 @@ pub struct EdgeStatus {
 }
 
 /// The state of the tunnel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelReport {
     /// The TUN device.
     pub interface: String,
@@ -81,7 +88,24 @@ impl EdgeStatus {
         ))
     }
 
-    fn count(&self, name: &str) -> u64 {
+    fn write_protection(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [banned, limited] = [DROPPED_BANNED, DROPPED_LIMITED].map(|name| self.count(name));
+        row(f, "bans", format_args!("{} networks, packets dropped: {banned}", self.bans.count))?;
+        row(f, "limits", format_args!("packets dropped of clients that came too fast: {limited}"))?;
+        let [smtp, others] = [HELD_SMTP, HELD_OTHERS].map(|name| self.count(name));
+        let now = if self.holding { "now, since home is silent; so far" } else { "not now; so far" };
+        row(
+            f,
+            "hold",
+            format_args!("{now} SMTP connections told to come later: {smtp}, others refused: {others}"),
+        )?;
+        let [from, towards, input] =
+            [DROPPED_FROM_HOME, DROPPED_TOWARDS_HOME, DROPPED_INPUT].map(|name| self.count(name));
+        row(f, "dropped", format_args!("packets from home: {from}, towards home: {towards}, input: {input}"))
+    }
+
+    /// The packets of one of the firewall's counters.
+    pub fn count(&self, name: &str) -> u64 {
         self.counters.get(name).map_or(0, |count| count.packets)
     }
 }
@@ -105,13 +129,7 @@ impl fmt::Display for EdgeStatus {
         }
         let (ports, connections) = (list(&self.forward.home_may_connect_to), self.count(HOME_OUTBOUND));
         row(f, "outbound", format_args!("home to {ports} in the world, connections so far: {connections}"))?;
-        let [from, towards, input] =
-            [DROPPED_FROM_HOME, DROPPED_TOWARDS_HOME, DROPPED_INPUT].map(|name| self.count(name));
-        row(
-            f,
-            "dropped",
-            format_args!("packets from home: {from}, towards home: {towards}, input: {input}"),
-        )?;
+        self.write_protection(f)?;
         self.warnings.iter().try_for_each(|warning| row(f, "warning:", warning))
     }
 }

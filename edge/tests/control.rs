@@ -48,7 +48,7 @@ async fn edge(state_dir: &Path) -> Service {
     let zones = SharedZones::default();
     zones.replace(state.load_zones());
     let tunnel = tunnel::start(&config.tunnel).await.unwrap();
-    let wanted = desired_state(&config, state.load_forward().as_ref());
+    let wanted = desired_state(&config, state.load_forward().as_ref(), 2525);
     let forwarding = Forwarding::start(wanted, None, on_stop(&config)).unwrap();
     let public = Public { interface: None, addresses: vec!["203.0.113.1".parse().unwrap()] };
     let enrolment = Enrolment::open(state_dir).unwrap();

@@ -12,10 +12,12 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use postern_edge::forward::{
-    DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_TOWARDS_HOME, DesiredState, Forwarding, HOME_OUTBOUND, OnStop,
-    OpenPorts, read_counters,
+    Bans, DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME,
+    DesiredState, Forwarding, HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, OnStop, OpenPorts, Passage,
+    read_counters,
 };
 use support::{Namespace, Server, require_root};
 
@@ -118,6 +120,7 @@ fn counted(name: &str) -> u64 {
 fn wanted() -> DesiredState {
     DesiredState {
         tunnel_interface: "postern0".to_owned(),
+        tunnel_port: 51820,
         edge_v4: "10.118.0.1".parse().unwrap(),
         edge_v6: "fd70:6f73:7465::1".parse().unwrap(),
         home_v4: "10.118.0.2".parse().unwrap(),
@@ -125,6 +128,11 @@ fn wanted() -> DesiredState {
         ports: BTreeMap::from([(25, 2525), (993, 993)]),
         home_may_connect_to: BTreeSet::from([25]),
         closed_input: None,
+        routed_v6: None,
+        operator_ports: BTreeSet::from([22]),
+        limits: Limits::default(),
+        passage: Passage::ToHome,
+        hold_port: 2525,
     }
 }
 
@@ -197,6 +205,163 @@ fn a_change_replaces_the_table_and_a_stop_removes_it() {
     });
     assert_eq!(net.edge.try_output("nft", &["list", "tables"]).as_deref(), Some(""));
     assert_eq!(forwards(&net).trim(), "0");
+}
+
+#[test]
+fn counters_bans_and_limited_clients_outlive_a_change() {
+    let net = World::new();
+    net.forwarding(wanted(), |forwarding| {
+        assert!(ask(&net.world, "203.0.113.1", "25").is_some());
+        forwarding.ban(&bans(&[("198.51.100.0/24", None)]), 0).unwrap();
+        forwarding.change(DesiredState { ports: BTreeMap::from([(25, 2525)]), ..wanted() }).unwrap();
+        assert_eq!(counted("port_25"), 1);
+        let table = net.edge.try_output("nft", &["list", "table", "inet", "postern"]).unwrap();
+        assert!(table.contains("198.51.100.0/24"), "{table}");
+        assert!(table.contains("203.0.113.2 limit rate over 60/minute"), "{table}");
+    });
+}
+
+fn bans(list: &[(&str, Option<u64>)]) -> Bans {
+    list.iter().map(|(network, until)| (network.parse().unwrap(), *until)).collect()
+}
+
+#[test]
+fn a_banned_client_is_shut_out_but_not_from_the_operators_port_and_its_own_mail_server_can_be_reached() {
+    let net = World::new();
+    net.forwarding(wanted(), |forwarding| {
+        forwarding.ban(&bans(&[("203.0.113.2/32", None), ("2001:db8:1::/64", Some(1000))]), 0).unwrap();
+        assert!(is_shut(&net.world, "203.0.113.1", "25"));
+        assert!(is_shut(&net.world, "2001:db8:1::1", "993"));
+        assert!(counted(DROPPED_BANNED) >= 2);
+        assert!(ask(&net.world, "203.0.113.1", "22").is_some(), "the operator is never locked out");
+        assert!(ask(&net.lan, "203.0.113.1", "25").is_some(), "others come in");
+        assert_eq!(address_seen(&net.home, "203.0.113.2", "25").as_deref(), Some("203.0.113.1"));
+        forwarding.ban(&Bans::new(), 0).unwrap();
+        assert!(ask(&net.world, "203.0.113.1", "25").is_some());
+    });
+}
+
+#[test]
+fn long_lists_and_nested_networks_of_bans_are_changed_one_by_one() {
+    let net = World::new();
+    net.forwarding(wanted(), |forwarding| {
+        let many = |from: u32| -> Bans {
+            let address = |number: u32| IpAddr::from((0x0b00_0000 + number * 3).to_be_bytes());
+            (from..from + 9000).map(|number| (address(number).into(), Some(100_000))).collect()
+        };
+        forwarding.ban(&many(0), 0).unwrap();
+        assert_eq!(elements(&net), 9000);
+        forwarding.ban(&many(4000), 0).unwrap();
+        assert_eq!(elements(&net), 9000);
+        let mut nested = bans(&[("198.51.100.7/32", Some(900)), ("198.51.100.0/24", Some(2))]);
+        forwarding.ban(&nested, 0).unwrap();
+        assert_eq!(elements(&net), 1);
+        nested.insert("198.51.0.0/16".parse().unwrap(), Some(500));
+        forwarding.ban(&nested, 0).unwrap();
+        forwarding.ban(&nested, 501).unwrap();
+        let set = net.edge.try_output("nft", &["list", "set", "inet", "postern", "banned4"]).unwrap();
+        assert!(set.contains("198.51.100.7 ") && set.contains("timeout 6m39s"), "{set}");
+    });
+}
+
+fn elements(net: &World) -> usize {
+    let set = net.edge.try_output("nft", &["list", "set", "inet", "postern", "banned4"]).unwrap();
+    set.matches("timeout").count() - 1
+}
+
+#[test]
+fn who_opens_connections_too_fast_is_slowed_down_alone() {
+    let net = World::new();
+    let limits = Limits { smtp_per_minute: 1, smtp_burst: 2, ..Limits::default() };
+    net.world.address("eth0", "2001:db8:1::3/64");
+    let third = |source, host| {
+        net.world.try_output("/usr/bin/python3", &["-ISc", ASK, source, host, "25", NOTHING_COMES])
+    };
+    net.forwarding(DesiredState { limits, ..wanted() }, |_| {
+        for (host, source) in [("203.0.113.1", ""), ("2001:db8:1::1", "2001:db8:1::3")] {
+            assert!(ask(&net.world, host, "25").is_some() && ask(&net.world, host, "25").is_some());
+            assert_eq!(third(source, host), None, "{host}: the third connection in a moment");
+            assert!(ask(&net.world, host, "993").is_some(), "{host}: another port family");
+        }
+        assert!(counted(DROPPED_LIMITED) >= 2);
+        assert!(ask(&net.lan, "203.0.113.1", "25").is_some(), "another client");
+    });
+}
+
+/// Prints how a connection attempt ends, and after how many milliseconds.
+const TRY: &str = "
+import socket, sys, time
+start = time.monotonic()
+try: outcome = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10).recv(100).decode()
+except OSError as error: outcome = type(error).__name__
+print(outcome, int((time.monotonic() - start) * 1000))
+";
+
+#[test]
+fn while_home_is_silent_smtp_goes_to_the_local_listener_and_the_rest_is_refused() {
+    let net = World::new();
+    let listener = net.edge.python_server(&TELL.replace("PORT", "2526"));
+    let state = DesiredState { hold_port: 2526, ..wanted() };
+    net.forwarding(state.clone(), |forwarding| {
+        assert!(is_shut(&net.world, "203.0.113.1", "2526"), "the listener is for held connections only");
+        forwarding.change(DesiredState { passage: Passage::Held, ..state.clone() }).unwrap();
+        for host in ["203.0.113.1", "2001:db8:1::1"] {
+            assert!(ask(&net.world, host, "25").is_some(), "{host}");
+            let refused = net.world.try_output("/usr/bin/python3", &["-ISc", TRY, host, "993"]).unwrap();
+            let (outcome, milliseconds) = refused.trim().split_once(' ').unwrap();
+            assert_eq!(outcome, "ConnectionRefusedError", "{host}");
+            assert!(milliseconds.parse::<u32>().unwrap() < 500, "{refused}");
+        }
+        assert_eq!(counted("port_25"), 0, "none of them went home");
+        assert_eq!((counted(HELD_SMTP), counted(HELD_OTHERS)), (2, 2));
+        assert!(is_shut(&net.world, "203.0.113.1", "2526"), "the listener is reached at port 25 only");
+        forwarding.change(state).unwrap();
+        assert!(ask(&net.world, "203.0.113.1", "993").is_some());
+        assert_eq!(counted("port_993"), 1);
+    });
+    drop(listener);
+}
+
+#[test]
+fn a_syn_on_its_way_to_a_silent_home_reaches_the_listener_after_the_swap() {
+    let net = World::new();
+    let _listener = net.edge.python_server(&TELL.replace("PORT", "2526"));
+    let state = DesiredState { hold_port: 2526, ..wanted() };
+    net.home.ip("link set up0 down");
+    net.forwarding(state.clone(), |forwarding| {
+        std::thread::scope(|scope| {
+            let attempt =
+                scope.spawn(|| net.world.try_output("/usr/bin/python3", &["-ISc", TRY, "203.0.113.1", "25"]));
+            while counted("port_25") == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            forwarding.change(DesiredState { passage: Passage::Held, ..state.clone() }).unwrap();
+            let outcome = attempt.join().unwrap().unwrap();
+            assert!(outcome.starts_with("203.0.113.2 "), "{outcome}");
+        });
+    });
+}
+
+#[test]
+fn a_routed_address_is_reached_without_translation() {
+    let net = World::new();
+    net.edge.ip("route add 2001:db8:ed::25/128 dev postern0");
+    net.home.address("up0", "2001:db8:ed::25/128");
+    let routed = Some("2001:db8:ed::25".parse().unwrap());
+    let state = DesiredState { routed_v6: routed, ..wanted() };
+    net.forwarding(state.clone(), |forwarding| {
+        assert_eq!(address_seen(&net.world, "2001:db8:ed::25", "993").as_deref(), Some("2001:db8:1::2"));
+        assert_eq!(address_seen(&net.world, "2001:db8:ed::25", "25").as_deref(), Some("2001:db8:1::2"));
+        assert_eq!((counted("port_25"), counted("port_993")), (1, 1));
+        assert!(is_shut(&net.world, "2001:db8:ed::25", "2525"), "only the listed ports");
+        let out = ["-ISc", ASK, "2001:db8:ed::25", "2001:db8:1::2", "25", PATIENCE];
+        let seen = net.home.try_output("/usr/bin/python3", &out).unwrap();
+        assert!(seen.starts_with("2001:db8:ed::25 "), "{seen}");
+        forwarding.change(DesiredState { passage: Passage::Held, ..state.clone() }).unwrap();
+        let refused =
+            net.world.try_output("/usr/bin/python3", &["-ISc", TRY, "2001:db8:ed::25", "993"]).unwrap();
+        assert!(refused.starts_with("ConnectionRefusedError"), "{refused}");
+    });
 }
 
 #[test]

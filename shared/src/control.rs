@@ -10,6 +10,7 @@
 //! | `PUT /v1/zones/{origin}` | [`Zone`](crate::zone::Zone) | [`ZoneStatus`] | yes |
 //! | `DELETE /v1/zones/{origin}` | | [`Changed`] | yes |
 //! | `PUT /v1/forward` | [`Forward`] | [`Changed`] | yes |
+//! | `PUT /v1/bans` | [`BanList`](crate::bans::BanList) | [`BansTaken`](crate::bans::BansTaken) | yes |
 //! | `PUT /v1/epochs/{id}` | [`Offer`](crate::rotation::Offer) | [`Answer`](crate::rotation::Answer) | yes |
 //! | `POST /v1/epochs/{id}/commit` | | [`Changed`] | yes |
 //! | `DELETE /v1/epochs/{id}` | | [`Changed`] | yes |
@@ -34,6 +35,9 @@ pub const ENROL_PATH: &str = "/v1/enrol";
 /// The path of [`Forward`].
 pub const FORWARD_PATH: &str = "/v1/forward";
 
+/// The path of [`BanList`](crate::bans::BanList).
+pub const BANS_PATH: &str = "/v1/bans";
+
 /// The path of one zone.
 pub fn zone_path(origin: &str) -> String {
     format!("/v1/zones/{}", origin.trim_end_matches('.'))
@@ -50,7 +54,7 @@ pub fn commit_path(epoch: EpochId) -> String {
 }
 
 /// What the edge says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The edge program's version.
     pub version: String,
@@ -69,6 +73,12 @@ pub struct Status {
     /// What is being forwarded.
     #[serde(default)]
     pub forward: Forward,
+    /// What is banned; absent where the edge is too old to ban.
+    #[serde(default)]
+    pub bans: Option<BansHeld>,
+    /// The firewall's counters, by name.
+    #[serde(default)]
+    pub counters: BTreeMap<String, Count>,
 }
 
 impl Status {
@@ -103,6 +113,24 @@ pub struct Forward {
     pub ports: BTreeMap<u16, u16>,
     /// TCP ports of the world that home may connect to.
     pub home_may_connect_to: Vec<u16>,
+}
+
+/// The bans that the edge holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BansHeld {
+    /// The list that home pushed last; empty before.
+    pub revision: String,
+    /// How many bans hold now.
+    pub count: usize,
+}
+
+/// Packets and octets of one named counter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Packets; for connection counters, connections.
+    pub packets: u64,
+    /// Octets of those packets.
+    pub octets: u64,
 }
 
 /// The answer to a change.

@@ -15,6 +15,7 @@ pub mod tunnel;
 pub mod enrolment;
 pub mod rotation;
 
+pub mod bans;
 pub mod control;
 pub mod http;
 pub mod local;

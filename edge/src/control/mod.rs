@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_shared::bans::BanList;
 use postern_shared::control::Forward;
 use postern_shared::enrolment::{BOOTSTRAP_CONTROL_PORT, BOOTSTRAP_EDGE_V4, RefusalBody};
 use postern_shared::http::{Limits, Method, Request, Response, StatusCode, serve_connection};
@@ -28,7 +29,7 @@ use crate::enrol::{NotAuthorized, StepError};
 use crate::host;
 use crate::service::{ChangeError, Service, is_bootstrap};
 
-/// A zone of 20,000 records, in JSON, is below 8 MiB.
+/// A zone of 20,000 records, or a list of so many bans, is below 8 MiB in JSON.
 pub const LIMITS: Limits = Limits { body_octets: 8 << 20, read: Duration::from_secs(30), connections: 32 };
 
 /// Connections that wait to be accepted.
@@ -136,6 +137,10 @@ pub async fn handle(service: &Service, peer: IpAddr, request: Request) -> Respon
             Ok(forward) => changed(service.put_forward(&forward).await),
             Err(refusal) => refusal,
         },
+        (&Method::PUT, ["v1", "bans"]) => match signed::<BanList>(service, &request).await {
+            Ok(list) => changed(service.put_bans(&list).await),
+            Err(refusal) => refusal,
+        },
         (_, ["v1", "epochs", id, rest @ ..]) => match id.parse() {
             Ok(id) => epoch(service, EpochId(id), rest, &request).await,
             Err(_) => Response::not_found(),
@@ -234,7 +239,8 @@ fn changed<T: Serialize>(result: Result<T, ChangeError>) -> Response {
         ChangeError::Zone(_)
         | ChangeError::OtherZone
         | ChangeError::ReservedPort(_)
-        | ChangeError::NoPort => StatusCode::UNPROCESSABLE_ENTITY,
+        | ChangeError::NoPort
+        | ChangeError::TooManyBans(_) => StatusCode::UNPROCESSABLE_ENTITY,
         ChangeError::NotKept(_) | ChangeError::Forward(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     tracing::warn!(%error, %status, "control call was refused");

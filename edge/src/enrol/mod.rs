@@ -155,7 +155,7 @@ impl From<&Awaited> for AwaitedHome {
 }
 
 /// Who has joined, for `postern-edge status` and the control protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolStatus {
     /// The home that has joined, as its identity's fingerprint.
     pub home: Option<String>,

@@ -1,23 +1,45 @@
 //! Layer-3 forwarding between the world and home: the firewall table and the kernel switches it needs.
 //!
-//! In: a [`DesiredState`]. Out: the table `inet postern`, replaced in one transaction by `nft`, and packet forwarding
-//! switched on. Undone when [`Forwarding`] is dropped, unless the operator keeps the table. Refused: a machine without
-//! `nft` or a user without CAP_NET_ADMIN, each with a sentence that says so.
+//! In: a [`DesiredState`], and what is banned. Out: the table `inet postern`, changed in one transaction by `nft`, and
+//! packet forwarding switched on. Undone when [`Forwarding`] is dropped, unless the operator keeps the table. Refused: a
+//! machine without `nft` or a user without CAP_NET_ADMIN, each with a sentence that says so.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `state` | what is wanted |
+//! | `rules`, `limits`, `words` | chains and rules, as a pure function of that |
+//! | `bans` | the banned networks, and the way from one list to the next |
+//! | `table` | the transactions |
+//! | `nft` | runs them |
+//! | `conntrack` | forgets flows that nobody has answered, after the way has changed |
+//! | `kernel` | the switches in `/proc/sys` |
 
-mod kernel;
+mod state;
+
+mod limits;
 mod rules;
+mod words;
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::process::{Command, Output, Stdio};
+mod bans;
+mod table;
 
-use nftables::schema::Nftables;
+mod conntrack;
+mod kernel;
+mod nft;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use postern_shared::control::Count;
+use serde_json::Value;
+
+pub use bans::Bans;
 pub use kernel::KernelError;
-pub use rules::{
-    DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_TOWARDS_HOME, DesiredState, HOME_OUTBOUND, OpenPorts, TABLE,
-    port_counter,
+pub use state::{
+    DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME, DesiredState,
+    HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, OpenPorts, Passage, SMTP, port_counter,
 };
+pub use table::TABLE;
 
 use kernel::Switches;
 
@@ -56,19 +78,12 @@ pub enum OnStop {
     Keep,
 }
 
-/// Packets and octets of one named counter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Count {
-    /// Packets; for connection counters, connections.
-    pub packets: u64,
-    /// Octets of those packets.
-    pub octets: u64,
-}
-
 /// The forwarding in force. Dropping it undoes it, as its [`OnStop`] says.
 #[derive(Debug)]
 pub struct Forwarding {
     state: DesiredState,
+    /// What the sets of banned networks hold.
+    banned: Bans,
     on_stop: OnStop,
     switches: Switches,
 }
@@ -83,9 +98,9 @@ impl Forwarding {
         public_interface: Option<&str>,
         on_stop: OnStop,
     ) -> Result<Self, ForwardError> {
-        apply(&rules::replace(&state))?;
+        nft::apply(&table::replace(&state))?;
         match Switches::on(public_interface) {
-            Ok(switches) => Ok(Self { state, on_stop, switches }),
+            Ok(switches) => Ok(Self { state, banned: Bans::new(), on_stop, switches }),
             Err(error) => {
                 remove_table();
                 Err(error.into())
@@ -98,15 +113,44 @@ impl Forwarding {
         &self.state
     }
 
-    /// Replaces the table by the one for `state`, in one transaction.
+    /// Brings the table to `state`, in one transaction. Flows that go on are not touched; those that nobody has answered
+    /// yet are forgotten where the way of new ones has changed.
     ///
     /// # Errors
-    /// See [`ForwardError`]; the old table is then still in force.
+    /// See [`ForwardError`]; the rules before are then still in force.
     pub fn change(&mut self, state: DesiredState) -> Result<(), ForwardError> {
-        if state != self.state {
-            apply(&rules::replace(&state))?;
-            self.state = state;
+        if state == self.state {
+            return Ok(());
         }
+        nft::apply(&table::update(&state))?;
+        let before = std::mem::replace(&mut self.state, state);
+        if (before.passage, &before.ports) != (self.state.passage, &self.state.ports) {
+            forget_unanswered(before.ports.keys().chain(self.state.ports.keys()).copied().collect());
+        }
+        Ok(())
+    }
+
+    /// Bans exactly these networks, those that have not ended at `now` (seconds since 1970). To be repeated every few
+    /// seconds, since a wider ban that ends may uncover another.
+    ///
+    /// # Errors
+    /// See [`ForwardError`]; the next call makes up for it.
+    pub fn ban(&mut self, wanted: &Bans, now: u64) -> Result<(), ForwardError> {
+        let wanted = bans::outermost(wanted, now);
+        self.banned.retain(|_, until| until.is_none_or(|until| until > now));
+        let change = bans::difference(&self.banned, &wanted, now);
+        for batch in table::change_bans(&change, now) {
+            if let Err(error) = nft::apply(&batch) {
+                tracing::warn!(%error, "the banned networks cannot be changed one by one; all are set anew");
+                nft::apply(&table::refill_bans(&wanted, now))?;
+                self.banned = wanted;
+                return Ok(());
+            }
+        }
+        for network in &change.delete {
+            self.banned.remove(network);
+        }
+        self.banned.extend(change.add);
         Ok(())
     }
 }
@@ -120,31 +164,35 @@ impl Drop for Forwarding {
     }
 }
 
+/// A SYN that was sent the old way has pinned its translation: until it is forgotten, every repetition goes there too.
+fn forget_unanswered(ports: BTreeSet<u16>) {
+    match conntrack::forget_unanswered(&ports) {
+        Ok(0) => {}
+        Ok(flows) => {
+            tracing::info!(flows, "flows without an answer are forgotten, so that they can begin anew")
+        }
+        Err(error) => {
+            tracing::warn!(%error, "flows without an answer cannot be forgotten; they have to time out")
+        }
+    }
+}
+
 /// The table's named counters.
 ///
 /// # Errors
 /// See [`ForwardError`].
 pub fn read_counters() -> Result<BTreeMap<String, Count>, ForwardError> {
-    let output = Command::new("nft").args(["-j", "list", "counters", "table", "inet", TABLE]).output();
-    let output = check(output)?;
-    let listing: serde_json::Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| ForwardError::Refused(error.to_string()))?;
-    Ok(parse_counters(&listing))
+    Ok(parse_counters(&nft::list(&["counters", "table", "inet", TABLE])?))
 }
 
 /// The chains of other programs that drop forwarded packets unless they know them, as `family table chain`. A packet must
 /// pass every table's chains, so mail stays out until they let it through. Empty where this user may not look.
 pub fn foreign_drops() -> Vec<String> {
-    let Ok(output) = check(Command::new("nft").args(["-j", "list", "chains"]).output()) else {
-        return Vec::new();
-    };
-    serde_json::from_slice(&output.stdout)
-        .map_or_else(|_| Vec::new(), |listing| parse_foreign_drops(&listing))
+    nft::list(&["chains"]).map_or_else(|_| Vec::new(), |listing| parse_foreign_drops(&listing))
 }
 
-fn parse_foreign_drops(listing: &serde_json::Value) -> Vec<String> {
-    let objects = listing["nftables"].as_array().map_or(&[][..], Vec::as_slice);
-    let chains = objects.iter().filter_map(|object| object.get("chain"));
+fn parse_foreign_drops(listing: &[Value]) -> Vec<String> {
+    let chains = listing.iter().filter_map(|object| object.get("chain"));
     let drops = chains
         .filter(|chain| chain["hook"] == "forward" && chain["policy"] == "drop" && chain["table"] != TABLE);
     drops
@@ -160,12 +208,10 @@ fn parse_foreign_drops(listing: &serde_json::Value) -> Vec<String> {
 }
 
 /// Reads the listing by hand: the crate's counter type holds 32 bits, which 4 GiB overflow.
-fn parse_counters(listing: &serde_json::Value) -> BTreeMap<String, Count> {
-    let objects = listing["nftables"].as_array().map_or(&[][..], Vec::as_slice);
-    objects
-        .iter()
-        .filter_map(|object| {
-            let counter = object.get("counter")?;
+fn parse_counters(listing: &[Value]) -> BTreeMap<String, Count> {
+    let counters = listing.iter().filter_map(|object| object.get("counter"));
+    counters
+        .filter_map(|counter| {
             let count = Count { packets: counter["packets"].as_u64()?, octets: counter["bytes"].as_u64()? };
             Some((counter["name"].as_str()?.to_owned(), count))
         })
@@ -173,40 +219,9 @@ fn parse_counters(listing: &serde_json::Value) -> BTreeMap<String, Count> {
 }
 
 fn remove_table() {
-    if let Err(error) = apply(&rules::remove()) {
+    if let Err(error) = nft::apply(&table::remove()) {
         tracing::warn!(%error, table = TABLE, "firewall table could not be removed");
     }
-}
-
-/// Runs one transaction. The crate's own runner loses what `nft` writes to standard error, so this is ours.
-fn apply(transaction: &Nftables<'_>) -> Result<(), ForwardError> {
-    let payload =
-        serde_json::to_vec(transaction).map_err(|error| ForwardError::Refused(error.to_string()))?;
-    let mut command = Command::new("nft");
-    command.args(["-j", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = command.spawn().and_then(|mut child| {
-        // Taking the handle closes it after writing: `nft` waits for the end of its input.
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(&payload)?;
-        }
-        child.wait_with_output()
-    });
-    check(output).map(drop)
-}
-
-fn check(output: io::Result<Output>) -> Result<Output, ForwardError> {
-    let output = output.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ForwardError::NoNft,
-        _ => ForwardError::Run(error),
-    })?;
-    if output.status.success() {
-        return Ok(output);
-    }
-    let said = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
-    if said.contains("Operation not permitted") || said.contains("you must be root") {
-        return Err(ForwardError::Permission);
-    }
-    Err(ForwardError::Refused(said))
 }
 
 #[cfg(test)]
@@ -215,22 +230,25 @@ mod tests {
 
     #[test]
     fn counters_beyond_32_bits_are_read() {
-        let listing = serde_json::json!({ "nftables": [
-            { "metainfo": { "version": "1.0.6" } },
-            { "counter": { "family": "inet", "name": "port_25", "packets": 3, "bytes": 5_000_000_000_u64 } },
-        ] });
+        let listing = [
+            serde_json::json!({ "metainfo": { "version": "1.0.6" } }),
+            serde_json::json!({ "counter": { "family": "inet", "name": "port_25", "packets": 3, "bytes": 5_000_000_000_u64 } }),
+        ];
         let counters = parse_counters(&listing);
         assert_eq!(counters["port_25"], Count { packets: 3, octets: 5_000_000_000 });
-        assert!(parse_counters(&serde_json::json!({})).is_empty());
+        assert!(parse_counters(&[]).is_empty());
     }
 
     #[test]
     fn other_programs_closed_doors_are_found() {
         let chain = |table: &str, hook: &str, policy: &str| serde_json::json!({ "chain": { "family": "ip", "table": table, "name": "FORWARD", "hook": hook, "policy": policy } });
-        let listing = serde_json::json!({ "nftables": [
-            chain("filter", "forward", "drop"), chain("filter", "input", "drop"), chain("nat", "forward", "accept"),
-            chain(TABLE, "forward", "drop"), { "chain": { "family": "ip", "table": "filter", "name": "DOCKER" } },
-        ] });
+        let listing = [
+            chain("filter", "forward", "drop"),
+            chain("filter", "input", "drop"),
+            chain("nat", "forward", "accept"),
+            chain(TABLE, "forward", "drop"),
+            serde_json::json!({ "chain": { "family": "ip", "table": "filter", "name": "DOCKER" } }),
+        ];
         assert_eq!(parse_foreign_drops(&listing), ["ip filter FORWARD"]);
     }
 }

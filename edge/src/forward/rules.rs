@@ -1,152 +1,74 @@
-//! The firewall as a value: a pure function from what is wanted to the one nftables table `inet postern`.
+//! The firewall as a value: a pure function from what is wanted to the chains and rules of the table `inet postern`.
 //!
 //! | chain | hook | does |
 //! |---|---|---|
-//! | `prerouting` | nat, dstnat | world → local address, listed TCP port: jump `to_home` |
+//! | `banned` | prerouting, raw | banned source: drop, before any state is kept of it |
+//! | `arriving` | prerouting, mangle | world → listed TCP port, a new flow: jump `new_flows` |
+//! | `new_flows` | | more new flows of one client than allowed: drop |
+//! | `prerouting` | nat, dstnat | world → local address, listed TCP port: jump `to_home`; → home's routed address: jump `to_routed` |
 //! | `to_home` | | DNAT to home's inner address, counted for each port; the source address is never touched |
-//! | `postrouting` | nat, srcnat | home → world, listed TCP port: masquerade |
+//! | `to_routed` | | only counted; the port is translated where home's is another |
+//! | `postrouting` | nat, srcnat | home's inner address → world, listed TCP port: masquerade |
 //! | `mss` | forward, mangle | SYN through the tunnel: MSS at most what the route's MTU allows (RFC 9293 §3.7.1) |
 //! | `forward` | forward, filter | accept; what concerns the tunnel jumps to `from_home` or `towards_home` |
-//! | `from_home` | | home's own address, to listed ports or as part of a known flow; all else is dropped |
-//! | `towards_home` | | what `to_home` translated, or part of a known flow; all else is dropped |
+//! | `from_home` | | home's own addresses, to listed ports or as part of a known flow; all else is dropped |
+//! | `towards_home` | | what was translated, what is for the routed address, or part of a known flow; all else is dropped |
 //! | `input` | input, filter | the inner addresses are reached through the tunnel only; the optional closed door |
+//!
+//! While home is silent ([`Passage::Held`]) port 25 is redirected to a local listener and the other ports are answered
+//! with a TCP reset. Known flows are not looked at again, so those to home go on through either change.
 //!
 //! Forwarding that does not concern the tunnel (containers, other tunnels of this host) passes untouched: the base
 //! chain's policy is accept, and the two inner chains end in a counted drop.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
 
-use nftables::batch::Batch;
-use nftables::expr::{
-    BinaryOperation, CT, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload,
-    PayloadField, RT, RTKey, SetItem, TcpOption,
+use nftables::expr::{Expression, MetaKey};
+use nftables::schema::{Chain, NfListObject};
+use nftables::stmt::{Operator, Statement};
+use nftables::types::{NfChainPolicy, NfChainType, NfHook};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bans::{BANNED_V4, BANNED_V6};
+use super::limits;
+use super::state::{
+    DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_TOWARDS_HOME, DesiredState, HELD_OTHERS,
+    HELD_SMTP, HOME_OUTBOUND, OpenPorts, Passage, SMTP, port_counter,
 };
-use nftables::schema::{Chain, Counter, NfListObject, Nftables, Rule, Table};
-use nftables::stmt::{
-    Counter as CounterStatement, JumpTarget, Mangle, Match, NAT, NATFamily, Operator, Statement,
-};
-use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
+use super::table::{FAMILY, TABLE};
+use super::words::*;
 
-/// The table's name, in the family `inet`.
-pub const TABLE: &str = "postern";
+/// Rules as `nft` takes them, each with its chain.
+pub type Rules = Vec<(&'static str, Vec<Value>)>;
 
-/// Counts what home sends through the tunnel and may not.
-pub const DROPPED_FROM_HOME: &str = "dropped_from_home";
-/// Counts what others send towards home and may not.
-pub const DROPPED_TOWARDS_HOME: &str = "dropped_towards_home";
-/// Counts connections that home opens to the world.
-pub const HOME_OUTBOUND: &str = "home_outbound";
-/// Counts what the closed door drops.
-pub const DROPPED_INPUT: &str = "dropped_input";
+/// The same, as the crate has them.
+type Statements = Vec<(&'static str, Vec<Statement<'static>>)>;
 
-/// The name of the counter of connections to one public port.
-pub fn port_counter(port: u16) -> String {
-    format!("port_{port}")
+/// Something of the crate's as JSON.
+pub fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("the crate's types are plain data")
 }
 
-/// All that the table depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DesiredState {
-    /// The TUN device.
-    pub tunnel_interface: String,
-    /// The edge's inner IPv4 address.
-    pub edge_v4: Ipv4Addr,
-    /// The edge's inner IPv6 address.
-    pub edge_v6: Ipv6Addr,
-    /// Home's inner IPv4 address.
-    pub home_v4: Ipv4Addr,
-    /// Home's inner IPv6 address.
-    pub home_v6: Ipv6Addr,
-    /// Public TCP port to the port at home.
-    pub ports: BTreeMap<u16, u16>,
-    /// TCP ports of the world that home may connect to.
-    pub home_may_connect_to: BTreeSet<u16>,
-    /// What stays open on this machine's input; `None` leaves the input alone.
-    pub closed_input: Option<OpenPorts>,
-}
-
-/// The ports that a closed input still answers on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenPorts {
-    /// TCP, from everywhere.
-    pub tcp: BTreeSet<u16>,
-    /// UDP, from everywhere.
-    pub udp: BTreeSet<u16>,
-}
-
-/// The transaction that replaces the whole table by the one for `state`, or makes it.
-pub fn replace(state: &DesiredState) -> Nftables<'static> {
-    let mut batch = removal();
-    batch.add(table());
-    for name in counters(state) {
-        batch.add(counter(name));
-    }
-    for chain in chains(state) {
-        batch.add(chain);
-    }
-    for (chain, expr) in rules(state) {
-        let rule = Rule {
-            family: FAMILY,
-            table: TABLE.into(),
-            chain: chain.into(),
-            expr: expr.into(),
-            ..Rule::default()
-        };
-        batch.add(NfListObject::Rule(rule));
-    }
-    batch.to_nftables()
-}
-
-/// The transaction after which the table is gone, whether it was there or not.
-pub fn remove() -> Nftables<'static> {
-    removal().to_nftables()
-}
-
-const FAMILY: NfFamily = NfFamily::INet;
-
-type Rules = Vec<(&'static str, Vec<Statement<'static>>)>;
-
-/// Adding before deleting makes the deletion valid where there is no table yet.
-fn removal() -> Batch<'static> {
-    let mut batch = Batch::new();
-    batch.add(table());
-    batch.delete(table());
-    batch
-}
-
-fn table() -> NfListObject<'static> {
-    NfListObject::Table(Table { family: FAMILY, name: TABLE.into(), handle: None })
-}
-
-fn counters(state: &DesiredState) -> Vec<String> {
-    let fixed = [DROPPED_FROM_HOME, DROPPED_TOWARDS_HOME, HOME_OUTBOUND, DROPPED_INPUT];
-    fixed.into_iter().map(str::to_owned).chain(state.ports.keys().map(|port| port_counter(*port))).collect()
-}
-
-fn counter(name: String) -> NfListObject<'static> {
-    NfListObject::Counter(Counter {
-        family: FAMILY,
-        table: TABLE.into(),
-        name: name.into(),
-        handle: None,
-        packets: Some(0),
-        bytes: Some(0),
-    })
-}
-
-fn chains(state: &DesiredState) -> Vec<NfListObject<'static>> {
+/// Every chain.
+pub fn chains(state: &DesiredState) -> Vec<NfListObject<'static>> {
+    use {NfChainPolicy::Accept, NfChainType::Filter, NfChainType::NAT};
     let input_policy = match state.closed_input {
         Some(_) => NfChainPolicy::Drop,
-        None => NfChainPolicy::Accept,
+        None => Accept,
     };
     vec![
-        base_chain("prerouting", NfChainType::NAT, NfHook::Prerouting, -100, NfChainPolicy::Accept),
-        base_chain("postrouting", NfChainType::NAT, NfHook::Postrouting, 100, NfChainPolicy::Accept),
-        base_chain("mss", NfChainType::Filter, NfHook::Forward, -150, NfChainPolicy::Accept),
-        base_chain("forward", NfChainType::Filter, NfHook::Forward, 0, NfChainPolicy::Accept),
-        base_chain("input", NfChainType::Filter, NfHook::Input, 0, input_policy),
+        base_chain("banned", Filter, NfHook::Prerouting, -300, Accept),
+        base_chain("arriving", Filter, NfHook::Prerouting, -150, Accept),
+        base_chain("prerouting", NAT, NfHook::Prerouting, -100, Accept),
+        base_chain("postrouting", NAT, NfHook::Postrouting, 100, Accept),
+        base_chain("mss", Filter, NfHook::Forward, -150, Accept),
+        base_chain("forward", Filter, NfHook::Forward, 0, Accept),
+        base_chain("input", Filter, NfHook::Input, 0, input_policy),
+        chain("new_flows"),
         chain("to_home"),
+        chain("to_routed"),
         chain("from_home"),
         chain("towards_home"),
     ]
@@ -175,101 +97,216 @@ fn base_chain(
     })
 }
 
-fn rules(state: &DesiredState) -> Rules {
-    [nat_rules(state), mss_rules(state), forward_rules(state), input_rules(state)].concat()
+/// Every rule, in order within its chain.
+pub fn rules(state: &DesiredState) -> Rules {
+    let plain = [
+        banned_rules(state),
+        arriving_rules(state),
+        nat_rules(state),
+        mss_rules(state),
+        from_home_rules(state),
+        towards_home_rules(state),
+        input_rules(state),
+    ];
+    let plain = plain.concat().into_iter().map(|(chain, rule)| (chain, rule.iter().map(json).collect()));
+    plain.chain(limits::rules(state)).collect()
 }
 
-fn nat_rules(state: &DesiredState) -> Rules {
-    let tunnel = &state.tunnel_interface;
-    let mut rules = Vec::new();
-    if !state.ports.is_empty() {
-        let wanted = state.ports.keys().copied().collect();
-        rules.push((
-            "prerouting",
-            vec![
-                not_through(MetaKey::Iifname, tunnel),
-                to_local_address(),
-                to_tcp_ports(&wanted),
-                jump("to_home"),
-            ],
-        ));
-    }
-    for (public, home) in &state.ports {
-        let counted = || vec![to_tcp_ports(&BTreeSet::from([*public])), count(port_counter(*public))];
-        rules.push((
-            "to_home",
-            [vec![protocol_is("ipv4")], counted(), vec![dnat(state.home_v4.into(), *home)]].concat(),
-        ));
-        rules.push((
-            "to_home",
-            [vec![protocol_is("ipv6")], counted(), vec![dnat(state.home_v6.into(), *home)]].concat(),
-        ));
+/// A ban closes neither the tunnel (home may be behind a banned address) nor the operator's ports, and home may still
+/// write to servers in a banned network: their answers open no connection.
+fn banned_rules(state: &DesiredState) -> Statements {
+    let tunnel = to_ports("udp", &BTreeSet::from([state.tunnel_port]));
+    let mut rules = vec![("banned", vec![tunnel, Statement::Accept(None)])];
+    if !state.operator_ports.is_empty() {
+        rules.push(("banned", vec![to_tcp_ports(&state.operator_ports), Statement::Accept(None)]));
     }
     if !state.home_may_connect_to.is_empty() {
-        for home in [IpAddr::from(state.home_v4), IpAddr::from(state.home_v6)] {
-            rules.push((
-                "postrouting",
-                vec![
-                    not_through(MetaKey::Oifname, tunnel),
-                    source_is(home),
-                    to_tcp_ports(&state.home_may_connect_to),
-                    Statement::Masquerade(None),
-                ],
-            ));
+        let answers = from_tcp_ports(&state.home_may_connect_to);
+        rules.push(("banned", vec![answers, opens_nothing(), Statement::Accept(None)]));
+    }
+    for (protocol, set) in [("ip", BANNED_V4), ("ip6", BANNED_V6)] {
+        rules.push(("banned", vec![source_in(protocol, set), count(DROPPED_BANNED), Statement::Drop(None)]));
+    }
+    rules
+}
+
+fn arriving_rules(state: &DesiredState) -> Statements {
+    let jump = |wanted| {
+        (
+            "arriving",
+            [arriving(state, wanted, public_ports(state)), vec![new_flow(), jump("new_flows")]].concat(),
+        )
+    };
+    destinations(state).into_iter().map(jump).collect()
+}
+
+/// Where the world finds home: the addresses of this machine, and the routed one where there is one.
+fn destinations(state: &DesiredState) -> Vec<Statement<'static>> {
+    if state.ports.is_empty() {
+        return Vec::new();
+    }
+    let routed = state.routed_v6.map(|address| destination_is(address.into()));
+    [to_local_address()].into_iter().chain(routed).collect()
+}
+
+fn public_ports(state: &DesiredState) -> BTreeSet<u16> {
+    state.ports.keys().copied().collect()
+}
+
+/// From the world to a destination and one of these ports.
+fn arriving(
+    state: &DesiredState,
+    destination: Statement<'static>,
+    ports: BTreeSet<u16>,
+) -> Vec<Statement<'static>> {
+    vec![not_through(MetaKey::Iifname, &state.tunnel_interface), destination, to_tcp_ports(&ports)]
+}
+
+fn nat_rules(state: &DesiredState) -> Statements {
+    let way_in = match state.passage {
+        Passage::ToHome => to_home_rules(state),
+        Passage::Held => held_rules(state),
+    };
+    [way_in, postrouting_rules(state)].concat()
+}
+
+fn to_home_rules(state: &DesiredState) -> Statements {
+    let jumps = destinations(state).into_iter().zip(["to_home", "to_routed"]);
+    let mut rules: Statements = jumps
+        .map(|(destination, chain)| {
+            let wanted = arriving(state, destination, public_ports(state));
+            ("prerouting", [wanted, vec![jump(chain)]].concat())
+        })
+        .collect();
+    for (public, home) in &state.ports {
+        let counted = || vec![to_tcp_ports(&BTreeSet::from([*public])), count(port_counter(*public))];
+        for (protocol, inner) in
+            [("ipv4", IpAddr::from(state.home_v4)), ("ipv6", IpAddr::from(state.home_v6))]
+        {
+            let translated = vec![dnat(inner, *home)];
+            rules.push(("to_home", [vec![protocol_is(protocol)], counted(), translated].concat()));
+        }
+        if let Some(routed) = state.routed_v6 {
+            let other_port = (public != home).then(|| dnat(routed.into(), *home));
+            rules.push(("to_routed", counted().into_iter().chain(other_port).collect()));
         }
     }
     rules
 }
 
-fn mss_rules(state: &DesiredState) -> Rules {
+/// The other ports are closed in `input`, and for the routed address in `towards_home`.
+fn held_rules(state: &DesiredState) -> Statements {
+    if !state.ports.contains_key(&SMTP) {
+        return Vec::new();
+    }
+    let held = |destination| {
+        let wanted = arriving(state, destination, BTreeSet::from([SMTP]));
+        ("prerouting", [wanted, vec![count(HELD_SMTP), redirect(state.hold_port)]].concat())
+    };
+    destinations(state).into_iter().map(held).collect()
+}
+
+/// The routed address needs no translation.
+fn postrouting_rules(state: &DesiredState) -> Statements {
+    if state.home_may_connect_to.is_empty() {
+        return Vec::new();
+    }
+    let masquerade = |home| {
+        let outbound = [not_through(MetaKey::Oifname, &state.tunnel_interface), source_is(home)];
+        let listed = [to_tcp_ports(&state.home_may_connect_to), Statement::Masquerade(None)];
+        ("postrouting", [outbound, listed].concat())
+    };
+    [IpAddr::from(state.home_v4), IpAddr::from(state.home_v6)].map(masquerade).into()
+}
+
+fn mss_rules(state: &DesiredState) -> Statements {
     [MetaKey::Oifname, MetaKey::Iifname]
         .map(|key| ("mss", vec![through(key, &state.tunnel_interface), is_syn(), clamp_mss()]))
         .into()
 }
 
-fn forward_rules(state: &DesiredState) -> Rules {
+fn from_home_rules(state: &DesiredState) -> Statements {
     let tunnel = &state.tunnel_interface;
+    let dropped = || vec![count(DROPPED_FROM_HOME), Statement::Drop(None)];
+    let own_v6: Vec<Ipv6Addr> = [state.home_v6].into_iter().chain(state.routed_v6).collect();
     let mut rules = vec![
         ("forward", vec![through(MetaKey::Iifname, tunnel), jump("from_home")]),
-        ("forward", vec![through(MetaKey::Oifname, tunnel), jump("towards_home")]),
+        ("from_home", [vec![through(MetaKey::Oifname, tunnel)], dropped()].concat()),
         (
             "from_home",
-            vec![through(MetaKey::Oifname, tunnel), count(DROPPED_FROM_HOME), Statement::Drop(None)],
+            [vec![protocol_is("ipv4"), source_is_not(&[state.home_v4.into()])], dropped()].concat(),
         ),
+        (
+            "from_home",
+            [
+                vec![
+                    protocol_is("ipv6"),
+                    source_is_not(&own_v6.iter().map(|own| (*own).into()).collect::<Vec<_>>()),
+                ],
+                dropped(),
+            ]
+            .concat(),
+        ),
+        ("from_home", vec![known_flow(), Statement::Accept(None)]),
     ];
-    for (protocol, home) in [("ipv4", IpAddr::from(state.home_v4)), ("ipv6", IpAddr::from(state.home_v6))] {
-        let spoofed =
-            vec![protocol_is(protocol), source_is_not(home), count(DROPPED_FROM_HOME), Statement::Drop(None)];
-        rules.push(("from_home", spoofed));
-    }
-    rules.push(("from_home", vec![known_flow(), Statement::Accept(None)]));
     if !state.home_may_connect_to.is_empty() {
         let outbound = vec![to_tcp_ports(&state.home_may_connect_to), new_flow(), count(HOME_OUTBOUND)];
         rules.push(("from_home", [outbound, vec![Statement::Accept(None)]].concat()));
     }
-    rules.push(("from_home", vec![count(DROPPED_FROM_HOME), Statement::Drop(None)]));
-    rules.push(("towards_home", vec![known_flow(), Statement::Accept(None)]));
-    rules.push(("towards_home", vec![was_translated(), Statement::Accept(None)]));
+    rules.push(("from_home", dropped()));
+    rules
+}
+
+fn towards_home_rules(state: &DesiredState) -> Statements {
+    let mut rules = vec![
+        ("forward", vec![through(MetaKey::Oifname, &state.tunnel_interface), jump("towards_home")]),
+        ("towards_home", vec![known_flow(), Statement::Accept(None)]),
+        ("towards_home", vec![was_translated(), Statement::Accept(None)]),
+    ];
+    if let Some(routed) = state.routed_v6.filter(|_| !state.ports.is_empty()) {
+        let wanted = vec![destination_is(routed.into()), to_tcp_ports(&public_ports(state)), new_flow()];
+        let answer = match state.passage {
+            Passage::ToHome => vec![Statement::Accept(None)],
+            Passage::Held => vec![count(HELD_OTHERS), reset()],
+        };
+        rules.push(("towards_home", [wanted, answer].concat()));
+    }
     rules.push(("towards_home", vec![count(DROPPED_TOWARDS_HOME), Statement::Drop(None)]));
     rules
 }
 
-/// Linux answers for any of its addresses on any interface; the first two rules undo that for the inner addresses.
-fn input_rules(state: &DesiredState) -> Rules {
-    let mut rules: Rules = [IpAddr::from(state.edge_v4), IpAddr::from(state.edge_v6)]
+/// Linux answers for any of its addresses on any interface; the first two rules undo that for the inner addresses. The
+/// hold's listener is reached at port 25 only, while it holds.
+fn input_rules(state: &DesiredState) -> Statements {
+    let dropped = || [count(DROPPED_INPUT), Statement::Drop(None)];
+    let mut rules: Statements = [IpAddr::from(state.edge_v4), IpAddr::from(state.edge_v6)]
         .map(|inner| {
             let elsewhere = set(["lo", state.tunnel_interface.as_str()].map(text));
             let outside = matches(meta(MetaKey::Iifname), Operator::NEQ, elsewhere);
-            ("input", vec![outside, destination_is(inner), count(DROPPED_INPUT), Statement::Drop(None)])
+            ("input", [vec![outside, destination_is(inner)], dropped().into()].concat())
         })
         .into();
+    let hold = || vec![not_through(MetaKey::Iifname, "lo"), to_tcp_ports(&BTreeSet::from([state.hold_port]))];
+    rules.push(("input", [hold(), vec![was_translated(), Statement::Accept(None)]].concat()));
+    rules.push(("input", [hold(), dropped().into()].concat()));
+    rules.extend(closed_port_rules(state));
     if let Some(open) = &state.closed_input {
         rules.extend(closed_input_rules(&state.tunnel_interface, open));
     }
     rules
 }
 
-fn closed_input_rules(tunnel: &str, open: &OpenPorts) -> Rules {
+/// While home is silent its ports say so at once.
+fn closed_port_rules(state: &DesiredState) -> Statements {
+    let others: BTreeSet<u16> = public_ports(state).into_iter().filter(|port| *port != SMTP).collect();
+    if state.passage == Passage::ToHome || others.is_empty() {
+        return Vec::new();
+    }
+    let wanted = arriving(state, to_local_address(), others);
+    vec![("input", [wanted, vec![count(HELD_OTHERS), reset()]].concat())]
+}
+
+fn closed_input_rules(tunnel: &str, open: &OpenPorts) -> Statements {
     let own = matches(meta(MetaKey::Iifname), Operator::EQ, set(["lo", tunnel].map(text)));
     // RFC 4890 §4.4: neighbour discovery and path MTU discovery need ICMPv6.
     let icmp = matches(meta(MetaKey::L4proto), Operator::EQ, set([1, 58].map(Expression::Number)));
@@ -288,124 +325,19 @@ fn closed_input_rules(tunnel: &str, open: &OpenPorts) -> Rules {
     rules
 }
 
-fn text(value: &str) -> Expression<'static> {
-    Expression::String(value.to_owned().into())
-}
-
-fn set(items: impl IntoIterator<Item = Expression<'static>>) -> Expression<'static> {
-    Expression::Named(NamedExpression::Set(items.into_iter().map(SetItem::Element).collect()))
-}
-
-fn matches(left: Expression<'static>, op: Operator, right: Expression<'static>) -> Statement<'static> {
-    Statement::Match(Match { left, right, op })
-}
-
-fn meta(key: MetaKey) -> Expression<'static> {
-    Expression::Named(NamedExpression::Meta(Meta { key }))
-}
-
-fn payload(protocol: &'static str, field: &'static str) -> Expression<'static> {
-    let field = PayloadField { protocol: protocol.into(), field: field.into() };
-    Expression::Named(NamedExpression::Payload(Payload::PayloadField(field)))
-}
-
-fn through(key: MetaKey, interface: &str) -> Statement<'static> {
-    matches(meta(key), Operator::EQ, text(interface))
-}
-
-fn not_through(key: MetaKey, interface: &str) -> Statement<'static> {
-    matches(meta(key), Operator::NEQ, text(interface))
-}
-
-fn protocol_is(protocol: &str) -> Statement<'static> {
-    matches(meta(MetaKey::Nfproto), Operator::EQ, text(protocol))
-}
-
-fn ip_protocol(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "ip" } else { "ip6" }
-}
-
-fn source_is(address: IpAddr) -> Statement<'static> {
-    matches(payload(ip_protocol(address), "saddr"), Operator::EQ, text(&address.to_string()))
-}
-
-fn source_is_not(address: IpAddr) -> Statement<'static> {
-    matches(payload(ip_protocol(address), "saddr"), Operator::NEQ, text(&address.to_string()))
-}
-
-fn destination_is(address: IpAddr) -> Statement<'static> {
-    matches(payload(ip_protocol(address), "daddr"), Operator::EQ, text(&address.to_string()))
-}
-
-/// An address of this machine, also where the public address is translated one-to-one in front of it.
-fn to_local_address() -> Statement<'static> {
-    let fib = Fib { result: FibResult::Type, flags: [FibFlag::Daddr].into() };
-    matches(Expression::Named(NamedExpression::Fib(fib)), Operator::EQ, text("local"))
-}
-
-fn to_tcp_ports(ports: &BTreeSet<u16>) -> Statement<'static> {
-    to_ports("tcp", ports)
-}
-
-fn to_ports(protocol: &'static str, ports: &BTreeSet<u16>) -> Statement<'static> {
-    let ports = set(ports.iter().map(|port| Expression::Number(u32::from(*port))));
-    matches(payload(protocol, "dport"), Operator::EQ, ports)
-}
-
-fn is_syn() -> Statement<'static> {
-    let flags =
-        BinaryOperation::AND(payload("tcp", "flags"), Expression::List(["syn", "rst"].map(text).into()));
-    matches(Expression::BinaryOperation(Box::new(flags)), Operator::EQ, text("syn"))
-}
-
-fn clamp_mss() -> Statement<'static> {
-    let mss = TcpOption { name: "maxseg".into(), field: Some("size".into()) };
-    Statement::Mangle(Mangle {
-        key: Expression::Named(NamedExpression::TcpOption(mss)),
-        value: Expression::Named(NamedExpression::RT(RT { key: RTKey::MTU, family: None })),
-    })
-}
-
-fn connection(key: &'static str) -> Expression<'static> {
-    Expression::Named(NamedExpression::CT(CT { key: key.into(), family: None, dir: None }))
-}
-
-fn known_flow() -> Statement<'static> {
-    matches(connection("state"), Operator::IN, Expression::List(["established", "related"].map(text).into()))
-}
-
-fn new_flow() -> Statement<'static> {
-    matches(connection("state"), Operator::IN, text("new"))
-}
-
-fn was_translated() -> Statement<'static> {
-    matches(connection("status"), Operator::IN, text("dnat"))
-}
-
-fn count(name: impl Into<String>) -> Statement<'static> {
-    Statement::Counter(CounterStatement::Named(name.into().into()))
-}
-
-fn jump(target: &'static str) -> Statement<'static> {
-    Statement::Jump(JumpTarget { target: target.into() })
-}
-
-fn dnat(address: IpAddr, port: u16) -> Statement<'static> {
-    Statement::DNAT(Some(NAT {
-        addr: Some(text(&address.to_string())),
-        family: Some(if address.is_ipv4() { NATFamily::IP } else { NATFamily::IP6 }),
-        port: Some(Expression::Number(u32::from(port))),
-        flags: None,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
+
+    use super::super::state::Limits;
+    use super::super::table::{remove, replace, update};
     use super::*;
 
     fn state() -> DesiredState {
         DesiredState {
             tunnel_interface: "postern0".to_owned(),
+            tunnel_port: 51820,
             edge_v4: Ipv4Addr::new(10, 118, 0, 1),
             edge_v6: "fd70:6f73:7465::1".parse().unwrap(),
             home_v4: Ipv4Addr::new(10, 118, 0, 2),
@@ -413,11 +345,12 @@ mod tests {
             ports: BTreeMap::from([(25, 25), (993, 1993)]),
             home_may_connect_to: BTreeSet::from([25]),
             closed_input: None,
+            routed_v6: None,
+            operator_ports: BTreeSet::from([22]),
+            limits: Limits::default(),
+            passage: Passage::ToHome,
+            hold_port: 2525,
         }
-    }
-
-    fn json(transaction: &Nftables<'_>) -> String {
-        serde_json::to_string(transaction).unwrap()
     }
 
     fn chain_rules(state: &DesiredState, chain: &str) -> Vec<String> {
@@ -425,13 +358,22 @@ mod tests {
         rules.map(|(_, rule)| serde_json::to_string(&rule).unwrap()).collect()
     }
 
+    fn text_of(commands: &[Value]) -> String {
+        commands.iter().map(Value::to_string).collect()
+    }
+
     #[test]
     fn one_transaction_replaces_the_table_whether_it_was_there_or_not() {
-        let transaction = json(&replace(&state()));
         let add = r#"{"add":{"table":{"family":"inet","name":"postern"}}}"#;
         let delete = r#"{"delete":{"table":{"family":"inet","name":"postern"}}}"#;
-        assert!(transaction.starts_with(&format!(r#"{{"nftables":[{add},{delete},{add}"#)), "{transaction}");
-        assert_eq!(json(&remove()), format!(r#"{{"nftables":[{add},{delete}]}}"#));
+        assert!(text_of(&replace(&state())).starts_with(&format!("{add}{delete}{add}")));
+        assert_eq!(text_of(&remove()), format!("{add}{delete}"));
+    }
+
+    #[test]
+    fn an_update_deletes_nothing_but_rules() {
+        let update = text_of(&update(&state()));
+        assert!(update.contains(r#"{"flush":{"table":"#) && !update.contains("delete"), "{update}");
     }
 
     #[test]
@@ -444,7 +386,7 @@ mod tests {
             rules[2]
         );
         assert!(rules[3].contains(r#"{"dnat":{"addr":"fd70:6f73:7465::2","family":"ip6","port":1993}}"#));
-        assert!(!json(&replace(&state())).contains("snat"), "a source address would be hidden");
+        assert!(!text_of(&replace(&state())).contains("snat"), "a source address would be hidden");
     }
 
     #[test]
@@ -475,9 +417,8 @@ mod tests {
 
     #[test]
     fn input_stays_open_unless_asked() {
-        let policy = |state: &DesiredState| {
-            json(&replace(state)).contains(r#""hook":"input","prio":0,"policy":"drop""#)
-        };
+        let policy =
+            |state: &DesiredState| text_of(&replace(state)).matches(r#""policy":"drop""#).count() == 1;
         assert!(!policy(&state()));
         let open = OpenPorts { tcp: BTreeSet::from([22, 53]), udp: BTreeSet::from([53, 51820]) };
         let closed = DesiredState { closed_input: Some(open), ..state() };
@@ -490,5 +431,43 @@ mod tests {
         let closed = DesiredState { ports: BTreeMap::new(), ..state() };
         assert!(chain_rules(&closed, "prerouting").is_empty());
         assert!(chain_rules(&closed, "to_home").is_empty());
+    }
+
+    #[test]
+    fn while_home_is_silent_smtp_is_answered_here_and_the_rest_is_closed() {
+        let held = DesiredState { passage: Passage::Held, ..state() };
+        assert!(chain_rules(&held, "to_home").is_empty());
+        let [smtp] = &chain_rules(&held, "prerouting")[..] else { panic!("one rule expected") };
+        assert!(smtp.contains(r#"{"redirect":{"port":2525}}"#) && smtp.contains(r#"{"set":[25]}"#), "{smtp}");
+        let resets: Vec<String> =
+            chain_rules(&held, "input").into_iter().filter(|rule| rule.contains("tcp reset")).collect();
+        assert!(resets.len() == 1 && resets[0].contains(r#"{"set":[993]}"#), "{resets:?}");
+        assert!(!chain_rules(&state(), "input").iter().any(|rule| rule.contains("tcp reset")));
+    }
+
+    #[test]
+    fn each_port_family_and_protocol_has_its_limit_unless_it_is_off() {
+        let rules = chain_rules(&state(), "new_flows");
+        assert_eq!(rules.len(), 4);
+        assert!(rules[0].contains(r#""burst":100"#) && rules[0].contains("@smtp_clients4"), "{}", rules[0]);
+        assert!(
+            rules[3].contains("ffff:ffff:ffff:ffff::") && rules[3].contains(r#""rate":120"#),
+            "{}",
+            rules[3]
+        );
+        let limits = Limits { clients_per_minute: 0, ..Limits::default() };
+        assert_eq!(chain_rules(&DesiredState { limits, ..state() }, "new_flows").len(), 2);
+    }
+
+    #[test]
+    fn a_routed_address_is_not_translated() {
+        let routed: Ipv6Addr = "2001:db8:ed:1::25".parse().unwrap();
+        let state = DesiredState { routed_v6: Some(routed), ..state() };
+        let rules = chain_rules(&state, "to_routed");
+        assert!(rules.len() == 2 && !rules[0].contains("dnat"), "{rules:?}");
+        assert!(rules[1].contains(r#""port":1993"#), "the port at home is another: {}", rules[1]);
+        assert!(!chain_rules(&state, "postrouting").iter().any(|rule| rule.contains("2001:db8")));
+        let spoof = |rule: &&String| rule.contains("saddr") && rule.contains("2001:db8:ed:1::25");
+        assert_eq!(chain_rules(&state, "from_home").iter().filter(spoof).count(), 1);
     }
 }

@@ -87,7 +87,7 @@ impl Kept {
             joined: true,
             last_counter: self.last_counter,
             zones: self.zones.values().map(zone).collect(),
-            forward: Default::default(),
+            ..Status::default()
         }
     }
 }
