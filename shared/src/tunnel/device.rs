@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tun_rs::DeviceBuilder;
 
 use super::TunnelError;
-use super::offload::VnetHeader;
+use super::offload::{Pieces, VnetHeader};
 
 /// The longest interface name the kernel takes (IFNAMSIZ without the final zero).
 const NAME_OCTETS: usize = 15;
@@ -65,9 +65,13 @@ impl Device {
 
     /// Delivers a packet. One that cannot be taken now is lost, as on any network; where the kernel refuses super-packets
     /// as such, none is made from now on, and TCP repeats the data of this one.
-    pub fn write(&mut self, header: VnetHeader, packet: &[u8]) {
+    pub fn write(&mut self, header: VnetHeader, packet: Pieces<'_>) {
         let encoded = header.encode();
-        match rustix::io::writev(&self.descriptor, &[IoSlice::new(&encoded), IoSlice::new(packet)]) {
+        let mut slices = [IoSlice::new(&encoded); 1 + Pieces::MOST];
+        let pieces =
+            packet.iter().zip(slices.iter_mut().skip(1)).map(|(piece, slice)| *slice = IoSlice::new(piece));
+        let count = 1 + pieces.count();
+        match rustix::io::writev(&self.descriptor, slices.get(..count).unwrap_or_default()) {
             Err(error @ Errno::INVAL) if header.gso.is_some() => {
                 if std::mem::replace(&mut self.takes_super_packets, false) {
                     tracing::info!(%error, "the kernel refuses super-packets; packets are delivered one by one");

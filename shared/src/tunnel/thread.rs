@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::batch::Batch;
 use super::core::{BUFFER_OCTETS, Core, Outlet};
 use super::device::Device;
-use super::offload::{Coalescer, VnetHeader, segment};
+use super::offload::{Coalescer, Pieces, VnetHeader, segment};
 use super::socket::{self, Incoming, Sockets};
 use super::{EpochConfig, EpochId, EpochStatus, Role, TunnelStatus};
 
@@ -88,10 +88,14 @@ impl Outlet for Wires {
     }
 
     fn deliver(&mut self, packet: &[u8]) {
-        if self.device.takes_super_packets() {
-            self.coalescer.push(packet, |header, packet| self.device.write(header, packet));
+        let Self { device, coalescer, .. } = self;
+        let takes_super_packets = device.takes_super_packets();
+        let mut write = |header, packet: Pieces<'_>| device.write(header, packet);
+        coalescer.room(packet.len(), &mut write).copy_from_slice(packet);
+        if takes_super_packets {
+            coalescer.push(packet.len(), write);
         } else {
-            self.device.write(VnetHeader::default(), packet);
+            coalescer.pass(packet.len(), write);
         }
     }
 }

@@ -51,7 +51,7 @@ def directions():
 def measured(contender, *options):
     """A TCP transfer: what iperf3 tells of it, and processor seconds per GB at the edge and at home."""
     before = contender.processor_seconds()
-    end = finish(begin(link.EDGE, *options))
+    end = finish(begin(link.EDGE, "-C", "cubic", *options))
     octets = end["sum_received"]["bytes"]
     return end, [(after - start) * 1e9 / octets for after, start in zip(contender.processor_seconds(), before)]
 

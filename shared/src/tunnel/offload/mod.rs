@@ -24,6 +24,6 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-pub use coalesce::Coalescer;
+pub use coalesce::{Coalescer, Pieces};
 pub use segment::segment;
 pub use vnet::VnetHeader;

@@ -131,21 +131,22 @@ impl Layout {
         }
     }
 
-    /// The headers with every field zeroed in which two segments of one super-packet may differ.
-    pub fn constant_part(&self, packet: &[u8]) -> [u8; MAX_HEADER_OCTETS] {
-        let mut headers = [0; MAX_HEADER_OCTETS];
-        headers.iter_mut().zip(packet.iter().take(self.payload)).for_each(|(to, from)| *to = *from);
-        match self.gso {
-            Gso::TcpV4 => {
-                put(&mut headers, 2, &[0; 4]);
-                put(&mut headers, 10, &[0; 2]);
-            }
-            Gso::TcpV6 => put(&mut headers, 4, &[0; 2]),
-        }
-        self.set_sequence(&mut headers, 0);
-        self.set_checksum(&mut headers, 0);
-        self.set_flags(&mut headers, self.flags(packet) & !PSH);
-        headers
+    /// Whether two packets of one flow and one layout differ in nothing but what cutting makes differ: lengths, checksums,
+    /// PSH, sequence number and identification. Both must have this layout.
+    pub fn is_same_but_for_place(&self, one: &[u8], other: &[u8]) -> bool {
+        let is_same = |from, to| one.get(from..to) == other.get(from..to);
+        let ip = match self.gso {
+            // All but length, identification and checksum (RFC 791 §3.1).
+            Gso::TcpV4 => is_same(0, 2) && is_same(6, 10) && is_same(12, V4_OCTETS),
+            // All but the length (RFC 8200 §3).
+            Gso::TcpV6 => is_same(0, 4) && is_same(6, V6_OCTETS),
+        };
+        let tcp = |from, to| is_same(self.tcp + from, self.tcp + to);
+        ip && tcp(0, SEQUENCE)
+            && tcp(SEQUENCE + 4, FLAGS)
+            && self.flags(one) & !PSH == self.flags(other) & !PSH
+            && tcp(FLAGS + 1, CHECKSUM)
+            && is_same(self.tcp + CHECKSUM + 2, self.payload)
     }
 }
 

@@ -89,10 +89,13 @@ pub fn split(header: VnetHeader, packet: &mut [u8]) -> Result<Vec<Vec<u8>>, Malf
 fn coalesce(packets: &[Vec<u8>]) -> Vec<(VnetHeader, Vec<u8>)> {
     let mut coalescer = Coalescer::new();
     let mut written = Vec::new();
+    let mut write =
+        |header, packet: Pieces<'_>| written.push((header, packet.iter().flatten().copied().collect()));
     for packet in packets {
-        coalescer.push(packet, |header, packet| written.push((header, packet.to_vec())));
+        coalescer.room(packet.len() + 16, &mut write)[..packet.len()].copy_from_slice(packet);
+        coalescer.push(packet.len(), &mut write);
     }
-    coalescer.flush(|header, packet| written.push((header, packet.to_vec())));
+    coalescer.flush(write);
     written
 }
 
@@ -147,6 +150,42 @@ fn what_differs_is_not_put_together() {
         other[at] ^= value;
         assert_eq!(coalesce(&[segments[0].packet(), other]).len(), 2);
     }
+}
+
+#[test]
+fn a_turn_longer_than_the_store_loses_nothing() {
+    let sent: Vec<_> = (0..20)
+        .map(|at| Sample {
+            sequence: at * 42_000,
+            identification: (at * 30) as u16,
+            ..Sample::data(true, 1, 42_000)
+        })
+        .collect();
+    let packets: Vec<_> = sent.iter().flat_map(|part| part.cut(1400)).map(|part| part.packet()).collect();
+    let written = coalesce(&packets);
+    assert!(written.len() < 20, "{}", written.len());
+    let given: Vec<_> =
+        written.into_iter().flat_map(|(header, mut packet)| split(header, &mut packet).unwrap()).collect();
+    assert_eq!(given, packets);
+}
+
+#[test]
+fn a_packet_that_is_passed_stays_behind_what_is_held() {
+    let packets: Vec<_> = Sample::data(false, 1, 4200).cut(1400).iter().map(Sample::packet).collect();
+    let (mut coalescer, mut written) = (Coalescer::new(), Vec::new());
+    let mut write =
+        |header, packet: Pieces<'_>| written.push((header, packet.iter().flatten().copied().collect()));
+    for packet in &packets[..2] {
+        coalescer.room(packet.len(), &mut write).copy_from_slice(packet);
+        coalescer.push(packet.len(), &mut write);
+    }
+    coalescer.room(packets[2].len(), &mut write).copy_from_slice(&packets[2]);
+    coalescer.pass(packets[2].len(), &mut write);
+    let given: Vec<Vec<u8>> = written
+        .into_iter()
+        .flat_map(|(header, mut packet): (_, Vec<u8>)| split(header, &mut packet).unwrap())
+        .collect();
+    assert_eq!(given, packets);
 }
 
 #[test]
