@@ -438,6 +438,7 @@ impl Service {
         };
         status.warnings = status.missing();
         status.warnings.extend(status.not_stored());
+        status.warnings.extend(status.second_homes());
         match surveyed {
             Ok(survey) => status.warnings.extend(host::warnings(&self.config, &survey)),
             Err(error) => {

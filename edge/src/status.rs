@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use postern_shared::cli::write_row;
 use postern_shared::control::{BansHeld, Count, Forward, ZoneStatus};
-use postern_shared::tunnel::EpochStatus;
+use postern_shared::tunnel::{EpochStatus, Fenced};
 use serde::{Deserialize, Serialize};
 
 use crate::enrol::{EnrolStatus, EpochKeys, EpochPlace};
@@ -58,6 +58,19 @@ pub struct TunnelReport {
 }
 
 impl EdgeStatus {
+    /// The homes that are fenced.
+    pub fn second_homes(&self) -> Vec<String> {
+        let fenced = self.tunnel.epochs.iter().filter_map(|epoch| Some((epoch.endpoint?, epoch.fenced?)));
+        let sentence = |(current, fenced): (SocketAddr, Fenced)| {
+            format!(
+                "Two homes hold the same keys. The one at {current} carries the mail; the one at {} is fenced. One of \
+                 them is a copy, such as a restored backup: stop it.",
+                fenced.endpoint
+            )
+        };
+        fenced.map(sentence).collect()
+    }
+
     /// What is missing before mail can pass.
     pub fn missing(&self) -> Vec<String> {
         let tunnel_is_up = self.tunnel.epochs.iter().any(|epoch| epoch.alive);

@@ -111,6 +111,7 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
             status.link.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
         )),
         LinkState::Connected => {}
+        LinkState::Fenced => status.link.fenced_warning().into_iter().for_each(&mut warn),
     }
     if status.domains.is_empty() {
         warn("There is no domain. Add one: `postern-home domain add home.example`.".to_owned());
@@ -173,15 +174,9 @@ impl Display for Status {
 }
 
 fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
-    let state = match link.state {
-        LinkState::Unjoined => "not joined",
-        LinkState::Joining => "joining",
-        LinkState::Connecting => "connecting",
-        LinkState::Connected => "connected",
-    };
     match &link.edge {
-        Some(edge) => row(formatter, "edge", &format_args!("{edge}, {state}"))?,
-        None => row(formatter, "edge", &state)?,
+        Some(edge) => row(formatter, "edge", &format_args!("{edge}, {}", link.state))?,
+        None => row(formatter, "edge", &link.state)?,
     }
     if let Some(addresses) = &link.addresses {
         let public: Vec<String> = addresses.public.iter().map(ToString::to_string).collect();

@@ -11,7 +11,7 @@ use postern_shared::tunnel::{EpochId, EpochStatus};
 use super::TunnelCommand;
 use super::client::Client;
 use crate::admin::wire::RotationTimer;
-use crate::link::{LinkState, LinkStatus, RotateEvery, TunnelKeys, seconds_now};
+use crate::link::{LinkStatus, RotateEvery, TunnelKeys, seconds_now};
 
 /// How often the daemon is asked while it rotates.
 const POLL: Duration = Duration::from_millis(250);
@@ -20,7 +20,8 @@ pub(super) fn execute(client: &Client, command: TunnelCommand) -> Result<Exit, F
     match command {
         TunnelCommand::Status => {
             let status: LinkStatus = client.fetch("/v1/tunnel")?;
-            client.print(&status, Report(&status))
+            client.print(&status, Report(&status))?;
+            Ok(Exit::of_warnings(status.fenced_warning().as_slice()))
         }
         TunnelCommand::Rotate { every: None } => rotate(client),
         TunnelCommand::Rotate { every: Some(every) } => rotate_every(client, every),
@@ -107,17 +108,8 @@ struct Report<'a>(&'a LinkStatus);
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let state = match self.0.state {
-            LinkState::Unjoined => "not joined",
-            LinkState::Joining => "joining",
-            LinkState::Connecting => "connecting",
-            LinkState::Connected => "connected",
-        };
-        write!(
-            f,
-            "edge      {}{state}",
-            self.0.edge.as_ref().map(|edge| format!("{edge}, ")).unwrap_or_default()
-        )?;
+        let edge = self.0.edge.as_ref().map(|edge| format!("{edge}, ")).unwrap_or_default();
+        write!(f, "edge      {edge}{}", self.0.state)?;
         write!(f, "\nlink      {}", self.0.described_kind())?;
         if let Some(keys) = &self.0.keys {
             write_keys(f, keys, self.0.rotate_every)?;
@@ -125,6 +117,9 @@ impl Display for Report<'_> {
         self.0.epochs.iter().try_for_each(|epoch| write_epoch(f, epoch))?;
         if let Some(error) = &self.0.last_error {
             write!(f, "\nwarning   {error}")?;
+        }
+        if let Some(warning) = self.0.fenced_warning() {
+            write!(f, "\nwarning   {warning}")?;
         }
         Ok(())
     }
@@ -152,8 +147,12 @@ fn days(seconds: u64) -> String {
 }
 
 fn write_epoch(f: &mut Formatter<'_>, epoch: &EpochStatus) -> fmt::Result {
-    let alive = if epoch.alive { "up" } else { "down" };
-    write!(f, "\nepoch {:<3} {alive}", epoch.id.0)?;
+    let state = match epoch.fenced {
+        _ if epoch.alive => "up",
+        Some(_) => "fenced",
+        None => "down",
+    };
+    write!(f, "\nepoch {:<3} {state}", epoch.id.0)?;
     if let Some(endpoint) = epoch.endpoint {
         write!(f, ", {endpoint}")?;
     }

@@ -9,6 +9,8 @@
 //!     ^                  |                            \             /
 //!     +------refused-----+                             +--- join --+
 //! ```
+//! A home that is a copy of another one, which is connected, is fenced: Connecting --> Fenced (see `tunnel`'s epochs).
+//!
 //! The link tries forever: every beat that is missed makes it look the edge up again and start a new handshake. Zones are
 //! a desired state. They are pushed until the edge reports the same digest, and again whenever it does not.
 
@@ -24,6 +26,7 @@ mod rotate;
 mod signed;
 mod state;
 
+use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,6 +89,20 @@ pub enum LinkState {
     Connecting,
     /// The edge answers and takes control requests.
     Connected,
+    /// The edge answers, but another home with the same keys is connected to it: this one carries no mail.
+    Fenced,
+}
+
+impl Display for LinkState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LinkState::Unjoined => "not joined",
+            LinkState::Joining => "joining",
+            LinkState::Connecting => "connecting",
+            LinkState::Connected => "connected",
+            LinkState::Fenced => "fenced",
+        })
+    }
 }
 
 /// The edge's copy of one zone.
@@ -158,6 +175,20 @@ impl LinkStatus {
             Some(reason) => format!("{} ({reason})", self.kind),
             None => self.kind.to_string(),
         }
+    }
+
+    /// What a person should do where this home is fenced.
+    pub fn fenced_warning(&self) -> Option<String> {
+        let fenced =
+            self.epochs.iter().find_map(|epoch| epoch.fenced).filter(|_| self.state == LinkState::Fenced)?;
+        Some(format!(
+            "Another home with the same keys has been connected to the edge, from {}, for as long as this one knows ({} s), \
+             so this one is fenced and carries no mail. One of the two is a copy, such as a restored backup. To keep the \
+             other, stop this one. To keep this one, stop the other, then restart this one; or `postern-edge invite` and \
+             `postern-home join` here, which locks the other out for good.",
+            fenced.endpoint,
+            fenced.since.as_secs()
+        ))
     }
 }
 

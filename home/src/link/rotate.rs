@@ -232,6 +232,7 @@ mod tests {
             received_octets: 0,
             sent_octets: 0,
             handshakes,
+            fenced: None,
         }
     }
 

@@ -266,7 +266,7 @@ impl Task {
     /// Makes what is missing, and tries the edge's next address while it is not heard.
     async fn look_after_line(&mut self) {
         let Some(edge) = lock(&self.file).edge().cloned() else { return };
-        if self.is_alive() || self.last_retry.is_some_and(|last| last.elapsed() < RETRY) {
+        if self.is_alive() || self.is_fenced() || self.last_retry.is_some_and(|last| last.elapsed() < RETRY) {
             return;
         }
         let is_first = self.last_retry.replace(Instant::now()).is_none();
@@ -286,11 +286,21 @@ impl Task {
     }
 
     fn is_alive(&self) -> bool {
+        self.has_epoch(|epoch| epoch.alive)
+    }
+
+    /// Whether another home with the same keys is connected instead of this one.
+    fn is_fenced(&self) -> bool {
+        !self.is_alive() && self.has_epoch(|epoch| epoch.fenced.is_some())
+    }
+
+    /// Whether one of the epochs that carry the mail is like that.
+    fn has_epoch(&self, is_like_that: impl Fn(&EpochStatus) -> bool) -> bool {
         let file = lock(&self.file);
         let usable = file.edge().map(|edge| edge.ladder.usable()).unwrap_or_default();
         let is_ours = |epoch: &EpochStatus| usable.iter().any(|keys| keys.epoch == epoch.id);
-        let is_alive = |line: &Line| line.epochs().iter().any(|epoch| epoch.alive && is_ours(epoch));
-        self.line.as_ref().is_some_and(is_alive)
+        let has_one = |line: &Line| line.epochs().iter().any(|epoch| is_ours(epoch) && is_like_that(epoch));
+        self.line.as_ref().is_some_and(has_one)
     }
 
     fn take_report(&mut self) {
@@ -323,6 +333,7 @@ impl Task {
             (_, true) => LinkState::Joining,
             (None, false) => LinkState::Unjoined,
             (Some(_), false) if is_alive && report.is_reached => LinkState::Connected,
+            (Some(_), false) if self.is_fenced() => LinkState::Fenced,
             (Some(_), false) => LinkState::Connecting,
         };
         let status = LinkStatus {

@@ -63,6 +63,10 @@ impl Gate {
             LinkState::Connected => {
                 Ok(WayOut { v4: addresses.home_v4, v6: addresses.home_v6, public: addresses.public.clone() })
             }
+            LinkState::Fenced => {
+                Err("waiting: another home with the same keys is connected (`postern-home status`)"
+                    .to_owned())
+            }
             LinkState::Unjoined | LinkState::Joining | LinkState::Connecting => {
                 Err("waiting for the tunnel: the edge does not answer (`postern-home status`)".to_owned())
             }

@@ -5,7 +5,7 @@
 //! inner sources that are not the peer's, packets that their epoch does not admit, packets that no epoch leads to.
 //!
 //! Several epochs live side by side on one port. A handshake initiation goes to the epoch under whose static key its mac1
-//! verifies; every other message carries a receiver index whose upper 24 bits name the epoch. A packet for the peer goes
+//! verifies; every other message carries a receiver index whose upper 16 bits name the epoch. A packet for the peer goes
 //! by the epoch with the longest matching prefix; among equals by the newest on which the peer is heard.
 //!
 //! Nothing is allocated per packet: packets are sealed into the outlet's own room and opened into one scratch buffer. An
@@ -17,7 +17,8 @@ use std::time::Instant;
 use boringtun::noise::Tunn;
 use serde::{Deserialize, Serialize};
 
-use super::epoch::{COOKIE_REPLY, DATA, Epoch, INITIATION, RESPONSE, Received, message_type, word};
+use super::epoch::{Epoch, Received};
+use super::session::{INITIATION, message_type, receiver};
 use super::{EpochConfig, EpochId, EpochStatus, Role};
 
 /// The largest packet with its overhead: 65,535 octets and 32 for WireGuard, rounded up.
@@ -54,6 +55,9 @@ pub struct Refused {
     /// Authentic packets to something that the epoch does not admit.
     #[serde(default)]
     pub not_admitted: u64,
+    /// Authentic packets of a home beside the current one, which holds the same keys.
+    #[serde(default)]
+    pub fenced: u64,
     /// Packets from the TUN device for an address that no epoch leads to.
     pub unroutable: u64,
 }
@@ -62,16 +66,19 @@ pub struct Refused {
 pub struct Core {
     role: Role,
     epochs: Vec<Epoch>,
-    next_index: u32,
+    next_number: u16,
+    first_session: u8,
     scratch: Box<[u8]>,
     refused: Refused,
 }
 
 impl Core {
-    /// Makes a core without epochs. `first_index` should be random, so that a restarted peer is not mistaken for itself.
-    pub fn new(role: Role, first_index: u32) -> Self {
+    /// Makes a core without epochs. `run` should be random: its lower 24 bits tell this run of the program from another.
+    pub fn new(role: Role, run: u32) -> Self {
         let scratch = vec![0; BUFFER_OCTETS].into_boxed_slice();
-        Self { role, epochs: Vec::new(), next_index: first_index, scratch, refused: Refused::default() }
+        let [_, number @ .., first_session] = run.to_be_bytes();
+        let next_number = u16::from_be_bytes(number);
+        Self { role, epochs: Vec::new(), next_number, first_session, scratch, refused: Refused::default() }
     }
 
     /// Keeps exactly these epochs: unchanged ones live on with their sessions, others go, new ones start.
@@ -79,16 +86,16 @@ impl Core {
         self.epochs.retain(|epoch| wanted.iter().any(|config| is_same(config, &epoch.config)));
         for config in wanted {
             if !self.epochs.iter().any(|epoch| is_same(&config, &epoch.config)) {
-                let index = self.free_index();
-                self.epochs.push(Epoch::new(config, self.role, index));
+                let number = self.free_number();
+                self.epochs.push(Epoch::new(config, self.role, number, self.first_session));
             }
         }
         self.epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.config.id));
     }
 
-    fn free_index(&mut self) -> u32 {
-        self.next_index = self.next_index.wrapping_add(1) & 0x00ff_ffff;
-        self.next_index
+    fn free_number(&mut self) -> u16 {
+        self.next_number = self.next_number.wrapping_add(1);
+        self.next_number
     }
 
     /// Sends an epoch's datagrams to another address from now on, until the peer is heard from yet another.
@@ -108,14 +115,13 @@ impl Core {
     ) {
         let received = match message_type(datagram) {
             Some(INITIATION) => self.receive_initiation(from, datagram, now, out),
-            Some(RESPONSE) => self.receive_indexed(8, from, datagram, now, out),
-            Some(COOKIE_REPLY | DATA) => self.receive_indexed(4, from, datagram, now, out),
-            _ => Received::NotOurs,
+            _ => self.receive_indexed(from, datagram, now, out),
         };
         match received {
             Received::Authentic => {}
             Received::Spoofed => self.refused.spoofed += 1,
             Received::NotAdmitted => self.refused.not_admitted += 1,
+            Received::Fenced => self.refused.fenced += 1,
             Received::Rejected | Received::NotOurs => self.refused.datagrams += 1,
         }
     }
@@ -139,14 +145,13 @@ impl Core {
 
     fn receive_indexed(
         &mut self,
-        offset: usize,
         from: SocketAddr,
         datagram: &[u8],
         now: Instant,
         out: &mut impl Outlet,
     ) -> Received {
-        let Some(index) = word(datagram, offset).map(|index| index >> 8) else { return Received::NotOurs };
-        match self.epochs.iter_mut().find(|epoch| epoch.index == index) {
+        let Some(index) = receiver(datagram) else { return Received::NotOurs };
+        match self.epochs.iter_mut().find(|epoch| u32::from(epoch.number) == index >> 16) {
             Some(epoch) => epoch.receive(from, datagram, &mut self.scratch, now, out),
             None => Received::NotOurs,
         }

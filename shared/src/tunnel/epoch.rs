@@ -1,58 +1,37 @@
-//! One epoch: a `Tunn` of boringtun with the checks that it leaves to its caller.
+//! One epoch: the session that carries packets, with the checks that `Tunn` leaves to its caller.
 //!
-//! What this adds to `noise::Tunn`: inner sources and destinations are checked after decryption; a dead
-//! peer is noticed by the heartbeat; and the two roles:
+//! In: datagrams that may be meant for this epoch, packets for the peer, the passing of time. Out: datagrams, inner packets
+//! for the device, beats. Refused: inner sources that are not the peer's, what the epoch does not admit, and all that a
+//! session says which is not the current one.
+//!
+//! The two roles differ:
 //! * The edge's endpoint follows the last authenticated packet, and only that: an initiation can be replayed, so it does
-//!   not count. The edge never dials, so that nothing is sent to an address that home has left.
+//!   not count. The edge never dials, so that nothing is sent to an address that home has left. Its current session takes
+//!   no initiation: `candidate` holds those that were answered, and `edge` says which one comes next.
 //! * Home dials for ever, also where `Tunn` has given up, and keeps to the address that it dials: the edge does not roam,
-//!   and an address that a router made up on the way back would be a trap.
+//!   and an address that a router made up on the way back would be a trap. `home` dials, and knows what the edge thinks of
+//!   this home.
+mod candidate;
+mod edge;
+mod home;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::rate_limiter::RateLimiter;
-use boringtun::noise::{Tunn, TunnResult};
 use ipnet::IpNet;
 
 use super::core::Outlet;
-use super::heartbeat::{self, DEAD_AFTER, Heartbeat, Kind};
+use super::heartbeat::{self, Heartbeat, Kind};
+use super::session::{DATA, INITIATION, Opened, Session, message_type, receiver};
 use super::{EpochConfig, EpochStatus, Role};
+use candidate::Candidates;
+use edge::Previous;
+use home::Standing;
 
 /// Handshake messages answered a second before cookies are asked for (WireGuard's "under load").
 const HANDSHAKES_PER_SECOND: u64 = 20;
-
-/// Home's persistent keepalive, seconds; the heartbeat is faster, this holds while it is off.
-const KEEPALIVE_SECONDS: u16 = 10;
-
-/// How often a dead peer is sent a new handshake initiation.
-const RETRY: Duration = Duration::from_secs(3);
-
-/// WireGuard's message types (whitepaper §5.4): the first four octets, little-endian.
-pub const INITIATION: u32 = 1;
-/// The answer to an initiation.
-pub const RESPONSE: u32 = 2;
-/// Asks an initiator to prove its address.
-pub const COOKIE_REPLY: u32 = 3;
-/// Transport data.
-pub const DATA: u32 = 4;
-
-/// What sealing adds: a header of 16 octets and a tag of 16 (whitepaper §5.4.6).
-const OVERHEAD_OCTETS: usize = 32;
-/// The length of a handshake initiation (whitepaper §5.4.2).
-const INITIATION_OCTETS: usize = 148;
-
-/// The type of a WireGuard message.
-pub fn message_type(datagram: &[u8]) -> Option<u32> {
-    word(datagram, 0)
-}
-
-/// The 32-bit little-endian word at `offset`.
-pub fn word(datagram: &[u8], offset: usize) -> Option<u32> {
-    let octets = datagram.get(offset..offset.checked_add(4)?)?;
-    octets.try_into().ok().map(u32::from_le_bytes)
-}
 
 /// What became of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +44,8 @@ pub enum Received {
     Spoofed,
     /// It authenticated, but wants to reach what this epoch does not admit.
     NotAdmitted,
+    /// It authenticated, but comes from a home beside the current one.
+    Fenced,
     /// Its mac1 belongs to another static key.
     NotOurs,
 }
@@ -73,19 +54,23 @@ pub enum Received {
 pub struct Epoch {
     /// As it was configured.
     pub config: EpochConfig,
-    /// The upper 24 bits of all receiver indices of this epoch.
-    pub index: u32,
+    /// The upper 16 bits of all receiver indices of this epoch.
+    pub number: u16,
     role: Role,
-    tunn: Tunn,
+    /// Says when handshakes come too fast; all of them pass here first.
     limiter: Arc<RateLimiter>,
     limiter_reset: Option<Instant>,
-    endpoint: Option<SocketAddr>,
+    /// For sessions whose initiation has passed already.
+    no_limiter: Arc<RateLimiter>,
+    next_session: u8,
+    current: Session,
+    previous: Option<Previous>,
+    candidates: Candidates,
+    standing: Standing,
     heartbeat: Heartbeat,
-    last_received: Option<Instant>,
+    last_attempt: Option<Instant>,
     /// When something other than a heartbeat passed, either way.
     last_carried: Option<Instant>,
-    last_attempt: Option<Instant>,
-    has_queued: bool,
     received_octets: u64,
     sent_octets: u64,
     /// Handshakes that this end began and the peer answered.
@@ -93,35 +78,31 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// Makes an epoch; `index` (24 bits) must differ between the epochs of a core.
-    pub fn new(config: EpochConfig, role: Role, index: u32) -> Self {
+    /// Makes an epoch. `number` must differ between the epochs of a core; `first_session` and it together should be
+    /// random at each start, since they tell one run of home from another.
+    pub fn new(config: EpochConfig, role: Role, number: u16, first_session: u8) -> Self {
         let public = boringtun::x25519::PublicKey::from(&config.private_key.secret());
         let limiter = Arc::new(RateLimiter::new(&public, HANDSHAKES_PER_SECOND));
         let keepalive = match role {
-            Role::Home => Some(KEEPALIVE_SECONDS),
+            Role::Home => Some(home::KEEPALIVE_SECONDS),
             Role::Edge => None,
         };
-        let tunn = Tunn::new(
-            config.private_key.secret(),
-            config.peer.point(),
-            Some(config.preshared_key.octets()),
-            keepalive,
-            index,
-            Some(Arc::clone(&limiter)),
-        );
+        let index = session_index(number, first_session);
         Self {
-            endpoint: config.endpoint,
+            current: Session::new(&config, index, keepalive, &limiter),
             config,
-            index,
+            number,
             role,
-            tunn,
             limiter,
             limiter_reset: None,
+            no_limiter: Arc::new(RateLimiter::new(&public, u64::MAX)),
+            next_session: first_session,
+            previous: None,
+            candidates: Candidates::default(),
+            standing: Standing::default(),
             heartbeat: Heartbeat::default(),
-            last_received: None,
-            last_carried: None,
             last_attempt: None,
-            has_queued: false,
+            last_carried: None,
             received_octets: 0,
             sent_octets: 0,
             handshakes: 0,
@@ -134,9 +115,15 @@ impl Epoch {
         holding.map(IpNet::prefix_len).max()
     }
 
-    /// Whether the peer was heard lately.
+    /// Whether the peer was heard lately, and takes what is sent to it.
     pub fn is_alive(&self, now: Instant) -> bool {
-        self.last_received.is_some_and(|heard| now.saturating_duration_since(heard) < DEAD_AFTER)
+        let patience = self.standing.patience();
+        let is_heard =
+            self.current.last_received.is_some_and(|heard| now.saturating_duration_since(heard) < patience);
+        match self.role {
+            Role::Home => is_heard && self.standing.is_admitted(now),
+            Role::Edge => is_heard,
+        }
     }
 
     /// Takes a datagram that may be meant for this epoch.
@@ -148,35 +135,44 @@ impl Epoch {
         now: Instant,
         out: &mut impl Outlet,
     ) -> Received {
-        let received = match self.tunn.decapsulate(Some(from.ip()), datagram, scratch) {
-            TunnResult::Done if message_type(datagram) == Some(DATA) => self.heard(from, now),
-            TunnResult::Done => Received::Authentic,
-            TunnResult::Err(WireGuardError::InvalidMac) => Received::NotOurs,
-            TunnResult::Err(error) => {
-                tracing::trace!(epoch = self.config.id.0, ?error, "datagram rejected");
-                Received::Rejected
+        let kind = message_type(datagram);
+        match self.role {
+            Role::Edge if kind == Some(INITIATION) => self.answer(from, datagram, scratch, now, out),
+            Role::Edge => match receiver(datagram).map(|index| index >> 8) {
+                Some(index) if index != self.current.index => {
+                    self.receive_beside(index, (from, datagram), scratch, now, out)
+                }
+                _ => self.receive_current(from, datagram, scratch, now, out),
+            },
+            Role::Home => self.receive_current(from, datagram, scratch, now, out),
+        }
+    }
+
+    fn receive_current(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        scratch: &mut [u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> Received {
+        let received = match self.current.open(from, datagram, scratch) {
+            Opened::Packet { octets, source } => {
+                self.heard(from, now);
+                self.take(source, scratch.get(..octets).unwrap_or_default(), now, out)
             }
-            TunnResult::WriteToNetwork(reply) => {
-                out.send(from, reply);
+            Opened::Keepalive => self.heard(from, now),
+            Opened::Reply { octets, kind } => {
+                out.send(from, scratch.get(..octets).unwrap_or_default());
                 // Only a response that has been opened makes a transport packet; an initiation is answered by a
                 // response and proves nothing about its sender's address, a cookie reply nothing at all.
-                if message_type(reply) == Some(DATA) {
-                    self.handshakes += 1;
-                    self.heard(from, now)
-                } else {
-                    Received::Authentic
-                }
+                if kind == Some(DATA) { self.connected(from, now, out) } else { Received::Authentic }
             }
-            TunnResult::WriteToTunnelV4(packet, source) => {
-                let length = packet.len();
-                self.open(from, source.into(), scratch.get(..length).unwrap_or(&[]), now, out)
-            }
-            TunnResult::WriteToTunnelV6(packet, source) => {
-                let length = packet.len();
-                self.open(from, source.into(), scratch.get(..length).unwrap_or(&[]), now, out)
-            }
+            Opened::Cookie => Received::Authentic,
+            Opened::Rejected => Received::Rejected,
+            Opened::NotOurs => Received::NotOurs,
         };
-        if self.has_queued && received == Received::Authentic && message_type(datagram) != Some(INITIATION) {
+        if received == Received::Authentic && message_type(datagram) != Some(INITIATION) {
             self.flush(scratch, out);
         }
         received
@@ -184,30 +180,24 @@ impl Epoch {
 
     /// Notes an authenticated packet: the peer is alive and is where it came from.
     fn heard(&mut self, from: SocketAddr, now: Instant) -> Received {
-        if self.role == Role::Edge && self.endpoint != Some(from) {
+        if self.role == Role::Edge && self.current.endpoint != Some(from) {
             tracing::info!(epoch = self.config.id.0, endpoint = %from, "home is at a new endpoint");
-            self.endpoint = Some(from);
+            self.current.endpoint = Some(from);
         }
-        self.last_received = Some(now);
+        self.current.last_received = Some(now);
         Received::Authentic
     }
 
-    fn open(
-        &mut self,
-        from: SocketAddr,
-        source: IpAddr,
-        packet: &[u8],
-        now: Instant,
-        out: &mut impl Outlet,
-    ) -> Received {
-        self.heard(from, now);
+    /// Takes an inner packet of the current home, or of the edge.
+    fn take(&mut self, source: IpAddr, packet: &[u8], now: Instant, out: &mut impl Outlet) -> Received {
         if self.prefix_of(source).is_none() {
             return Received::Spoofed;
         }
         self.received_octets += packet.len() as u64;
         match heartbeat::decode(packet, self.config.heartbeat) {
             Some((Kind::Beat, sequence)) => self.send_heartbeat(Kind::Answer, sequence, out),
-            Some((Kind::Answer, sequence)) => self.heartbeat.answered(sequence, now),
+            Some((Kind::Answer, sequence)) => self.answered(sequence, now),
+            Some((Kind::Fenced, _)) => self.told_of(heartbeat::fenced_by(packet), now),
             None if self.config.admission.admits(packet) => {
                 self.last_carried = Some(now);
                 out.deliver(packet);
@@ -229,33 +219,21 @@ impl Epoch {
 
     /// Seals an inner packet and sends it, or queues it and starts a handshake where there is no session.
     fn send(&mut self, packet: &[u8], out: &mut impl Outlet) {
-        let slot = out.slot((packet.len() + OVERHEAD_OCTETS).max(INITIATION_OCTETS));
-        match self.tunn.encapsulate(packet, slot) {
-            TunnResult::WriteToNetwork(datagram) => {
-                let (octets, kind) = (datagram.len(), message_type(datagram));
-                if kind == Some(DATA) {
-                    self.sent_octets += packet.len() as u64;
-                } else {
-                    self.has_queued = true;
-                }
-                if let Some(to) = destination(self.role, self.endpoint, kind) {
-                    out.send_slot(to, octets);
-                }
-            }
-            TunnResult::Done => self.has_queued = true,
-            TunnResult::Err(error) => {
-                tracing::debug!(epoch = self.config.id.0, ?error, "cannot seal a packet")
-            }
-            TunnResult::WriteToTunnelV4(..) | TunnResult::WriteToTunnelV6(..) => {}
+        let Some((octets, kind)) = self.current.seal(packet, out) else { return };
+        if kind == Some(DATA) {
+            self.sent_octets += packet.len() as u64;
+        }
+        if let Some(to) = self.destination(kind) {
+            out.send_slot(to, octets);
         }
     }
 
     /// Sends what was queued while there was no session.
     fn flush(&mut self, scratch: &mut [u8], out: &mut impl Outlet) {
-        while let TunnResult::WriteToNetwork(datagram) = self.tunn.decapsulate(None, &[], scratch) {
-            transmit(self.role, self.endpoint, datagram, out);
+        let Some(to) = self.current.endpoint else { return };
+        while let Some(datagram) = self.current.next_queued(scratch) {
+            out.send(to, datagram);
         }
-        self.has_queued = false;
     }
 
     /// Does what time asks for: rekeying, keepalives, heartbeats, and new handshakes with a dead peer.
@@ -267,73 +245,54 @@ impl Epoch {
             self.limiter.reset_count();
             self.limiter_reset = Some(now);
         }
-        if let TunnResult::WriteToNetwork(datagram) = self.tunn.update_timers(scratch) {
-            transmit(self.role, self.endpoint, datagram, out);
+        if let Some(datagram) = self.current.handle_timeout(scratch) {
+            let kind = message_type(datagram);
+            if let Some(to) = self.destination(kind) {
+                out.send(to, datagram);
+            }
         }
         match self.role {
             Role::Home => self.keep_connected(scratch, now, out),
-            Role::Edge => {}
+            Role::Edge => self.judge(now, out),
         }
     }
 
-    fn keep_connected(&mut self, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
-        if self.tunn.time_since_last_handshake().is_some()
-            && let Some(sequence) = self.heartbeat.due(now)
-        {
-            self.send_heartbeat(Kind::Beat, sequence, out);
-        }
-        if self.is_alive(now)
-            || self.last_attempt.is_some_and(|last| now.saturating_duration_since(last) < RETRY)
-        {
-            return;
-        }
-        self.last_attempt = Some(now);
-        if let TunnResult::WriteToNetwork(initiation) = self.tunn.format_handshake_initiation(scratch, true) {
-            transmit(self.role, self.endpoint, initiation, out);
-        }
-    }
-
-    /// Agrees new session keys with a peer that is heard, before they are due; the session goes on until then.
-    pub fn renew(&mut self, scratch: &mut [u8], out: &mut impl Outlet) {
-        if let TunnResult::WriteToNetwork(initiation) = self.tunn.format_handshake_initiation(scratch, true) {
-            transmit(self.role, self.endpoint, initiation, out);
-        }
+    /// Where a message of this type goes: the edge never dials, and neither does a fenced home that has lost the edge.
+    fn destination(&self, kind: Option<u32>) -> Option<SocketAddr> {
+        let may_dial = self.role == Role::Home && !self.standing.is_quiet();
+        if kind == Some(INITIATION) && !may_dial { None } else { self.current.endpoint }
     }
 
     /// Sends to another address from now on, and tries it at once where the peer is not heard.
     pub fn set_endpoint(&mut self, endpoint: SocketAddr) {
-        if self.endpoint != Some(endpoint) {
-            self.endpoint = Some(endpoint);
+        if self.current.endpoint != Some(endpoint) {
+            self.current.endpoint = Some(endpoint);
             self.last_attempt = None;
         }
     }
 
     /// What the epoch has done so far.
     pub fn status(&self, now: Instant) -> EpochStatus {
+        let heard = self.current.last_received;
         EpochStatus {
             id: self.config.id,
             alive: self.is_alive(now),
-            endpoint: self.endpoint,
-            last_received: self.last_received.map(|heard| now.saturating_duration_since(heard)),
+            endpoint: self.current.endpoint,
+            last_received: heard.map(|heard| now.saturating_duration_since(heard)),
             last_carried: self.last_carried.map(|carried| now.saturating_duration_since(carried)),
             round_trip: self.heartbeat.round_trip(),
             received_octets: self.received_octets,
             sent_octets: self.sent_octets,
             handshakes: self.handshakes,
+            fenced: match self.role {
+                Role::Home => self.standing.fenced(now),
+                Role::Edge => self.fenced(now),
+            },
         }
     }
 }
 
-fn transmit(role: Role, endpoint: Option<SocketAddr>, datagram: &[u8], out: &mut impl Outlet) {
-    if let Some(to) = destination(role, endpoint, message_type(datagram)) {
-        out.send(to, datagram);
-    }
-}
-
-/// Where a message of this type goes: the edge never dials.
-fn destination(role: Role, endpoint: Option<SocketAddr>, kind: Option<u32>) -> Option<SocketAddr> {
-    match (role, kind) {
-        (Role::Edge, Some(INITIATION)) => None,
-        (Role::Edge | Role::Home, _) => endpoint,
-    }
+/// The upper 24 bits of a session's receiver indices.
+fn session_index(number: u16, session: u8) -> u32 {
+    u32::from(number) << 8 | u32::from(session)
 }

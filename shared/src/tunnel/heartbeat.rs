@@ -8,11 +8,12 @@
 //! |---|---|
 //! | 20 | IPv4 header without options, TTL 1 |
 //! | 4 | `PSTN` |
-//! | 1 | 0 beat, 1 answer |
+//! | 1 | 0 beat, 1 answer, 2 fenced |
 //! | 3 | zero |
 //! | 8 | sequence number |
+//! | 18 | fenced only: the current home's endpoint, an IPv6 address, IPv4 mapped into it, and a port |
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::HeartbeatAddresses;
@@ -28,20 +29,52 @@ const MAGIC: &[u8; 4] = b"PSTN";
 const HEADER_OCTETS: usize = 20;
 const PACKET_OCTETS: usize = HEADER_OCTETS + 16;
 
-/// A beat or its answer.
+const FENCED_OCTETS: usize = PACKET_OCTETS + 18;
+
+/// What a heartbeat says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Asks for an answer.
     Beat,
     /// Answers a beat.
     Answer,
+    /// Answers a beat of a home that is fenced, because another one with the same keys is alive.
+    Fenced,
 }
 
 /// Encodes a heartbeat from our address to the peer's.
 pub fn encode(kind: Kind, sequence: u64, addresses: HeartbeatAddresses) -> [u8; PACKET_OCTETS] {
-    let mut packet = [0; PACKET_OCTETS];
+    encode_in(kind, sequence, addresses)
+}
+
+/// Encodes the answer to a fenced home: where the current home is.
+pub fn encode_fenced(
+    sequence: u64,
+    current: SocketAddr,
+    addresses: HeartbeatAddresses,
+) -> [u8; FENCED_OCTETS] {
+    let mut packet: [u8; FENCED_OCTETS] = encode_in(Kind::Fenced, sequence, addresses);
+    let address = match current.ip() {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    packet[PACKET_OCTETS..PACKET_OCTETS + 16].copy_from_slice(&address.octets());
+    packet[PACKET_OCTETS + 16..].copy_from_slice(&current.port().to_be_bytes());
+    packet
+}
+
+/// Where the current home is, in a heartbeat of the kind [`Kind::Fenced`].
+pub fn fenced_by(packet: &[u8]) -> Option<SocketAddr> {
+    let (address, port) = packet.get(PACKET_OCTETS..FENCED_OCTETS)?.split_at_checked(16)?;
+    let address = Ipv6Addr::from(<[u8; 16]>::try_from(address).ok()?);
+    Some((address.to_canonical(), u16::from_be_bytes(port.try_into().ok()?)).into())
+}
+
+/// `OCTETS` is at least [`PACKET_OCTETS`] and fits the length field.
+fn encode_in<const OCTETS: usize>(kind: Kind, sequence: u64, addresses: HeartbeatAddresses) -> [u8; OCTETS] {
+    let mut packet = [0; OCTETS];
     packet[0] = 0x45;
-    packet[3] = PACKET_OCTETS as u8;
+    packet[3] = OCTETS as u8;
     packet[8] = 1;
     packet[9] = PROTOCOL;
     packet[12..16].copy_from_slice(&addresses.local.octets());
@@ -50,13 +83,13 @@ pub fn encode(kind: Kind, sequence: u64, addresses: HeartbeatAddresses) -> [u8; 
     packet[10..12].copy_from_slice(&checksum.to_be_bytes());
     packet[20..24].copy_from_slice(MAGIC);
     packet[24] = kind as u8;
-    packet[28..].copy_from_slice(&sequence.to_be_bytes());
+    packet[28..PACKET_OCTETS].copy_from_slice(&sequence.to_be_bytes());
     packet
 }
 
 /// Reads a heartbeat from the peer to us; `None` for any other packet.
 pub fn decode(packet: &[u8], addresses: HeartbeatAddresses) -> Option<(Kind, u64)> {
-    let packet: &[u8; PACKET_OCTETS] = packet.try_into().ok()?;
+    let packet: &[u8; PACKET_OCTETS] = packet.get(..PACKET_OCTETS)?.try_into().ok()?;
     let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
     let is_ours = packet[0] == 0x45
         && packet[9] == PROTOCOL
@@ -66,6 +99,7 @@ pub fn decode(packet: &[u8], addresses: HeartbeatAddresses) -> Option<(Kind, u64
     let kind = match packet[24] {
         0 => Kind::Beat,
         1 => Kind::Answer,
+        2 => Kind::Fenced,
         _ => return None,
     };
     let sequence = u64::from_be_bytes(packet[28..].try_into().ok()?);
@@ -125,6 +159,17 @@ mod tests {
         assert_eq!(decode(&packet, EDGE), Some((Kind::Beat, 7)));
         assert_eq!(decode(&packet, HOME), None);
         assert_eq!(decode(&packet[..35], EDGE), None);
+    }
+
+    #[test]
+    fn a_fenced_home_learns_where_the_other_one_is() {
+        for endpoint in ["203.0.113.10:4500", "[2001:db8:cafe::5]:51820"] {
+            let endpoint: SocketAddr = endpoint.parse().unwrap();
+            let packet = encode_fenced(9, endpoint, EDGE);
+            assert_eq!(decode(&packet, HOME), Some((Kind::Fenced, 9)));
+            assert_eq!(fenced_by(&packet), Some(endpoint));
+            assert_eq!(fenced_by(&packet[..53]), None);
+        }
     }
 
     #[test]

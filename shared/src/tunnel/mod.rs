@@ -14,7 +14,8 @@
 //! | `batch` | datagrams gathered for one call |
 //! | `thread` | the event loop, which owns all of these |
 //! | `core` | the pure core: which epoch a datagram belongs to, which one a packet takes |
-//! | `epoch` | one `Tunn` with the checks that it leaves to its caller |
+//! | `epoch` | one epoch: which of its sessions carries packets, with the checks that `Tunn` leaves to its caller |
+//! | `session` | one `Tunn` |
 //! | `admission` | what the peer may send inside |
 //! | `heartbeat` | the sign of life |
 //!
@@ -31,6 +32,7 @@ mod admission;
 mod core;
 mod epoch;
 mod heartbeat;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -128,6 +130,18 @@ pub struct EpochStatus {
     /// Handshakes that this end began and the peer answered.
     #[serde(default)]
     pub handshakes: u64,
+    /// Set where two homes hold this epoch's keys and are connected.
+    #[serde(default)]
+    pub fenced: Option<Fenced>,
+}
+
+/// Two homes with the same keys: the current one carries the mail, the other one is fenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fenced {
+    /// The other home's endpoint as the edge sees it: at home that of the current one, at the edge that of the fenced one.
+    pub endpoint: SocketAddr,
+    /// For how long.
+    pub since: Duration,
 }
 
 /// What the tunnel has done so far; renewed every second and when an epoch comes alive or dies.

@@ -1,4 +1,5 @@
 //! Two cores talk over an imaginary internet.
+mod succession;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

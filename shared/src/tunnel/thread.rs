@@ -241,10 +241,13 @@ impl Shell {
     }
 }
 
-/// What a watcher waits for: a peer that comes, goes or moves, the first answered heartbeat, new session keys.
-fn signs_of_life(status: &TunnelStatus) -> Vec<(EpochId, bool, Option<SocketAddr>, bool, u64)> {
+/// What a watcher waits for: a peer that comes, goes, moves or is fenced, the first answered heartbeat, new session keys.
+type SignsOfLife = (EpochId, [bool; 3], Option<SocketAddr>, u64);
+
+fn signs_of_life(status: &TunnelStatus) -> Vec<SignsOfLife> {
     let signs = |epoch: &EpochStatus| {
-        (epoch.id, epoch.alive, epoch.endpoint, epoch.round_trip.is_some(), epoch.handshakes)
+        let states = [epoch.alive, epoch.fenced.is_some(), epoch.round_trip.is_some()];
+        (epoch.id, states, epoch.endpoint, epoch.handshakes)
     };
     status.epochs.iter().map(signs).collect()
 }

@@ -1,0 +1,207 @@
+//! The edge's side of an epoch: answers initiations, and lets one session succeed another.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use boringtun::noise::TunnResult;
+use boringtun::noise::errors::WireGuardError;
+
+use super::candidate::{Candidate, Claim, Standing};
+use super::{Epoch, Received, session_index};
+use crate::tunnel::Fenced;
+use crate::tunnel::core::Outlet;
+use crate::tunnel::heartbeat::{self, Kind};
+use crate::tunnel::session::{DATA, Fingerprint, Opened, Session};
+
+/// The length of a cookie reply (whitepaper §5.4.7).
+const COOKIE_REPLY_OCTETS: usize = 64;
+
+/// How long packets that were under way when home renewed its keys are still taken.
+const PREVIOUS_FOR: Duration = Duration::from_secs(10);
+
+/// The sequence number of the beats by which the edge asks for a sign of life.
+const PROBE: u64 = 0;
+
+/// The session before the current one, of the same home.
+pub struct Previous {
+    session: Session,
+    replaced: Instant,
+}
+
+impl Epoch {
+    /// Answers an initiation by a session of its own; the current one is not touched.
+    pub(super) fn answer(
+        &mut self,
+        from: SocketAddr,
+        initiation: &[u8],
+        scratch: &mut [u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> Received {
+        let mut cookie = [0; COOKIE_REPLY_OCTETS];
+        match self.limiter.verify_packet(Some(from.ip()), initiation, &mut cookie) {
+            Ok(_) => {}
+            Err(TunnResult::WriteToNetwork(cookie)) => {
+                out.send(from, cookie);
+                return Received::Authentic;
+            }
+            Err(TunnResult::Err(WireGuardError::InvalidMac)) => return Received::NotOurs,
+            Err(_) => return Received::Rejected,
+        }
+        if Fingerprint::new(from, initiation).is_none_or(|fingerprint| self.has_answered(fingerprint)) {
+            return Received::Rejected;
+        }
+        let index = self.free_index();
+        let answered = Session::answering(&self.config, index, &self.no_limiter, (from, initiation), scratch);
+        let Some((session, response)) = answered else { return Received::Rejected };
+        out.send(from, response);
+        self.candidates.admit(session, now);
+        Received::Authentic
+    }
+
+    fn has_answered(&self, initiation: Fingerprint) -> bool {
+        self.sessions().any(|session| session.answers(initiation))
+    }
+
+    /// A session index that nobody has. There are 256, and far fewer sessions.
+    fn free_index(&mut self) -> u32 {
+        loop {
+            self.next_session = self.next_session.wrapping_add(1);
+            let index = session_index(self.number, self.next_session);
+            if self.sessions().all(|session| session.index != index) {
+                return index;
+            }
+        }
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        let previous = self.previous.iter().map(|previous| &previous.session);
+        let candidates = self.candidates.iter().map(|candidate| &candidate.session);
+        std::iter::once(&self.current).chain(previous).chain(candidates)
+    }
+
+    /// Takes a datagram for a session that is not the current one.
+    pub(super) fn receive_beside(
+        &mut self,
+        index: u32,
+        (from, datagram): (SocketAddr, &[u8]),
+        scratch: &mut [u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> Received {
+        if let Some(previous) = self.previous.as_mut().filter(|former| former.session.index == index) {
+            return match previous.session.open(from, datagram, scratch) {
+                Opened::Packet { octets, source } => {
+                    self.take(source, scratch.get(..octets).unwrap_or_default(), now, out)
+                }
+                Opened::Keepalive => Received::Authentic,
+                _ => Received::Rejected,
+            };
+        }
+        let opened =
+            self.candidates.find(index).map(|candidate| candidate.session.open(from, datagram, scratch));
+        match opened {
+            Some(Opened::Packet { octets, source }) => {
+                let packet = scratch.get(..octets).unwrap_or_default();
+                if self.prove(index, from, packet, now, out) {
+                    return self.take(source, packet, now, out);
+                }
+            }
+            Some(Opened::Keepalive) => {
+                if self.prove(index, from, &[], now, out) {
+                    return Received::Authentic;
+                }
+            }
+            _ => return Received::Rejected,
+        }
+        Received::Fenced
+    }
+
+    /// Notes that a candidate holds the keys; tells whether it is the current session now.
+    fn prove(
+        &mut self,
+        index: u32,
+        from: SocketAddr,
+        packet: &[u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> bool {
+        self.candidates.prove(index, from, now);
+        let Some(candidate) = self.candidates.find(index) else { return false };
+        if candidate.claim(&self.current, now) == Claim::Succeeds {
+            self.succeed(index, now);
+            return true;
+        }
+        if let Some((Kind::Beat, sequence)) = heartbeat::decode(packet, self.config.heartbeat) {
+            candidate.last_beat = Some(sequence);
+            self.tell_fenced(index, out);
+        }
+        false
+    }
+
+    /// Lets a candidate take the current session's place.
+    fn succeed(&mut self, index: u32, now: Instant) {
+        let Some(Candidate { session, .. }) = self.candidates.take(index) else { return };
+        let epoch = self.config.id.0;
+        if let Some(endpoint) = session.endpoint.filter(|_| session.endpoint != self.current.endpoint) {
+            tracing::info!(epoch, %endpoint, "home is at a new endpoint");
+        }
+        let is_same_home = session.is_same_home(&self.current);
+        let former = std::mem::replace(&mut self.current, session);
+        self.previous = is_same_home.then_some(Previous { session: former, replaced: now });
+    }
+
+    /// Decides between the current session and those that contend with it.
+    pub(super) fn judge(&mut self, now: Instant, out: &mut impl Outlet) {
+        self.previous = self
+            .previous
+            .take()
+            .filter(|former| now.saturating_duration_since(former.replaced) < PREVIOUS_FOR);
+        self.candidates.expire(now);
+        if let Some(index) = self.candidates.heir(&self.current, now) {
+            let waiting = self.candidates.find(index).and_then(|heir| heir.last_beat);
+            self.succeed(index, now);
+            if let Some(sequence) = waiting {
+                self.send_heartbeat(Kind::Answer, sequence, out);
+            }
+        }
+        for index in self.candidates.refuse(&self.current, now) {
+            let Some(fenced) = self.candidates.find(index).and_then(|fenced| fenced.session.endpoint) else {
+                continue;
+            };
+            tracing::warn!(
+                epoch = self.config.id.0, current = ?self.current.endpoint, %fenced,
+                "a second home with the same keys is fenced: it is likely to be a restored backup"
+            );
+            self.tell_fenced(index, out);
+        }
+        if self.candidates.contend() {
+            self.send_heartbeat(Kind::Beat, PROBE, out);
+        }
+    }
+
+    /// Answers a fenced home's beat: it carries no mail, and why.
+    fn tell_fenced(&mut self, index: u32, out: &mut impl Outlet) {
+        let Some(current) = self.current.endpoint else { return };
+        let Some(fenced) = self.candidates.find(index) else { return };
+        let (Standing::Fenced { .. }, Some(endpoint)) = (fenced.standing, fenced.session.endpoint) else {
+            return;
+        };
+        let sequence = fenced.last_beat.unwrap_or(PROBE);
+        let packet = heartbeat::encode_fenced(sequence, current, self.config.heartbeat);
+        if let Some((octets, Some(DATA))) = fenced.session.seal(&packet, out) {
+            out.send_slot(endpoint, octets);
+        }
+    }
+
+    /// The home that is fenced, if one is.
+    pub(super) fn fenced(&self, now: Instant) -> Option<Fenced> {
+        self.candidates.iter().find_map(|candidate| match candidate.standing {
+            Standing::Fenced { since } => Some(Fenced {
+                endpoint: candidate.session.endpoint?,
+                since: now.saturating_duration_since(since),
+            }),
+            Standing::Unproven | Standing::Contending { .. } => None,
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! Home's side of an epoch: dials, beats, and knows whether the edge admits it.
+//!
+//! Fenced means that another home with the same keys is connected: this one is likely to be a restored backup beside the
+//! living home, and carries no mail. It beats on, so that the edge goes on telling it. But where it loses the edge it does
+//! not dial again before the edge would let it take over; otherwise an edge that is restarted could take the copy in
+//! before the home that it had.
+//!
+//! A stock WireGuard peer in the edge's place answers no beat. It is believed after a while, and judged by WireGuard's own
+//! rule for a dead peer.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::candidate::TAKEOVER_AFTER;
+use super::{Epoch, Received};
+use crate::tunnel::Fenced;
+use crate::tunnel::core::Outlet;
+use crate::tunnel::heartbeat::{DEAD_AFTER, Kind};
+
+/// Home's persistent keepalive, seconds; the heartbeat is faster, this holds while it is off.
+pub const KEEPALIVE_SECONDS: u16 = 10;
+
+/// How often a dead peer is sent a new handshake initiation.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// How long a peer may leave beats unanswered before it counts as a stock one: longer than the edge may take to choose
+/// between two homes.
+const STOCK_AFTER: Duration = Duration::from_secs(3);
+
+/// After this long without a packet a stock peer counts as dead: KEEPALIVE_TIMEOUT and REKEY_TIMEOUT (whitepaper §6.5),
+/// since it answers our beats by a keepalive only.
+const STOCK_DEAD_AFTER: Duration = Duration::from_secs(15);
+
+/// What the edge thinks of this home.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not said.
+    #[default]
+    Unknown,
+    /// A handshake has succeeded, no beat is answered yet.
+    Connected {
+        /// When.
+        since: Instant,
+    },
+    /// It answers our beats.
+    Admitted,
+    /// Another home with the same keys is connected.
+    Fenced {
+        /// The other one's endpoint.
+        other: SocketAddr,
+        /// When it said so first.
+        since: Instant,
+        /// When it said so last.
+        told: Instant,
+        /// Whether the edge is lost since, so that it is not to be dialled yet.
+        is_quiet: bool,
+    },
+}
+
+impl Standing {
+    /// Whether packets to the edge go anywhere.
+    pub fn is_admitted(self, now: Instant) -> bool {
+        match self {
+            Standing::Unknown | Standing::Fenced { .. } => false,
+            Standing::Connected { since } => now.saturating_duration_since(since) >= STOCK_AFTER,
+            Standing::Admitted => true,
+        }
+    }
+
+    /// After how much silence the peer counts as dead.
+    pub fn patience(self) -> Duration {
+        match self {
+            Standing::Connected { .. } => STOCK_DEAD_AFTER,
+            Standing::Unknown | Standing::Admitted | Standing::Fenced { .. } => DEAD_AFTER,
+        }
+    }
+
+    /// Whether no handshake may be begun.
+    pub fn is_quiet(self) -> bool {
+        matches!(self, Standing::Fenced { is_quiet: true, .. })
+    }
+
+    /// What the status says of it.
+    pub fn fenced(self, now: Instant) -> Option<Fenced> {
+        match self {
+            Standing::Fenced { other, since, .. } => {
+                Some(Fenced { endpoint: other, since: now.saturating_duration_since(since) })
+            }
+            Standing::Unknown | Standing::Connected { .. } | Standing::Admitted => None,
+        }
+    }
+}
+
+impl Epoch {
+    /// A handshake has succeeded: asks at once what the edge thinks of us.
+    pub(super) fn connected(&mut self, from: SocketAddr, now: Instant, out: &mut impl Outlet) -> Received {
+        if self.standing == Standing::Unknown {
+            self.standing = Standing::Connected { since: now };
+        }
+        self.handshakes += 1;
+        self.beat(now, out);
+        self.heard(from, now)
+    }
+
+    /// Agrees new session keys with a peer that is heard, before they are due; the session goes on until then.
+    pub fn renew(&mut self, scratch: &mut [u8], out: &mut impl Outlet) {
+        if let (Some(to), Some(initiation)) = (self.current.endpoint, self.current.dial(scratch)) {
+            out.send(to, initiation);
+        }
+    }
+
+    /// A beat was answered.
+    pub(super) fn answered(&mut self, sequence: u64, now: Instant) {
+        if let Standing::Fenced { .. } = self.standing {
+            tracing::warn!(epoch = self.config.id.0, "the other home is gone; this one carries the mail now");
+        }
+        self.standing = Standing::Admitted;
+        self.heartbeat.answered(sequence, now);
+    }
+
+    /// The edge says that another home is connected, from there.
+    pub(super) fn told_of(&mut self, other: Option<SocketAddr>, now: Instant) {
+        let Some(other) = other else { return };
+        let mut since = now;
+        match self.standing {
+            Standing::Fenced { since: first, .. } => since = first,
+            Standing::Unknown | Standing::Connected { .. } | Standing::Admitted => tracing::error!(
+                epoch = self.config.id.0, %other,
+                "another home with the same keys is connected to the edge; this one is fenced and carries no mail. Stop \
+                 one of the two; `postern-home tunnel status` tells more"
+            ),
+        }
+        self.standing = Standing::Fenced { other, since, told: now, is_quiet: false };
+    }
+
+    /// Beats, and dials where the edge is not heard.
+    pub(super) fn keep_connected(&mut self, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
+        self.beat(now, out);
+        let patience = self.standing.patience();
+        let silence = self.current.last_received.map(|heard| now.saturating_duration_since(heard));
+        let is_heard = silence.is_some_and(|silence| silence < patience);
+        if let Standing::Fenced { told, is_quiet, .. } = &mut self.standing {
+            *is_quiet = !is_heard && now.saturating_duration_since(*told) < TAKEOVER_AFTER;
+        }
+        let is_too_soon = self.last_attempt.is_some_and(|last| now.saturating_duration_since(last) < RETRY);
+        if is_heard || is_too_soon || self.standing.is_quiet() {
+            return;
+        }
+        self.last_attempt = Some(now);
+        self.renew(scratch, out);
+    }
+
+    fn beat(&mut self, now: Instant, out: &mut impl Outlet) {
+        if self.current.has_keys()
+            && let Some(sequence) = self.heartbeat.due(now)
+        {
+            self.send_heartbeat(Kind::Beat, sequence, out);
+        }
+    }
+}
