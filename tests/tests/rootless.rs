@@ -19,6 +19,7 @@ struct Kind {
 }
 
 const NAMESPACE: Kind = Kind { name: "namespace", rights: HomeRights::User };
+const USERSPACE: Kind = Kind { name: "userspace", rights: HomeRights::UserWithoutTun };
 
 impl Kind {
     /// A lab whose home runs with these rights.
@@ -84,6 +85,31 @@ fn joining_again_in_a_namespace() -> Result<()> {
 #[test]
 fn a_large_message_in_a_namespace() -> Result<()> {
     large_message(NAMESPACE)
+}
+
+#[test]
+fn first_light_in_userspace() -> Result<()> {
+    first_light(USERSPACE)
+}
+
+#[test]
+fn both_families_with_true_client_addresses_in_userspace() -> Result<()> {
+    both_families(USERSPACE)
+}
+
+#[test]
+fn interruptions_in_userspace() -> Result<()> {
+    interruptions(USERSPACE)
+}
+
+#[test]
+fn joining_again_in_userspace() -> Result<()> {
+    joining_again(USERSPACE)
+}
+
+#[test]
+fn a_large_message_in_userspace() -> Result<()> {
+    large_message(USERSPACE)
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use postern_shared::tunnel::{Device, TunnelError};
 use serde::Deserialize;
 
-use super::{Kind, Namespace, Network};
+use super::{Kind, Namespace, Network, Userspace};
 
 /// The key `link` in the section `[tunnel]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -19,6 +19,8 @@ pub enum Wanted {
     Tun,
     /// [`Kind::Namespace`].
     Namespace,
+    /// [`Kind::Userspace`].
+    Userspace,
 }
 
 /// The inner network, and how it came to be this.
@@ -47,25 +49,31 @@ pub struct Impossible {
 /// When the kind that is wanted cannot be had. A TUN device is tried again later, as long as it takes.
 pub fn choose(wanted: Wanted, interface: &str) -> Result<Choice, Impossible> {
     match wanted {
-        Wanted::Auto => Ok(first_that_works(interface)),
+        Wanted::Auto => first_that_works(interface),
         Wanted::Tun => Ok(Choice { network: Network::Machine, reason: None }),
         Wanted::Namespace => match Namespace::create(interface) {
             Ok(namespace) => Ok(Choice { network: Network::Namespace(namespace), reason: None }),
             Err(error) => Err(Impossible { wanted: Kind::Namespace, reason: error.to_string() }),
         },
+        Wanted::Userspace => userspace(None),
     }
 }
 
-fn first_that_works(interface: &str) -> Choice {
-    let Err(no_tun) = try_tun(interface) else { return Choice { network: Network::Machine, reason: None } };
+fn first_that_works(interface: &str) -> Result<Choice, Impossible> {
+    let Err(no_tun) = try_tun(interface) else {
+        return Ok(Choice { network: Network::Machine, reason: None });
+    };
     let reason = format!("no tun: {no_tun}");
     match Namespace::create(interface) {
-        Ok(namespace) => Choice { network: Network::Namespace(namespace), reason: Some(reason) },
-        Err(error) => {
-            let reason = Some(format!("{reason}; no namespace: {error}"));
-            Choice { network: Network::Machine, reason }
-        }
+        Ok(namespace) => Ok(Choice { network: Network::Namespace(namespace), reason: Some(reason) }),
+        Err(error) => userspace(Some(format!("{reason}; no namespace: {error}"))),
     }
+}
+
+fn userspace(reason: Option<String>) -> Result<Choice, Impossible> {
+    let stack = Userspace::start();
+    let stack = stack.map_err(|error| Impossible { wanted: Kind::Userspace, reason: error.to_string() })?;
+    Ok(Choice { network: Network::Userspace(stack), reason })
 }
 
 /// Only what another kind can mend speaks against a TUN device.

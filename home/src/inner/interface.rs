@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use postern_shared::netlink::{self, Conflict, NetlinkError};
 use postern_shared::tunnel::TunnelError;
 
-use super::Namespace;
+use super::{Namespace, Userspace};
 
 /// Why the interface could not be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum InterfaceError {
     /// The same in the namespace.
     #[error("the tunnel's interface in the namespace of our own cannot be made or changed: {0}")]
     Namespace(#[source] io::Error),
+    /// The same in the stack of our own.
+    #[error("the TCP/IP stack of our own cannot be changed: {0}")]
+    Userspace(#[source] io::Error),
 }
 
 /// The tunnel's interface.
@@ -29,6 +32,8 @@ pub enum Interface {
     Machine(netlink::Interface),
     /// The only interface of a namespace of our own; what is set there goes with it.
     Namespace(Namespace),
+    /// That of the stack in this process.
+    Userspace(Userspace),
 }
 
 impl Interface {
@@ -40,6 +45,7 @@ impl Interface {
         match self {
             Interface::Machine(interface) => Ok(interface.bring_up(mtu).await?),
             Interface::Namespace(namespace) => in_namespace(namespace.bring_up(mtu).await),
+            Interface::Userspace(stack) => stack.set_mtu(mtu).map_err(InterfaceError::Userspace),
         }
     }
 
@@ -51,6 +57,7 @@ impl Interface {
         match self {
             Interface::Machine(interface) => Ok(interface.add_address(local, peer).await?),
             Interface::Namespace(namespace) => in_namespace(namespace.add_address(local, peer).await),
+            Interface::Userspace(stack) => stack.add_address(local).map_err(InterfaceError::Userspace),
         }
     }
 
@@ -62,6 +69,7 @@ impl Interface {
         match self {
             Interface::Machine(interface) => Ok(interface.remove_address(local).await?),
             Interface::Namespace(namespace) => in_namespace(namespace.remove_address(local).await),
+            Interface::Userspace(stack) => stack.remove_address(local).map_err(InterfaceError::Userspace),
         }
     }
 
@@ -73,6 +81,7 @@ impl Interface {
         match self {
             Interface::Machine(interface) => Ok(interface.add_policy(v4, v6).await?),
             Interface::Namespace(namespace) => in_namespace(namespace.add_default_routes().await),
+            Interface::Userspace(_) => Ok(()),
         }
     }
 
@@ -83,7 +92,7 @@ impl Interface {
     pub async fn remove_policy(&self, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<(), InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.remove_policy(v4, v6).await?),
-            Interface::Namespace(_) => Ok(()),
+            Interface::Namespace(_) | Interface::Userspace(_) => Ok(()),
         }
     }
 
@@ -94,7 +103,7 @@ impl Interface {
     pub async fn conflict(&self, wanted: &[IpAddr]) -> Result<Option<Conflict>, InterfaceError> {
         match self {
             Interface::Machine(interface) => Ok(interface.conflict(wanted).await?),
-            Interface::Namespace(_) => Ok(None),
+            Interface::Namespace(_) | Interface::Userspace(_) => Ok(None),
         }
     }
 }

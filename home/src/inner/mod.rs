@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | tun | the kernel's, among the machine's other interfaces, with a policy rule | CAP_NET_ADMIN, `/dev/net/tun` |
 //! | namespace | the kernel's, in a namespace of our own | unprivileged user namespaces, `/dev/net/tun` |
+//! | userspace | smoltcp's, in this process | nothing |
 //!
 //! [`choice`] takes the first that works.
 
@@ -14,19 +15,23 @@ pub mod choice;
 
 mod interface;
 mod namespace;
+pub mod userspace;
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 
 use postern_shared::netlink;
 use postern_shared::tunnel::Device;
 use serde::{Deserialize, Serialize};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::net::{Listener, Tcp};
 
 pub use choice::{Choice, choose};
 pub use interface::{Interface, InterfaceError};
 pub use namespace::{Namespace, NamespaceError};
+pub use userspace::Userspace;
 
 /// What kind of inner network there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,8 @@ pub enum Kind {
     Tun,
     /// A TUN device in a namespace of our own.
     Namespace,
+    /// A stack in this process, and no TUN device.
+    Userspace,
 }
 
 /// Which TCP/IP stack has the inner addresses; cheap to clone.
@@ -46,6 +53,8 @@ pub enum Network {
     Machine,
     /// The kernel's, in a namespace of our own.
     Namespace(Namespace),
+    /// One of our own, in this process.
+    Userspace(Userspace),
 }
 
 impl Network {
@@ -54,6 +63,7 @@ impl Network {
         match self {
             Network::Machine => Kind::Tun,
             Network::Namespace(_) => Kind::Namespace,
+            Network::Userspace(_) => Kind::Userspace,
         }
     }
 
@@ -61,10 +71,13 @@ impl Network {
     ///
     /// # Errors
     /// As the operating system says.
-    pub fn listen(&self, port: u16) -> Option<io::Result<TcpListener>> {
+    pub fn listen(&self, port: u16) -> Option<io::Result<Listener>> {
         match self {
             Network::Machine => None,
-            Network::Namespace(namespace) => Some(namespace.listen(port)),
+            Network::Namespace(namespace) => {
+                Some(namespace.listen(port).and_then(TcpListener::from_std).map(Listener::Kernel))
+            }
+            Network::Userspace(stack) => Some(stack.listen(port).map(Listener::Userspace)),
         }
     }
 
@@ -72,11 +85,13 @@ impl Network {
     ///
     /// # Errors
     /// As the operating system says.
-    pub async fn connect(&self, source: IpAddr, server: SocketAddr) -> io::Result<TcpStream> {
-        match self {
-            Network::Machine => bound_socket(source)?.connect(server).await,
-            Network::Namespace(namespace) => namespace.socket(source).await?.connect(server).await,
-        }
+    pub async fn connect(&self, source: IpAddr, server: SocketAddr) -> io::Result<Tcp> {
+        let socket = match self {
+            Network::Machine => bound_socket(source)?,
+            Network::Namespace(namespace) => namespace.socket(source).await?,
+            Network::Userspace(stack) => return Ok(Tcp::Userspace(stack.connect(source, server).await?)),
+        };
+        Ok(Tcp::Kernel(socket.connect(server).await?))
     }
 
     /// Makes the tunnel's device and its interface, which is down and has no address yet.
@@ -93,6 +108,10 @@ impl Network {
                 let device = namespace.device(name).await.map_err(InterfaceError::Namespace)?;
                 Ok((device, Interface::Namespace(namespace.clone())))
             }
+            Network::Userspace(stack) => {
+                let device = stack.device().map_err(InterfaceError::Userspace)?;
+                Ok((device, Interface::Userspace(stack.clone())))
+            }
         }
     }
 
@@ -101,6 +120,7 @@ impl Network {
         match self {
             Network::Machine => std::future::pending().await,
             Network::Namespace(namespace) => namespace.ended().await,
+            Network::Userspace(stack) => stack.ended().await,
         }
     }
 }
@@ -110,6 +130,7 @@ impl Display for Kind {
         f.write_str(match self {
             Kind::Tun => "tun",
             Kind::Namespace => "namespace",
+            Kind::Userspace => "userspace",
         })
     }
 }

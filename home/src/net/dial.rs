@@ -14,10 +14,10 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::tcp::Tcp;
 use crate::inner::Network;
 
 /// How long a server may take to accept a connection.
@@ -27,9 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub enum ClientStream {
     /// As connected.
-    Clear(TcpStream),
+    Clear(Tcp),
     /// After STARTTLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 /// Connects to `server` from `source`, an address of `network`.
@@ -39,7 +39,7 @@ pub enum ClientStream {
 pub async fn dial(network: &Network, server: SocketAddr, source: IpAddr) -> io::Result<ClientStream> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, network.connect(source, server)).await;
     let stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
+    stream.set_nodelay()?;
     Ok(ClientStream::Clear(stream))
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
@@ -24,6 +24,7 @@ use super::{
     limits::ConnectionLimits,
     peer::Peer,
     stream::Stream,
+    tcp::{Listener, Tcp},
 };
 
 /// Connections the kernel holds until they are accepted.
@@ -60,7 +61,7 @@ pub struct Service {
     /// Its name in the log: `smtp`, `submission`, `imap`.
     pub name: &'static str,
     /// Where it listens.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// Whether TLS comes first.
     pub security: Security,
     /// Connections at once.
@@ -93,7 +94,7 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 impl Service {
     /// Accepts until shutdown, one task per connection; then waits a moment for the open ones.
-    pub async fn serve<F, Fut>(self, mut shutdown: watch::Receiver<bool>, handle: F)
+    pub async fn serve<F, Fut>(mut self, mut shutdown: watch::Receiver<bool>, handle: F)
     where
         F: Fn(Connection) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -113,7 +114,7 @@ impl Service {
         let _ = timeout(FAREWELL, async { while sessions.join_next().await.is_some() {} }).await;
     }
 
-    fn begin<F, Fut>(&self, sessions: &mut JoinSet<()>, tcp: TcpStream, remote: SocketAddr, handle: F)
+    fn begin<F, Fut>(&self, sessions: &mut JoinSet<()>, tcp: Tcp, remote: SocketAddr, handle: F)
     where
         F: Fn(Connection) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -132,7 +133,7 @@ impl Service {
         let security = self.security.clone();
         let work = async move {
             let _place = place;
-            let _ = tcp.set_nodelay(true);
+            let _ = tcp.set_nodelay();
             match secure(tcp, security).await {
                 Ok(stream) => handle(Connection { stream, peer, session_id }).await,
                 Err(error) => debug!(%error, "TLS handshake failed"),
@@ -142,7 +143,7 @@ impl Service {
     }
 
     /// A fresh socket takes a line at once; if not, the close says enough.
-    fn refuse(&self, tcp: &TcpStream) {
+    fn refuse(&self, tcp: &Tcp) {
         if let Security::Clear { busy } = self.security {
             let _ = tcp.try_write(busy.as_bytes());
         }
@@ -155,7 +156,7 @@ impl Service {
     }
 }
 
-async fn secure(tcp: TcpStream, security: Security) -> io::Result<Stream> {
+async fn secure(tcp: Tcp, security: Security) -> io::Result<Stream> {
     match security {
         Security::Clear { .. } => Ok(Stream::Plain(tcp)),
         Security::Implicit(config) => timeout(HANDSHAKE_TIMEOUT, Stream::Plain(tcp).accept_tls(config))

@@ -7,19 +7,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsAcceptor, rustls, server::TlsStream};
+
+use super::tcp::Tcp;
 
 /// The octet stream of a connection.
 #[derive(Debug)]
 pub enum Stream {
     /// Nothing between us and TCP.
-    Plain(TcpStream),
+    Plain(Tcp),
     /// TLS, handshake done.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 /// What TLS agreed on, in the words of a trace field: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`.

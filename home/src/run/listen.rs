@@ -19,7 +19,7 @@ use crate::status::{Listener, Listening};
 /// A bound socket and its service.
 pub(super) struct Bound {
     pub(super) service: ServiceKind,
-    pub(super) listener: TcpListener,
+    pub(super) listener: net::Listener,
     /// Whether it is reached through the tunnel alone.
     pub(super) is_inner: bool,
 }
@@ -55,7 +55,6 @@ impl Listeners {
         ports.dedup();
         for port in ports {
             let Some(listener) = network.listen(port) else { return Ok(()) };
-            let listener = listener.and_then(TcpListener::from_std);
             let listener = listener.map_err(|error| unusable_inside(service.name(), port, &error))?;
             self.bound.push(Bound { service, listener, is_inner: true });
         }
@@ -67,7 +66,10 @@ impl Listeners {
         let mut forbidden = Vec::new();
         for address in addresses {
             match bind_one(*address) {
-                Ok(listener) => self.bound.push(Bound { service, listener, is_inner: false }),
+                Ok(listener) => {
+                    let listener = net::Listener::Kernel(listener);
+                    self.bound.push(Bound { service, listener, is_inner: false });
+                }
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_inner_served => {
                     forbidden.push(*address);
                 }

@@ -8,7 +8,6 @@ use postern_smtp::server::Limits;
 use postern_store::Store;
 use postern_store::directory::Directory;
 use postern_store::queue::Queue;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -21,7 +20,7 @@ use crate::hostname::Hostname;
 use crate::inbound::Inbound;
 use crate::inner::{Choice, Network};
 use crate::link::{Link, LinkConfig};
-use crate::net::{ConnectionLimits, LoginFailures, Security, Service};
+use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
 use crate::outbound;
 use crate::resolver::Resolver;
 use crate::smtp;
@@ -103,7 +102,7 @@ impl Services {
         tasks
     }
 
-    fn service(&self, kind: ServiceKind, listener: TcpListener) -> Service {
+    fn service(&self, kind: ServiceKind, listener: Listener) -> Service {
         let security = match kind {
             ServiceKind::Submissions | ServiceKind::Imaps => Security::Implicit(self.tls.server()),
             ServiceKind::Smtp | ServiceKind::Submission => Security::Clear { busy: smtp::BUSY },

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::net::Stream;
+use crate::net::{Stream, Tcp};
 
 /// What the name server says of one name.
 #[derive(Debug, Clone, Default)]
@@ -112,7 +112,7 @@ pub async fn mail_server(address: IpAddr, port: u16, behaviour: Behaviour) -> (u
             let (behaviour, seen) = (behaviour.clone(), shared.clone());
             tokio::spawn(async move {
                 // The client may leave at any moment.
-                let _ = serve(Stream::Plain(stream), behaviour, &seen).await;
+                let _ = serve(Stream::Plain(Tcp::Kernel(stream)), behaviour, &seen).await;
             });
         }
     });
