@@ -16,22 +16,18 @@ mod edge;
 mod home;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use boringtun::noise::rate_limiter::RateLimiter;
 use ipnet::IpNet;
 
 use super::core::Outlet;
+use super::gate::{Gate, Verdict};
 use super::heartbeat::{self, Heartbeat, Kind};
-use super::session::{DATA, INITIATION, Opened, Session, message_type, receiver};
+use super::session::{DATA, INITIATION, Opened, RESPONSE, Session, message_type, receiver};
 use super::{EpochConfig, EpochStatus, Role};
 use candidate::Candidates;
 use edge::Previous;
 use home::Standing;
-
-/// Handshake messages answered a second before cookies are asked for (WireGuard's "under load").
-const HANDSHAKES_PER_SECOND: u64 = 20;
 
 /// What became of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +53,8 @@ pub struct Epoch {
     /// The upper 16 bits of all receiver indices of this epoch.
     pub number: u16,
     role: Role,
-    /// Says when handshakes come too fast; all of them pass here first.
-    limiter: Arc<RateLimiter>,
-    limiter_reset: Option<Instant>,
-    /// For sessions whose initiation has passed already.
-    no_limiter: Arc<RateLimiter>,
+    /// Where all handshake messages pass first.
+    gate: Gate,
     next_session: u8,
     current: Session,
     previous: Option<Previous>,
@@ -82,20 +75,18 @@ impl Epoch {
     /// random at each start, since they tell one run of home from another.
     pub fn new(config: EpochConfig, role: Role, number: u16, first_session: u8) -> Self {
         let public = boringtun::x25519::PublicKey::from(&config.private_key.secret());
-        let limiter = Arc::new(RateLimiter::new(&public, HANDSHAKES_PER_SECOND));
+        let gate = Gate::new(&public);
         let keepalive = match role {
             Role::Home => Some(home::KEEPALIVE_SECONDS),
             Role::Edge => None,
         };
         let index = session_index(number, first_session);
         Self {
-            current: Session::new(&config, index, keepalive, &limiter),
+            current: Session::new(&config, index, keepalive, &gate.open()),
             config,
             number,
             role,
-            limiter,
-            limiter_reset: None,
-            no_limiter: Arc::new(RateLimiter::new(&public, u64::MAX)),
+            gate,
             next_session: first_session,
             previous: None,
             candidates: Candidates::default(),
@@ -136,6 +127,11 @@ impl Epoch {
         out: &mut impl Outlet,
     ) -> Received {
         let kind = message_type(datagram);
+        if matches!(kind, Some(INITIATION | RESPONSE))
+            && let Some(halted) = self.halt(from, datagram, scratch, now, out)
+        {
+            return halted;
+        }
         match self.role {
             Role::Edge if kind == Some(INITIATION) => self.answer(from, datagram, scratch, now, out),
             Role::Edge => match receiver(datagram).map(|index| index >> 8) {
@@ -145,6 +141,26 @@ impl Epoch {
                 _ => self.receive_current(from, datagram, scratch, now, out),
             },
             Role::Home => self.receive_current(from, datagram, scratch, now, out),
+        }
+    }
+
+    /// What becomes of a handshake message that does not pass the gate.
+    fn halt(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        scratch: &mut [u8],
+        now: Instant,
+        out: &mut impl Outlet,
+    ) -> Option<Received> {
+        match self.gate.admit(from.ip(), datagram, now, scratch) {
+            Verdict::Pass => None,
+            Verdict::Reply(octets) => {
+                out.send(from, scratch.get(..octets).unwrap_or_default());
+                Some(Received::Authentic)
+            }
+            Verdict::NotOurs => Some(Received::NotOurs),
+            Verdict::Refused => Some(Received::Rejected),
         }
     }
 
@@ -238,13 +254,6 @@ impl Epoch {
 
     /// Does what time asks for: rekeying, keepalives, heartbeats, and new handshakes with a dead peer.
     pub fn handle_timeout(&mut self, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
-        if self
-            .limiter_reset
-            .is_none_or(|reset| now.saturating_duration_since(reset) >= Duration::from_secs(1))
-        {
-            self.limiter.reset_count();
-            self.limiter_reset = Some(now);
-        }
         if let Some(datagram) = self.current.handle_timeout(scratch) {
             let kind = message_type(datagram);
             if let Some(to) = self.destination(kind) {

@@ -15,6 +15,7 @@
 //! | `thread` | the event loop, which owns all of these |
 //! | `core` | the pure core: which epoch a datagram belongs to, which one a packet takes |
 //! | `epoch` | one epoch: which of its sessions carries packets, with the checks that `Tunn` leaves to its caller |
+//! | `gate` | which handshake messages may cost a handshake |
 //! | `session` | one `Tunn` |
 //! | `admission` | what the peer may send inside |
 //! | `heartbeat` | the sign of life |
@@ -31,6 +32,7 @@ mod thread;
 mod admission;
 mod core;
 mod epoch;
+mod gate;
 mod heartbeat;
 mod session;
 

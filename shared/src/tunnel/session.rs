@@ -134,7 +134,7 @@ impl Session {
         }
     }
 
-    /// A session for one initiation, which came from `from` and has passed the limiter; with the response to it.
+    /// A session for one initiation, which came from `from` and has passed the gate; with the response to it.
     /// `None` where it does not authenticate.
     pub fn answering<'a>(
         config: &EpochConfig,

@@ -21,9 +21,10 @@
 //! While a candidate contends, the edge asks the current session for a sign of life five times a second. So a restarted
 //! home is let in after [`TRIAL`], and a copy of home beside the living one is fenced within a round trip.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::tunnel::gate::network;
 use crate::tunnel::heartbeat::DEAD_AFTER;
 use crate::tunnel::session::Session;
 
@@ -41,7 +42,7 @@ const UNPROVEN_FOR: Duration = Duration::from_secs(15);
 const FENCED_FOR: Duration = Duration::from_secs(60);
 
 /// Candidates at a time. A home whose round trip takes a second is safe from 15 spoofed replays in that second; of more
-/// than 20 the limiter asks for cookies.
+/// than 20 the gate asks for cookies.
 const MOST: usize = 16;
 
 /// Unproven candidates of one address, or of one IPv6 /64, at a time: more only replace each other.
@@ -211,13 +212,5 @@ impl Candidates {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
         self.list.iter()
-    }
-}
-
-/// What one sender can easily have all of: an IPv4 address, an IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }

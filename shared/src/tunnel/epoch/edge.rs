@@ -3,18 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use boringtun::noise::TunnResult;
-use boringtun::noise::errors::WireGuardError;
-
 use super::candidate::{Candidate, Claim, Standing};
 use super::{Epoch, Received, session_index};
 use crate::tunnel::Fenced;
 use crate::tunnel::core::Outlet;
 use crate::tunnel::heartbeat::{self, Kind};
 use crate::tunnel::session::{DATA, Fingerprint, Opened, Session};
-
-/// The length of a cookie reply (whitepaper §5.4.7).
-const COOKIE_REPLY_OCTETS: usize = 64;
 
 /// How long packets that were under way when home renewed its keys are still taken.
 const PREVIOUS_FOR: Duration = Duration::from_secs(10);
@@ -29,7 +23,7 @@ pub struct Previous {
 }
 
 impl Epoch {
-    /// Answers an initiation by a session of its own; the current one is not touched.
+    /// Answers an initiation that has passed the gate by a session of its own; the current one is not touched.
     pub(super) fn answer(
         &mut self,
         from: SocketAddr,
@@ -38,21 +32,12 @@ impl Epoch {
         now: Instant,
         out: &mut impl Outlet,
     ) -> Received {
-        let mut cookie = [0; COOKIE_REPLY_OCTETS];
-        match self.limiter.verify_packet(Some(from.ip()), initiation, &mut cookie) {
-            Ok(_) => {}
-            Err(TunnResult::WriteToNetwork(cookie)) => {
-                out.send(from, cookie);
-                return Received::Authentic;
-            }
-            Err(TunnResult::Err(WireGuardError::InvalidMac)) => return Received::NotOurs,
-            Err(_) => return Received::Rejected,
-        }
         if Fingerprint::new(from, initiation).is_none_or(|fingerprint| self.has_answered(fingerprint)) {
             return Received::Rejected;
         }
         let index = self.free_index();
-        let answered = Session::answering(&self.config, index, &self.no_limiter, (from, initiation), scratch);
+        let answered =
+            Session::answering(&self.config, index, &self.gate.open(), (from, initiation), scratch);
         let Some((session, response)) = answered else { return Received::Rejected };
         out.send(from, response);
         self.candidates.admit(session, now);
