@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test bench-tunnel build packages rust fuzz
+.PHONY: help demo test soak bench-tunnel build packages rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -14,6 +14,9 @@ demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end
 
 test: packages rust ## Run every test: unit, transcripts, properties, scenarios in the lab
 	@tests/setup/test.sh
+
+soak: packages rust ## Run the heavy form of the scenarios that have one (200 rotations, a kill at every step; half an hour)
+	@tests/setup/soak.sh
 
 bench-tunnel: rust ## Measure the tunnel against other WireGuard programs (docs/performance.md)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/debian-packages.txt

@@ -1,14 +1,14 @@
 """Holds one IMAP connection in IDLE (RFC 2177) and says what it hears.
 
-Arguments: server, user, password. Prints "idling", then waits for EXISTS, ends IDLE, fetches the newest subject on
+Arguments: server, user, password, and for how many seconds it may hear nothing (60). Prints "idling", then waits for EXISTS, ends IDLE, fetches the newest subject on
 the same connection, and prints it.
 """
 
 import imaplib
 import sys
 
-server, user, password = sys.argv[1:]
-connection = imaplib.IMAP4_SSL(server, timeout=60)
+server, user, password, patience = (sys.argv[1:] + ["60"])[:4]
+connection = imaplib.IMAP4_SSL(server, timeout=int(patience))
 connection.login(user, password)
 connection.select("INBOX")
 connection.send(b"I1 IDLE\r\n")

@@ -37,9 +37,12 @@ mod enter;
 mod shell;
 
 pub mod demo;
+pub mod faults;
 pub mod host;
+pub mod keys;
 pub mod lab;
 pub mod mail;
+pub mod scale;
 pub mod wait;
 
 pub use control::Signal;

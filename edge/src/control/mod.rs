@@ -196,7 +196,7 @@ async fn authorize(service: &Service, request: &Request) -> Result<(), Response>
     let authorized =
         service.authorize(request.method.as_str(), &request.path, &request.body, signature(request)).await;
     authorized.map_err(|error| {
-        tracing::warn!(method = %request.method, path = %request.path, %error, "control call was not believed");
+        tracing::warn!(method = %request.method, path = %request.path, %error, "control call was turned away");
         let status = match &error {
             NotAuthorized::NotStored(_) => StatusCode::SERVICE_UNAVAILABLE,
             NotAuthorized::NotJoined
