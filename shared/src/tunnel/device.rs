@@ -129,6 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn where_super_packets_are_refused_none_is_made_any_more() {
+        use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
+        // The kernel says EINVAL to every write to a timer.
+        let refusing = || timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC).unwrap();
+        let (super_packet, _) = VnetHeader::decode(&mut [1, 1, 40, 0, 60, 5, 20, 0, 16, 0]).unwrap();
+        let mut device = Device::from_tun(refusing());
+        device.write(VnetHeader::default(), Pieces::default());
+        assert!(device.takes_super_packets(), "a single packet says nothing about super-packets");
+        device.write(super_packet, Pieces::default());
+        assert!(!device.takes_super_packets());
+    }
+
+    #[test]
     fn errors_say_what_to_mend() {
         let text = |errno| explain("postern0", io::Error::from_raw_os_error(errno)).to_string();
         assert!(text(libc::ENOENT).contains("modprobe tun"));

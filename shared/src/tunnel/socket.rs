@@ -227,25 +227,51 @@ pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Incoming> {
 mod tests {
     use super::*;
 
+    /// Sends a run to a new pair of sockets and gives back what arrives, and the sender.
+    fn pass(sender: &mut Sockets, octets: &[u8], segment: usize) -> Vec<Vec<u8>> {
+        let receiver = open(0).unwrap().0;
+        let port = receiver.v4.local_addr().unwrap().port();
+        sender.send(Datagrams { to: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), octets, segment });
+        let (mut came, mut buffer) = (Vec::new(), vec![0; 65536]);
+        while let Some(incoming) = receive(&receiver.v4, &mut buffer) {
+            came.extend(buffer[..incoming.length].chunks(incoming.segment).map(<[u8]>::to_vec));
+        }
+        came
+    }
+
+    fn cut(octets: &[u8], segment: usize) -> Vec<Vec<u8>> {
+        octets.chunks(segment).map(<[u8]>::to_vec).collect()
+    }
+
     #[test]
     fn runs_arrive_as_the_datagrams_that_they_are() {
         let mut sender = open(0).unwrap().0;
-        let receiver = open(0).unwrap().0;
-        let port = receiver.v4.local_addr().unwrap().port();
         let octets: Vec<u8> = (0..5000u32).map(|i| (i % 251) as u8).collect();
-        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut came = Vec::new();
-        let mut buffer = vec![0; 65536];
-        for is_on in [true, false] {
-            if !is_on {
-                sender.offload.pause(&io::Error::from_raw_os_error(libc::EIO));
-            }
-            sender.send(Datagrams { to, octets: &octets, segment: 1400 });
-            came.clear();
-            while let Some(incoming) = receive(&receiver.v4, &mut buffer) {
-                came.extend(buffer[..incoming.length].chunks(incoming.segment).map(<[u8]>::to_vec));
-            }
-            assert_eq!(came, octets.chunks(1400).map(<[u8]>::to_vec).collect::<Vec<_>>());
+        assert_eq!(pass(&mut sender, &octets, 1400), cut(&octets, 1400));
+        assert!(sender.offload.is_on(), "the kernel takes runs");
+    }
+
+    /// The kernel refuses more than its limit of segments with EINVAL, and more octets than a datagram has with EMSGSIZE.
+    #[test]
+    fn a_run_that_the_kernel_refuses_goes_one_by_one_and_so_do_the_next() {
+        for (octets, segment) in [(3000, 10), (66_000, 1400)] {
+            let mut sender = open(0).unwrap().0;
+            let refused: Vec<u8> = (0..octets).map(|i| (i % 251) as u8).collect();
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+            let error = send_run(&sender.v4, Datagrams { to, octets: &refused, segment }).unwrap_err();
+            assert!(is_refusal(&error), "{error}");
+            assert_eq!(pass(&mut sender, &refused, segment), cut(&refused, segment));
+            assert!(!sender.offload.is_on() && sender.offload.has_spoken);
+            assert_eq!(pass(&mut sender, &refused[..2800], 1400), cut(&refused[..2800], 1400));
+            sender.offload.paused_until = Some(Instant::now());
+            assert!(sender.offload.is_on(), "runs are tried again after a while");
         }
+    }
+
+    #[test]
+    fn a_route_without_offload_is_a_refusal_and_a_full_buffer_is_none() {
+        let refuses = |errno| is_refusal(&io::Error::from_raw_os_error(errno));
+        assert!([libc::EIO, libc::EINVAL, libc::EMSGSIZE, libc::EOPNOTSUPP].into_iter().all(refuses));
+        assert!(![libc::EAGAIN, libc::ENOBUFS, libc::ENETUNREACH, libc::EPERM].into_iter().any(refuses));
     }
 }

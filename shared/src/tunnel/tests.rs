@@ -1,4 +1,5 @@
 //! Two cores talk over an imaginary internet.
+mod hot_path;
 mod succession;
 
 use std::collections::VecDeque;

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -25,7 +26,7 @@ use super::socket::{self, Incoming, Sockets};
 use super::{EpochConfig, EpochId, EpochStatus, Role, TunnelStatus};
 
 /// How often the core is told the time.
-const TICK: Duration = Duration::from_millis(200);
+pub const TICK: Duration = Duration::from_millis(200);
 
 /// How often the status is published while no peer appears or vanishes.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ pub enum Command {
 }
 
 /// How many sources there are at most.
-const SOURCES: usize = 5;
+pub const SOURCES: usize = 5;
 
 /// The sources of events, as epoll's user data.
 #[derive(Debug, Clone, Copy)]
@@ -150,28 +151,31 @@ impl Shell {
     /// The event loop.
     pub fn run(mut self) {
         let mut events = Vec::with_capacity(SOURCES);
-        loop {
-            events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return tracing::error!(%error, "the tunnel's event loop failed"),
+        while self.turn(&mut events).is_continue() {}
+    }
+
+    /// Waits for events and does what they ask for; `events` has room for [`SOURCES`].
+    pub fn turn(&mut self, events: &mut Vec<epoll::Event>) -> ControlFlow<()> {
+        events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                tracing::error!(%error, "the tunnel's event loop failed");
+                return ControlFlow::Break(());
             }
-            let now = Instant::now();
-            for event in &events {
-                match event.data.u64() {
-                    source if source == Source::Device as u64 => self.drain_device(now),
-                    source if source == Source::V4 as u64 => self.drain_v4(now),
-                    source if source == Source::V6 as u64 => self.drain_v6(now),
-                    source if source == Source::Clock as u64 => self.tick(now),
-                    _ => {
-                        if self.obey().is_break() {
-                            return;
-                        }
-                    }
-                }
-            }
-            self.wires.flush();
         }
+        let now = Instant::now();
+        for event in events {
+            match event.data.u64() {
+                source if source == Source::Device as u64 => self.drain_device(now),
+                source if source == Source::V4 as u64 => self.drain_v4(now),
+                source if source == Source::V6 as u64 => self.drain_v6(now),
+                source if source == Source::Clock as u64 => self.tick(now),
+                _ => self.obey()?,
+            }
+        }
+        self.wires.flush();
+        ControlFlow::Continue(())
     }
 
     fn tick(&mut self, now: Instant) {
@@ -216,19 +220,19 @@ impl Shell {
         }
     }
 
-    fn obey(&mut self) -> std::ops::ControlFlow<()> {
+    fn obey(&mut self) -> ControlFlow<()> {
         let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
         while let Ok(command) = self.inbox.try_recv() {
             match command {
                 Command::SetEpochs(epochs) => self.core.set_epochs(epochs),
                 Command::SetEndpoint(id, endpoint) => self.core.set_endpoint(id, endpoint),
                 Command::Renew(id) => self.core.renew(id, &mut self.wires),
-                Command::Shutdown => return std::ops::ControlFlow::Break(()),
+                Command::Shutdown => return ControlFlow::Break(()),
             }
             // New epochs and endpoints are tried at once.
             self.core.handle_timeout(Instant::now(), &mut self.wires);
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     }
 
     fn publish(&mut self, now: Instant) {

@@ -52,7 +52,7 @@ struct Flow {
 }
 
 /// One packet, in pieces that follow each other.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Pieces<'a> {
     store: &'a [u8],
     segments: &'a [(u32, u32)],
