@@ -73,14 +73,6 @@ impl Invitation {
         }
     }
 
-    /// Refuses a code whose time is over.
-    pub fn check_expiry(&self, now: SystemTime) -> Result<(), LinkError> {
-        match &self.trust {
-            Trust::Code(code) => code.check_expiry(now).map_err(|_| LinkError::CodeExpired),
-            Trust::Key(_) | Trust::FirstUse => Ok(()),
-        }
-    }
-
     /// Refuses another edge than the one of the given key. That the edge has the key, its first handshake shows.
     pub fn check_answer(&self, answer: &EnrolResponse) -> Result<(), LinkError> {
         match self.trust {
@@ -97,9 +89,13 @@ impl Invitation {
         !matches!(self.trust, Trust::Code(_))
     }
 
-    /// What an edge that stays silent means.
-    pub fn silence(&self, silence: LinkError) -> LinkError {
+    /// What an edge that stays silent means. Whether a code's time is over is the edge's to say, whose clock is right; by
+    /// home's clock it only explains why nobody answers.
+    pub fn silence(&self, silence: LinkError, now: SystemTime) -> LinkError {
         match (silence, &self.trust) {
+            (LinkError::NoAnswer { .. }, Trust::Code(code)) if code.check_expiry(now).is_err() => {
+                LinkError::CodeExpired
+            }
             (LinkError::NoAnswer { endpoint, seconds }, Trust::Key(_) | Trust::FirstUse) => {
                 LinkError::NotAwaited { endpoint, seconds }
             }

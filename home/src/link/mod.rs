@@ -218,8 +218,8 @@ pub enum LinkError {
     Unjoined,
     /// The join code's time is over.
     #[error(
-        "the join code has expired. Run `postern-edge invite` on the edge again and join with the new code; if this \
-         machine's clock is wrong, set it first"
+        "the edge does not answer, and by this machine's clock the join code has expired. Run `postern-edge invite` on the \
+         edge again and join with the new code"
     )]
     CodeExpired,
     /// The endpoint's name has no address.

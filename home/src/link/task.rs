@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use postern_shared::identity::Identity;
 use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
@@ -168,7 +168,6 @@ impl Task {
 
     /// Uses an invitation: bootstrap epoch, enrolment, first epoch.
     async fn join(&mut self, invitation: Invitation) -> Result<EdgeAddresses, LinkError> {
-        invitation.check_expiry(std::time::SystemTime::now())?;
         self.is_joining = true;
         self.publish();
         let enrolled = self.enrol(&invitation).await;
@@ -194,7 +193,7 @@ impl Task {
         line.configure_bootstrap().await?;
         self.set_epochs(former.as_ref(), Some(invitation.bootstrap_epoch(endpoint)));
         let alive = self.line().await?.wait_alive(EpochId::BOOTSTRAP, &invitation.endpoint, 0).await;
-        self.attempt = alive.map_err(|error| invitation.silence(error))?;
+        self.attempt = alive.map_err(|error| invitation.silence(error, SystemTime::now()))?;
         let edge = join::enrol(&self.config.network, &self.identity, &self.file, invitation).await?;
         self.line().await?.check_conflicts(&edge.inner).await?;
         if former.is_some_and(|former| former.inner != edge.inner) {
