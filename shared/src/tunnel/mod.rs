@@ -36,6 +36,8 @@ mod gate;
 mod heartbeat;
 mod session;
 
+pub mod fuzz;
+
 #[cfg(test)]
 mod tests;
 
