@@ -122,7 +122,7 @@ where
     let listener = net::bind("127.0.0.1:0".parse().expect("address")).expect("bound");
     let address = listener.local_addr().expect("address");
     let limits = net::ConnectionLimits::new(1000, 10);
-    let service = net::Service { name: "test", listener, security, limits };
+    let service = net::Service { name: "test", listener: net::Listener::Kernel(listener), security, limits };
     tokio::spawn(service.serve(shutdown.clone(), handle));
     address
 }
