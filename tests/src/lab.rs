@@ -17,7 +17,7 @@ use crate::hosts::DAEMONS;
 use crate::instances;
 use crate::names::HOME_DOMAIN;
 use crate::options::{Lifetime, Options, Stage};
-use crate::topology::{Host, ISP_OTHER_V4, ISP_V4};
+use crate::topology::{EDGE_OTHER_V4, EDGE_OTHER_V6, Host, ISP_OTHER_V4, ISP_V4};
 use crate::wait::wait_until;
 
 /// How long the lab's own servers may take until they answer.
@@ -239,6 +239,34 @@ impl Lab {
             "ip address del {old}/24 dev eth0; ip address add {new}/24 dev eth0; ip route replace default via 203.0.113.1"
         ))?;
         Ok(())
+    }
+
+    /// Destroys the edge, as a provider does with a machine, and puts a fresh one at another address; the registrar gives the
+    /// world its new glue. `postern-edge` runs there then, and knows nobody.
+    ///
+    /// # Errors
+    /// When a command fails, or the new edge does not come up.
+    pub fn replace_edge(&self) -> Result<()> {
+        self.stop_daemon(Host::Edge, "postern-edge", Signal::Kill)?;
+        let (old, new) = (Host::Edge.uplink().context("the edge has a link")?, EDGE_OTHER_V4);
+        let (old_v6, new_v6) = (old.v6.context("the edge has IPv6")?, EDGE_OTHER_V6);
+        self.host(Host::Edge).sh(&format!(
+            "rm -rf /var/lib/postern-edge
+             nft flush ruleset
+             ip address del {}/24 dev eth0
+             ip address add {new}/24 dev eth0
+             ip route replace default via {}
+             ip address del {old_v6}/64 dev eth0
+             ip address add {new_v6}/64 dev eth0 nodad",
+            old.v4,
+            old.gateway_v4(),
+        ))?;
+        let glue =
+            format!("sed -i 's/\\b{}$/{new}/; s/\\b{old_v6}$/{new_v6}/' /etc/nsd/example.zone", old.v4);
+        self.host(Host::Registry).sh(&glue)?;
+        self.stop_daemon(Host::Registry, "nsd", Signal::Terminate)?;
+        self.start_daemon(Host::Registry, "nsd")?;
+        self.start_daemon(Host::Edge, "postern-edge")
     }
 
     /// Holds an owned lab until it is ended by another process (`lab down`), or this process is.

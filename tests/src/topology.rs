@@ -53,6 +53,10 @@ pub struct Uplink {
     pub v6: Option<Ipv6Addr>,
 }
 
+/// The address of the machine that [`crate::Lab::replace_edge`] puts in the edge's place.
+pub const EDGE_OTHER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
+/// The same, IPv6.
+pub const EDGE_OTHER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xed, 0, 0, 0, 0, 0x77);
 /// The provider's first address; [`crate::Lab::change_isp_address`] alternates it with [`ISP_OTHER_V4`].
 pub const ISP_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The address that the provider's router has after the first change.
