@@ -406,6 +406,7 @@ impl Service {
             protocol: control::VERSION,
             public_addresses: self.public().addresses,
             joined: enrolment.home.is_some(),
+            time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs()),
             last_counter: enrolment.last_counter,
             zones: self.zone_statuses(),
             forward: forward_of(changes.forwarding.state()),

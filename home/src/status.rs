@@ -116,6 +116,7 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
     if let Some(error) = status.link.keys.as_ref().and_then(|keys| keys.error.as_ref()) {
         warn(format!("The renewal of the tunnel's keys waits, and is tried again: {error}."));
     }
+    status.link.clock_warning().into_iter().for_each(&mut warn);
     if status.domains.is_empty() {
         warn("There is no domain. Add one: `postern-home domain add home.example`.".to_owned());
     } else if status.users == 0 {

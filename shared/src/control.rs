@@ -64,6 +64,9 @@ pub struct Status {
     pub public_addresses: Vec<IpAddr>,
     /// Whether a home has joined this edge.
     pub joined: bool,
+    /// The edge's time of day, in seconds since 1970; absent where the edge is too old to tell.
+    #[serde(default)]
+    pub time: Option<u64>,
     /// The counter of the last signed call that was accepted; the next must be greater.
     #[serde(default)]
     pub last_counter: u64,

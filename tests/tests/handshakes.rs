@@ -88,6 +88,8 @@ fn the_tunnel_comes_up_whatever_the_clock_at_home_says() -> Result<()> {
         told.with_context(|| format!("with the clock at {clock}")).map_err(|error| lab.explain(error))?;
         ensure!(started.elapsed() < COLD_START, "{:?} with the clock at {clock}", started.elapsed());
         assert_mail_arrives(&lab, &format!("with the clock at {clock}"))?;
+        let status = home.run(["postern-home", "status"])?.stdout;
+        assert_eq!(status.contains("This machine's clock is"), clock != "+0", "{status}");
         if clock == "+10y" {
             home.write("/run/clock", b"+0")?;
             assert_mail_arrives(&lab, "after the clock was put right")?;

@@ -164,11 +164,28 @@ pub struct LinkStatus {
     pub rotate_every: RotateEvery,
     /// The zones that were handed to the link.
     pub zones: Vec<ZonePush>,
+    /// By how many seconds home's clock is ahead of the edge's, when they last spoke; negative where it is behind.
+    #[serde(default)]
+    pub clock_ahead: i64,
     /// The last thing that went wrong, until the link is well again.
     pub last_error: Option<String>,
 }
 
+/// From this many seconds on a difference between the clocks is worth a word: it is more than a leap or a slow line.
+const CLOCK_NOTICE: u64 = 120;
+
 impl LinkStatus {
+    /// What a person should do where this machine's clock is wrong.
+    pub fn clock_warning(&self) -> Option<String> {
+        let seconds = Some(self.clock_ahead.unsigned_abs()).filter(|seconds| *seconds >= CLOCK_NOTICE)?;
+        let direction = if self.clock_ahead > 0 { "ahead of" } else { "behind" };
+        Some(format!(
+            "This machine's clock is {} {direction} the edge's. Mail passes, but its dates are wrong, and signatures of \
+             senders may count as expired. Set it: `timedatectl set-ntp true`.",
+            rough(seconds)
+        ))
+    }
+
     /// The kind with its reason, for people.
     pub fn described_kind(&self) -> String {
         match &self.kind_reason {
@@ -189,6 +206,15 @@ impl LinkStatus {
             fenced.endpoint,
             fenced.since.as_secs()
         ))
+    }
+}
+
+/// A time for people: its largest unit.
+fn rough(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3600, seconds / 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, _) => format!("{hours} h"),
+        (days, ..) => format!("{days} d"),
     }
 }
 

@@ -14,7 +14,7 @@ use postern_shared::zone::Zone;
 use tokio::sync::watch;
 
 use super::client::{ControlClient, ControlError};
-use super::signed::Signer;
+use super::signed::{Signer, seconds_now};
 use super::{LinkError, ZonePush};
 
 /// How often the edge is asked while nothing changes.
@@ -30,6 +30,8 @@ pub struct Report {
     pub is_reached: bool,
     /// The edge's addresses, once it has said them.
     pub public_addresses: Vec<IpAddr>,
+    /// By how many seconds home's clock is ahead of the edge's.
+    pub clock_ahead: i64,
     /// The declared zones.
     pub zones: Vec<ZonePush>,
     /// What went wrong, if something did.
@@ -46,6 +48,12 @@ pub struct Pusher {
     pub zones: watch::Receiver<Option<Vec<Zone>>>,
     /// Where the reports go.
     pub report: watch::Sender<Report>,
+}
+
+/// By how many seconds this machine's clock is ahead of the edge's; a second or two is the way there and back.
+fn clock_ahead(edges: Option<u64>) -> i64 {
+    let ahead = edges.map_or(0, |edges| i128::from(seconds_now()) - i128::from(edges));
+    ahead.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 impl Pusher {
@@ -88,6 +96,7 @@ impl Pusher {
         let mut report = Report {
             is_reached: true,
             public_addresses: status.public_addresses.clone(),
+            clock_ahead: clock_ahead(status.time),
             ..Report::default()
         };
         let Some(zones) = zones else { return report };

@@ -346,6 +346,7 @@ impl Task {
             keys: edge.as_ref().map(|edge| tunnel_keys(&edge.ladder, self.progress.borrow().error.clone())),
             rotate_every,
             zones: report.zones,
+            clock_ahead: report.clock_ahead,
             last_error: self.line_error.clone().or(report.error),
         };
         self.status.send_if_modified(|known| {
@@ -411,6 +412,7 @@ fn initial_status(config: &LinkConfig, identity: &Identity, file: &LinkFile) -> 
         keys: edge.map(|edge| tunnel_keys(&edge.ladder, None)),
         rotate_every,
         zones: Vec::new(),
+        clock_ahead: 0,
         last_error: None,
     }
 }
