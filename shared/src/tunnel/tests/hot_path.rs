@@ -6,13 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::sync::watch;
 
 use super::super::device::Device;
-use super::super::thread::{Command, SOURCES, Shell, TICK};
+use super::super::thread::{Command, Shell, TICK};
 use super::super::{EpochConfig, Role, TunnelStatus, socket};
 use super::{HOME, WORLD, epoch, packet};
 
@@ -47,7 +47,6 @@ type Make = fn(OwnedFd) -> Device;
 struct Machine {
     shell: Shell,
     kernel: OwnedFd,
-    events: Vec<epoll::Event>,
     turns: u64,
     turns_that_allocate: u64,
 }
@@ -61,12 +60,12 @@ impl Machine {
         commands.send(Command::SetEpochs(vec![epoch])).unwrap();
         let (publish, _) = watch::channel(TunnelStatus::default());
         let shell = Shell::new(role, make(device), sockets, wake, inbox, publish).unwrap();
-        Self { shell, kernel, events: Vec::with_capacity(SOURCES), turns: 0, turns_that_allocate: 0 }
+        Self { shell, kernel, turns: 0, turns_that_allocate: 0 }
     }
 
     fn turn(&mut self) {
         let before = ALLOCATIONS.get();
-        assert!(self.shell.turn(&mut self.events).is_continue());
+        assert!(self.shell.turn().is_continue());
         self.turns += 1;
         self.turns_that_allocate += u64::from(ALLOCATIONS.get() > before);
     }
