@@ -65,7 +65,7 @@ pub struct Tunnel {
     pub port: u16,
     /// The name of the TUN device.
     pub interface: String,
-    /// The largest inner packet, in octets.
+    /// The largest inner packet that is ever tried, in octets; the path may take less.
     pub mtu: u16,
     /// The edge's inner IPv4 address.
     pub edge_v4: Ipv4Addr,
@@ -140,7 +140,7 @@ impl Default for Tunnel {
         Self {
             port: 51820,
             interface: "postern0".to_owned(),
-            mtu: 1380,
+            mtu: 1440,
             edge_v4: Ipv4Addr::new(10, 118, 0, 1),
             home_v4: Ipv4Addr::new(10, 118, 0, 2),
             edge_v6: Ipv6Addr::new(0xfd70, 0x6f73, 0x7465, 0, 0, 0, 0, 1),
@@ -292,7 +292,7 @@ impl Tunnel {
         // RFC 8200 §5: every link that carries IPv6 carries 1280 octets.
         if !(1280..=9000).contains(&self.mtu) {
             let complaint =
-                format!("{} is out of range; expected 1280 to 9000 octets. 1380 is usual.", self.mtu);
+                format!("{} is out of range; expected 1280 to 9000 octets. 1440 is usual.", self.mtu);
             return Err(source.invalid("tunnel.mtu", complaint));
         }
         self.check_addresses(source)

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use postern_shared::cli::write_row;
 use postern_shared::control::{BansHeld, Count, Forward, ZoneStatus};
-use postern_shared::tunnel::{EpochStatus, Fenced};
+use postern_shared::tunnel::{EpochStatus, Fenced, Measured, moves};
 use serde::{Deserialize, Serialize};
 
 use crate::enrol::{EnrolStatus, EpochKeys, EpochPlace};
@@ -16,7 +17,7 @@ use crate::forward::{
 };
 
 /// The state of the whole edge.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EdgeStatus {
     /// The program's version.
     pub version: String,
@@ -47,7 +48,7 @@ pub struct EdgeStatus {
 }
 
 /// The state of the tunnel.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TunnelReport {
     /// The TUN device.
     pub interface: String,
@@ -172,12 +173,21 @@ fn write_tunnel(f: &mut fmt::Formatter<'_>, tunnel: &TunnelReport, keys: &[Epoch
         let place = keys.iter().find(|keys| keys.id == epoch.id).map_or("joining", |keys| word(keys.place));
         let name = format!("  epoch {}", epoch.id.0);
         row(f, &name, format_args!("{place}, {heard}, octets received: {received}, sent: {sent}"))?;
+        let measured = Measured(epoch).to_string();
+        if !measured.is_empty() {
+            row(f, "", measured)?;
+        }
+        moves(epoch, now()).try_for_each(|place| row(f, "", place))?;
     }
     for EpochKeys { id, edge_key, home_key, .. } in keys {
         row(f, &format!("  keys {}", id.0), format_args!("edge {edge_key}"))?;
         row(f, "", format_args!("home {home_key}"))?;
     }
     Ok(())
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn row(f: &mut fmt::Formatter<'_>, label: &str, value: impl fmt::Display) -> fmt::Result {

@@ -166,7 +166,18 @@ impl Lab {
     /// # Errors
     /// When a command fails or the tunnel does not come up.
     pub fn join(&self) -> Result<()> {
-        let code = self.invite()?;
+        self.join_with(&self.invite()?)
+    }
+
+    /// Enrols home at the edge, which it shall dial at `endpoint`: a name or an address, and a port.
+    ///
+    /// # Errors
+    /// As [`Lab::join`].
+    pub fn join_at(&self, endpoint: &str) -> Result<()> {
+        self.join_with(&self.invitation(&["--endpoint", endpoint])?)
+    }
+
+    fn join_with(&self, code: &str) -> Result<()> {
         self.host(Host::Home).write("/run/join-code", code.as_bytes())?;
         self.host(Host::Home).run(["postern-home", "join", "--code-file", "/run/join-code"])?.success()?;
         wait_until("home is connected to the edge", Duration::from_secs(20), || self.is_connected())
@@ -177,7 +188,12 @@ impl Lab {
     /// # Errors
     /// When the edge makes none.
     pub fn invite(&self) -> Result<String> {
-        let output = self.host(Host::Edge).run(["postern-edge", "invite", "--json"])?.success()?;
+        self.invitation(&[])
+    }
+
+    fn invitation(&self, more: &[&str]) -> Result<String> {
+        let invite = [&["postern-edge", "invite", "--json"], more].concat();
+        let output = self.host(Host::Edge).run(invite)?.success()?;
         let answer: serde_json::Value = serde_json::from_str(&output.stdout)?;
         let code = answer.get("code").and_then(|code| code.as_str());
         Ok(code.with_context(|| format!("no code in {}", output.stdout))?.to_owned())

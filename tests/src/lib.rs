@@ -42,6 +42,7 @@ pub mod host;
 pub mod keys;
 pub mod lab;
 pub mod mail;
+pub mod path;
 pub mod scale;
 pub mod wait;
 
@@ -49,5 +50,6 @@ pub use control::Signal;
 pub use host::{HostHandle, Output};
 pub use lab::Lab;
 pub use options::{HomeRights, Lifetime, Options, Stage};
+pub use path::Fragments;
 pub use topology::Host;
 pub use wait::wait_until;

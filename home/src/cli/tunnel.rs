@@ -6,7 +6,7 @@ use std::time::Duration;
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
 use postern_shared::rotation::Step;
-use postern_shared::tunnel::{EpochId, EpochStatus};
+use postern_shared::tunnel::{EpochId, EpochStatus, Measured, moves};
 
 use super::TunnelCommand;
 use super::client::Client;
@@ -156,11 +156,13 @@ fn write_epoch(f: &mut Formatter<'_>, epoch: &EpochStatus) -> fmt::Result {
     if let Some(endpoint) = epoch.endpoint {
         write!(f, ", {endpoint}")?;
     }
-    if let Some(round_trip) = epoch.round_trip {
-        write!(f, ", round trip {:.1} ms", round_trip.as_secs_f64() * 1000.0)?;
-    }
     if let Some(heard) = epoch.last_received {
         write!(f, ", heard {} s ago", heard.as_secs())?;
     }
-    write!(f, ", {} octets received, {} sent", epoch.received_octets, epoch.sent_octets)
+    write!(f, ", {} octets received, {} sent", epoch.received_octets, epoch.sent_octets)?;
+    let measured = Measured(epoch).to_string();
+    if !measured.is_empty() {
+        write!(f, "\n          {measured}")?;
+    }
+    moves(epoch, seconds_now()).try_for_each(|place| write!(f, "\n          {place}"))
 }

@@ -18,7 +18,7 @@ pub struct Tunnel {
     pub link: Wanted,
     /// The name of the TUN device.
     pub interface: String,
-    /// The largest inner packet, in octets.
+    /// The largest inner packet that is ever tried, in octets; the path may take less.
     pub mtu: u16,
     /// How long an old epoch must have been idle before its keys are deleted, in seconds.
     pub drain_seconds: u32,
@@ -27,7 +27,7 @@ pub struct Tunnel {
 impl Default for Tunnel {
     /// 180 s is as long as a WireGuard session lives that is not renewed, so the new epoch has renewed its own by then.
     fn default() -> Self {
-        Self { link: Wanted::Auto, interface: "postern0".to_owned(), mtu: 1380, drain_seconds: 180 }
+        Self { link: Wanted::Auto, interface: "postern0".to_owned(), mtu: 1440, drain_seconds: 180 }
     }
 }
 
@@ -49,7 +49,7 @@ impl Tunnel {
         // RFC 8200 §5: every link that carries IPv6 carries 1280 octets.
         if !(1280..=9000).contains(&self.mtu) {
             let complaint =
-                format!("{} is out of range; expected 1280 to 9000 octets. 1380 is usual.", self.mtu);
+                format!("{} is out of range; expected 1280 to 9000 octets. 1440 is usual.", self.mtu);
             return Err(source.invalid("tunnel.mtu", complaint));
         }
         if !(1..=MOST_DRAIN_SECONDS).contains(&self.drain_seconds) {

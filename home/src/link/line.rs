@@ -1,16 +1,23 @@
-//! The line to the edge: the tunnel, its interface, and where the edge is found.
+//! The line to the edge: the tunnel and its interface, whose MTU follows the path.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use postern_shared::enrolment::{BOOTSTRAP_EDGE_V4, BOOTSTRAP_HOME_V4, InnerAddresses};
-use postern_shared::join_code::{Endpoint, Host};
-use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus, Role, Tunnel, TunnelStatus};
+use postern_shared::join_code::Endpoint;
+use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus, FIRST_LIMIT, Role, Tunnel, TunnelStatus};
 use tokio::sync::watch;
 
+use super::finder::resolve;
 use super::state::JoinedEdge;
 use super::{LinkConfig, LinkError};
 use crate::inner::Interface;
+
+/// The least MTU of an interface that carries IPv6 (RFC 8200 §5); below it, the tunnel cuts TCP by itself.
+const IPV6_MINIMUM: u16 = 1280;
+
+/// How long one of several addresses is tried before the next has its turn.
+const TURN: Duration = Duration::from_secs(2);
 
 /// How long a handshake may take, over all addresses of the edge, before the edge counts as silent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +27,9 @@ pub struct Line {
     tunnel: Tunnel,
     interface: Interface,
     status: watch::Receiver<TunnelStatus>,
+    /// The longest packet that may be tried, octets.
+    ceiling: u16,
+    /// The interface's MTU.
     mtu: u16,
 }
 
@@ -29,7 +39,7 @@ impl Line {
         let (device, interface) = config.network.open_device(&config.interface).await?;
         let tunnel = Tunnel::with_device(Role::Home, device, 0)?;
         let status = tunnel.watch_status();
-        Ok(Self { tunnel, interface, status, mtu: config.mtu })
+        Ok(Self { tunnel, interface, status, ceiling: config.mtu, mtu: config.mtu.min(FIRST_LIMIT) })
     }
 
     /// Prepares the interface for enrolment.
@@ -39,13 +49,28 @@ impl Line {
     }
 
     /// Gives the interface home's inner addresses and the policy that goes with them.
-    pub async fn configure(&self, edge: &JoinedEdge) -> Result<(), LinkError> {
+    pub async fn configure(&mut self, edge: &JoinedEdge) -> Result<(), LinkError> {
         let inner = edge.inner;
-        self.interface.bring_up(edge.mtu.min(self.mtu)).await?;
+        let ceiling = edge.mtu.min(self.ceiling);
+        self.tunnel.set_ceiling(ceiling);
+        self.mtu = self.mtu.min(ceiling);
+        self.interface.bring_up(self.mtu).await?;
         self.interface.remove_address(BOOTSTRAP_HOME_V4.into()).await?;
         self.interface.add_address(inner.home_v4.into(), inner.edge_v4.into()).await?;
         self.interface.add_address(inner.home_v6.into(), inner.edge_v6.into()).await?;
         Ok(self.interface.add_policy(inner.home_v4, inner.home_v6).await?)
+    }
+
+    /// Gives the interface the MTU that the path has now, so that home's TCP makes and asks for segments that fit.
+    pub async fn follow_path(&mut self) -> Result<(), LinkError> {
+        let limit = self.status.borrow().limit;
+        let Some(mtu) = limit.map(|limit| limit.max(IPV6_MINIMUM)).filter(|mtu| *mtu != self.mtu) else {
+            return Ok(());
+        };
+        self.interface.bring_up(mtu).await?;
+        tracing::info!(mtu, "the tunnel's MTU follows the path");
+        self.mtu = mtu;
+        Ok(())
     }
 
     /// Refuses inner addresses that another network of this machine holds.
@@ -73,7 +98,7 @@ impl Line {
         self.tunnel.renew(epoch);
     }
 
-    /// Tries the edge's addresses one after the other, from `first` on, until the epoch lives; tells which one it was.
+    /// Tries the edge's addresses in turn, from `first` on, until the epoch lives; tells which one it was.
     pub async fn wait_alive(
         &mut self,
         epoch: EpochId,
@@ -81,12 +106,12 @@ impl Line {
         first: usize,
     ) -> Result<usize, LinkError> {
         let candidates = resolve(endpoint).await?;
-        let patience = PATIENCE.div_f64(candidates.len() as f64);
-        for attempt in first..first.saturating_add(candidates.len()) {
+        let is_alive =
+            |status: &TunnelStatus| status.epochs.iter().any(|known| known.id == epoch && known.alive);
+        let turns = PATIENCE.as_secs() / TURN.as_secs();
+        for (attempt, _) in (first..).zip(0..turns) {
             self.tunnel.set_endpoint(epoch, nth(&candidates, attempt));
-            let is_alive =
-                |status: &TunnelStatus| status.epochs.iter().any(|known| known.id == epoch && known.alive);
-            match tokio::time::timeout(patience, self.status.wait_for(is_alive)).await {
+            match tokio::time::timeout(TURN, self.status.wait_for(is_alive)).await {
                 Ok(Ok(_)) => return Ok(attempt),
                 Ok(Err(_)) => return Err(LinkError::Busy("without its tunnel")),
                 Err(_) => {}
@@ -122,21 +147,6 @@ impl Line {
         // Joins the tunnel's thread, which ends within one turn of its loop.
         let _ = tokio::task::spawn_blocking(move || self.tunnel.shutdown()).await;
     }
-}
-
-/// All addresses of an endpoint, at least one.
-pub async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, LinkError> {
-    let name = match &endpoint.host {
-        Host::Address(address) => return Ok(vec![(*address, endpoint.port).into()]),
-        Host::Name(name) => name,
-    };
-    let unresolvable = |source| LinkError::Unresolvable { name: name.clone(), source };
-    let found: Vec<SocketAddr> =
-        tokio::net::lookup_host((name.as_str(), endpoint.port)).await.map_err(unresolvable)?.collect();
-    if found.is_empty() {
-        return Err(unresolvable(std::io::Error::other("the name has no address")));
-    }
-    Ok(found)
 }
 
 /// The address for the `attempt`th attempt. `candidates` has at least one.

@@ -11,13 +11,14 @@
 //! ```
 //! A home that is a copy of another one, which is connected, is fenced: Connecting --> Fenced (see `tunnel`'s epochs).
 //!
-//! The link tries forever: every beat that is missed makes it look the edge up again and start a new handshake. Zones are
-//! a desired state. They are pushed until the edge reports the same digest, and again whenever it does not.
+//! The link tries forever: an edge that is not heard is dialled again, looked up again, and tried at all its addresses.
+//! Zones are a desired state. They are pushed until the edge reports the same digest, and again whenever it does not.
 
 mod task;
 
 mod age;
 mod client;
+mod finder;
 mod invitation;
 mod join;
 mod line;
@@ -138,7 +139,7 @@ pub struct TunnelKeys {
 }
 
 /// What `postern-home status` shows about the link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinkStatus {
     /// Where the link stands.
     pub state: LinkState,

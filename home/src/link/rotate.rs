@@ -228,11 +228,15 @@ mod tests {
             endpoint: None,
             last_received: Some(Duration::ZERO),
             last_carried,
+            handshake_age: None,
             round_trip: None,
+            loss: None,
+            path_mtu: None,
             received_octets: 0,
             sent_octets: 0,
             handshakes,
             fenced: None,
+            roamed: Vec::new(),
         }
     }
 

@@ -12,8 +12,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::client::ControlClient;
+use super::finder::{Finder, resolve};
 use super::invitation::Invitation;
-use super::line::{Line, nth, resolve};
+use super::line::{Line, nth};
 use super::push::{Pusher, Report};
 use super::rotate::{Driver, Progress};
 use super::signed::{Signer, lock};
@@ -25,8 +26,11 @@ use super::{
 /// How often the link looks after itself.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often an edge that is not heard is looked up again, and a tunnel that could not be made is tried again.
+/// How often a tunnel that could not be made is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// After this long without a packet from the edge it is looked for: more than the pause between two heartbeats.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// Everything the link owns.
 pub(super) struct Task {
@@ -37,8 +41,7 @@ pub(super) struct Task {
     line: Option<Line>,
     is_joining: bool,
     last_retry: Option<Instant>,
-    /// Which of the edge's addresses is tried.
-    attempt: usize,
+    finder: Finder,
     line_error: Option<String>,
     edge: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<Vec<Zone>>>,
@@ -88,7 +91,7 @@ impl Task {
             line: None,
             is_joining: false,
             last_retry: None,
-            attempt: 0,
+            finder: Finder::default(),
             line_error: None,
             edge,
             zones,
@@ -119,7 +122,8 @@ impl Task {
                     None => return,
                 },
                 _ = tick.tick() => self.look_after_line().await,
-                () = changed(self.line.as_mut()) => {}
+                () = changed(self.line.as_mut()) => self.follow_path().await,
+                found = self.finder.found() => self.take_addresses(found),
                 Ok(()) = self.report.changed() => self.take_report(),
                 Ok(()) = self.progress.changed() => self.follow_ladder(),
             }
@@ -176,8 +180,9 @@ impl Task {
         let connected = self.connect().await;
         let edge = enrolled?;
         connected?;
-        let first = self.attempt;
-        self.attempt = self.line().await?.wait_alive(EpochId::FIRST, &edge.endpoint, first).await?;
+        let first = self.finder.attempt();
+        let reached = self.line().await?.wait_alive(EpochId::FIRST, &edge.endpoint, first).await?;
+        self.finder.begin(&edge.endpoint, reached, Instant::now());
         self.control_client(&edge).status().await?;
         tracing::info!(edge = %edge.endpoint, "home has joined the edge");
         if invitation.asks_for_renewal() {
@@ -193,7 +198,8 @@ impl Task {
         line.configure_bootstrap().await?;
         self.set_epochs(former.as_ref(), Some(invitation.bootstrap_epoch(endpoint)));
         let alive = self.line().await?.wait_alive(EpochId::BOOTSTRAP, &invitation.endpoint, 0).await;
-        self.attempt = alive.map_err(|error| invitation.silence(error, SystemTime::now()))?;
+        let reached = alive.map_err(|error| invitation.silence(error, SystemTime::now()))?;
+        self.finder.begin(&invitation.endpoint, reached, Instant::now());
         let edge = join::enrol(&self.config.network, &self.identity, &self.file, invitation).await?;
         self.line().await?.check_conflicts(&edge.inner).await?;
         if former.is_some_and(|former| former.inner != edge.inner) {
@@ -252,36 +258,72 @@ impl Task {
         self.set_epochs(Some(&edge), None);
         let addresses = Some(edge.addresses());
         self.addresses.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
-        self.look_up(&edge).await
-    }
-
-    /// Points the epochs at the edge's address.
-    async fn look_up(&mut self, edge: &JoinedEdge) -> Result<(), LinkError> {
-        let endpoint = nth(&resolve(&edge.endpoint).await?, self.attempt);
-        self.set_endpoints(edge, endpoint);
+        self.finder.begin(&edge.endpoint, self.finder.attempt(), Instant::now());
         Ok(())
     }
 
-    /// Makes what is missing, and tries the edge's next address while it is not heard.
+    /// The edge's addresses have been looked up.
+    fn take_addresses(&mut self, found: Result<(), LinkError>) {
+        if let Err(error) = found {
+            tracing::warn!(%error, "the edge is not found by its name; its former addresses are tried on");
+            self.line_error = Some(error.to_string());
+        }
+        self.dial();
+    }
+
+    /// Points the epochs at the address whose turn it is, unless the edge is heard where it is.
+    fn dial(&self) {
+        let edge = lock(&self.file).edge().cloned();
+        if let (Some(edge), Some(endpoint), true) = (edge, self.finder.current(), self.is_quiet()) {
+            self.set_endpoints(&edge, endpoint);
+        }
+    }
+
+    /// Makes what is missing, and tries the edge's addresses in turn while it is not heard.
     async fn look_after_line(&mut self) {
-        let Some(edge) = lock(&self.file).edge().cloned() else { return };
-        if self.is_alive() || self.is_fenced() || self.last_retry.is_some_and(|last| last.elapsed() < RETRY) {
+        if lock(&self.file).edge().is_none() {
             return;
         }
-        let is_first = self.last_retry.replace(Instant::now()).is_none();
-        let current = edge.ladder.current().epoch;
-        let has_epoch =
-            |line: &Line| line.is_running() && line.epochs().iter().any(|epoch| epoch.id == current);
-        let result = if !is_first && self.line.as_ref().is_some_and(has_epoch) {
-            self.attempt = self.attempt.wrapping_add(1);
-            self.look_up(&edge).await
+        if !self.has_line() {
+            return self.make_line().await;
+        }
+        if self.is_quiet() && !self.is_fenced() {
+            self.finder.take_turn(Instant::now());
+            self.dial();
         } else {
-            self.connect().await
-        };
-        if let Err(error) = &result {
+            self.finder.rest();
+        }
+    }
+
+    /// Whether the tunnel runs and has the epoch that is certain to work.
+    fn has_line(&self) -> bool {
+        let current = lock(&self.file).edge().map(|edge| edge.ladder.current().epoch);
+        let is_current = |epoch: &EpochStatus| Some(epoch.id) == current;
+        self.line.as_ref().is_some_and(|line| line.is_running() && line.epochs().iter().any(is_current))
+    }
+
+    async fn make_line(&mut self) {
+        if self.last_retry.is_some_and(|last| last.elapsed() < RETRY) {
+            return;
+        }
+        self.last_retry = Some(Instant::now());
+        let made = self.connect().await;
+        if let Err(error) = &made {
             tracing::warn!(%error, "the link cannot be made; trying again");
         }
-        self.line_error = result.err().map(|error| error.to_string());
+        self.line_error = made.err().map(|error| error.to_string());
+    }
+
+    async fn follow_path(&mut self) {
+        let Some(line) = &mut self.line else { return };
+        if let Err(error) = line.follow_path().await {
+            tracing::warn!(%error, "the interface's MTU does not follow the path; the tunnel cuts packets to it");
+        }
+    }
+
+    /// Whether no usable epoch has been heard for longer than a heartbeat's pause.
+    fn is_quiet(&self) -> bool {
+        !self.has_epoch(|epoch| epoch.last_received.is_some_and(|ago| ago < QUIET))
     }
 
     fn is_alive(&self) -> bool {

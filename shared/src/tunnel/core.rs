@@ -12,12 +12,13 @@
 //! [`Outlet`] gathers what it is given and passes it on in batches.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use boringtun::noise::Tunn;
 use serde::{Deserialize, Serialize};
 
 use super::epoch::{Epoch, Received};
+use super::path::START;
 use super::session::{INITIATION, message_type, receiver};
 use super::{EpochConfig, EpochId, EpochStatus, Role};
 
@@ -32,6 +33,13 @@ pub trait Outlet {
 
     /// Sends the first `octets` of the slot over the internet.
     fn send_slot(&mut self, to: SocketAddr, octets: usize);
+
+    /// Sends the first `octets` of the slot in one piece, by a path that may not fragment them; tells whether the kernel
+    /// took them.
+    fn send_slot_whole(&mut self, to: SocketAddr, octets: usize) -> bool {
+        self.send_slot(to, octets);
+        true
+    }
 
     /// Delivers an inner packet to the TUN device.
     fn deliver(&mut self, packet: &[u8]);
@@ -68,6 +76,8 @@ pub struct Core {
     epochs: Vec<Epoch>,
     next_number: u16,
     first_session: u8,
+    /// The longest inner packet that is ever tried, octets.
+    ceiling: u16,
     scratch: Box<[u8]>,
     refused: Refused,
 }
@@ -77,8 +87,15 @@ impl Core {
     pub fn new(role: Role, run: u32) -> Self {
         let scratch = vec![0; BUFFER_OCTETS].into_boxed_slice();
         let [_, number @ .., first_session] = run.to_be_bytes();
-        let next_number = u16::from_be_bytes(number);
-        Self { role, epochs: Vec::new(), next_number, first_session, scratch, refused: Refused::default() }
+        Self {
+            role,
+            epochs: Vec::new(),
+            next_number: u16::from_be_bytes(number),
+            first_session,
+            ceiling: START,
+            scratch,
+            refused: Refused::default(),
+        }
     }
 
     /// Keeps exactly these epochs: unchanged ones live on with their sessions, others go, new ones start.
@@ -87,7 +104,12 @@ impl Core {
         for config in wanted {
             if !self.epochs.iter().any(|epoch| is_same(&config, &epoch.config)) {
                 let number = self.free_number();
-                self.epochs.push(Epoch::new(config, self.role, number, self.first_session));
+                let mut epoch = Epoch::new(config, self.role, number, self.first_session);
+                epoch.set_ceiling(self.ceiling);
+                if let Some(other) = self.epochs.first() {
+                    epoch.inherit_path(other);
+                }
+                self.epochs.push(epoch);
             }
         }
         self.epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.config.id));
@@ -103,6 +125,28 @@ impl Core {
         for epoch in self.epochs.iter_mut().filter(|epoch| epoch.config.id == id) {
             epoch.set_endpoint(endpoint);
         }
+    }
+
+    /// Tries inner packets up to this length from now on, octets.
+    pub fn set_ceiling(&mut self, octets: u16) {
+        self.ceiling = octets;
+        self.epochs.iter_mut().for_each(|epoch| epoch.set_ceiling(octets));
+    }
+
+    /// Takes the kernel's word that the way to an address passes no more than these octets, headers included.
+    pub fn hint(&mut self, to: SocketAddr, octets: u16) {
+        self.epochs.iter_mut().for_each(|epoch| epoch.hint(to, octets));
+    }
+
+    /// The longest inner packet that the path takes in one piece, octets; `None` while no epoch is alive.
+    pub fn limit(&self, now: Instant) -> Option<u16> {
+        self.epochs.iter().find(|epoch| epoch.is_alive(now)).map(Epoch::limit)
+    }
+
+    /// The same for the epoch that a packet from the TUN device will take.
+    pub fn limit_for(&mut self, packet: &[u8], now: Instant) -> u16 {
+        let epoch = Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now));
+        epoch.map_or(u16::MAX, |epoch| epoch.limit())
     }
 
     /// Takes a datagram from the internet.
@@ -180,8 +224,8 @@ impl Core {
     }
 
     /// What the epochs have done so far, newest first.
-    pub fn status(&self, now: Instant) -> Vec<EpochStatus> {
-        self.epochs.iter().map(|epoch| epoch.status(now)).collect()
+    pub fn status(&self, now: Instant, wall: SystemTime) -> Vec<EpochStatus> {
+        self.epochs.iter().map(|epoch| epoch.status(now, wall)).collect()
     }
 
     /// What was refused so far.

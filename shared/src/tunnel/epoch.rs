@@ -16,14 +16,17 @@ mod edge;
 mod home;
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use ipnet::IpNet;
 
+use super::beats::Beats;
 use super::core::Outlet;
 use super::gate::{Gate, Verdict};
-use super::heartbeat::{self, Heartbeat, Kind};
-use super::session::{DATA, INITIATION, Opened, RESPONSE, Session, message_type, receiver};
+use super::heartbeat::{Kind, LONGEST_OCTETS, MESSAGE_OCTETS, Message, fenced_by};
+use super::path::{BASE, START};
+use super::roaming::Roaming;
+use super::session::{DATA, INITIATION, OVERHEAD_OCTETS, Opened, RESPONSE, Session, message_type, receiver};
 use super::{EpochConfig, EpochStatus, Role};
 use candidate::Candidates;
 use edge::Previous;
@@ -60,8 +63,15 @@ pub struct Epoch {
     previous: Option<Previous>,
     candidates: Candidates,
     standing: Standing,
-    heartbeat: Heartbeat,
+    beats: Beats,
+    roaming: Roaming,
+    /// Whether packets longer than any path must take were sent since the last beat.
+    has_sent_long: bool,
+    /// When the first packet was sent after the latest one that came.
+    unanswered: Option<Instant>,
     last_attempt: Option<Instant>,
+    /// Initiations since the peer was heard.
+    attempts: u32,
     /// When something other than a heartbeat passed, either way.
     last_carried: Option<Instant>,
     received_octets: u64,
@@ -91,8 +101,12 @@ impl Epoch {
             previous: None,
             candidates: Candidates::default(),
             standing: Standing::default(),
-            heartbeat: Heartbeat::default(),
+            beats: Beats::new(role, START),
+            roaming: Roaming::default(),
+            has_sent_long: false,
+            unanswered: None,
             last_attempt: None,
+            attempts: 0,
             last_carried: None,
             received_octets: 0,
             sent_octets: 0,
@@ -106,15 +120,26 @@ impl Epoch {
         holding.map(IpNet::prefix_len).max()
     }
 
-    /// Whether the peer was heard lately, and takes what is sent to it.
+    /// Whether octets passed both ways lately. Where the peer knows no beats it only has to be heard; home also has to be
+    /// the one that the edge admits.
     pub fn is_alive(&self, now: Instant) -> bool {
+        let is_admitted = self.role == Role::Edge || self.standing.is_admitted(now);
+        self.is_heard(now) && is_admitted && self.beats.is_alive(now).unwrap_or(true)
+    }
+
+    fn is_heard(&self, now: Instant) -> bool {
         let patience = self.standing.patience();
-        let is_heard =
-            self.current.last_received.is_some_and(|heard| now.saturating_duration_since(heard) < patience);
-        match self.role {
-            Role::Home => is_heard && self.standing.is_admitted(now),
-            Role::Edge => is_heard,
-        }
+        self.current.last_received.is_some_and(|heard| now.saturating_duration_since(heard) < patience)
+    }
+
+    /// The longest inner packet to be sent, octets.
+    pub fn limit(&self) -> u16 {
+        self.beats.limit()
+    }
+
+    /// Begins with what another epoch knows of the path that both share.
+    pub fn inherit_path(&mut self, other: &Epoch) {
+        self.beats = other.beats.on_the_same_path();
     }
 
     /// Takes a datagram that may be meant for this epoch.
@@ -201,6 +226,7 @@ impl Epoch {
             self.current.endpoint = Some(from);
         }
         self.current.last_received = Some(now);
+        (self.unanswered, self.attempts) = (None, 0);
         Received::Authentic
     }
 
@@ -210,38 +236,62 @@ impl Epoch {
             return Received::Spoofed;
         }
         self.received_octets += packet.len() as u64;
-        match heartbeat::decode(packet, self.config.heartbeat) {
-            Some((Kind::Beat, sequence)) => self.send_heartbeat(Kind::Answer, sequence, out),
-            Some((Kind::Answer, sequence)) => self.answered(sequence, now),
-            Some((Kind::Fenced, _)) => self.told_of(heartbeat::fenced_by(packet), now),
-            None if self.config.admission.admits(packet) => {
-                self.last_carried = Some(now);
-                out.deliver(packet);
-            }
-            None => return Received::NotAdmitted,
+        if let Some(message) = Message::decode(packet, self.config.heartbeat) {
+            self.take_beat(&message, packet, now, out);
+        } else if self.config.admission.admits(packet) {
+            self.last_carried = Some(now);
+            out.deliver(packet);
+        } else {
+            return Received::NotAdmitted;
         }
         Received::Authentic
     }
 
-    fn send_heartbeat(&mut self, kind: Kind, sequence: u64, out: &mut impl Outlet) {
-        self.send(&heartbeat::encode(kind, sequence, self.config.heartbeat), out);
+    fn take_beat(&mut self, message: &Message, packet: &[u8], now: Instant, out: &mut impl Outlet) {
+        match message.kind {
+            Kind::Beat => {}
+            Kind::Answer => self.answered(),
+            Kind::Fenced => self.told_of(fenced_by(packet), now),
+        }
+        let octets = packet.len() as u16;
+        if let Some(answer) = self.beats.receive(message, octets, self.has_sent_long, now) {
+            self.has_sent_long = false;
+            self.send_beat(&answer, octets, out);
+        }
+    }
+
+    /// Sends a beat or an answer, a long one in one piece or not at all: it shall tell whether it can. Tells whether the
+    /// kernel took it.
+    fn send_beat(&mut self, message: &Message, octets: u16, out: &mut impl Outlet) -> bool {
+        let mut room = [0; LONGEST_OCTETS as usize];
+        let (packet, _) = room.split_at_mut(octets.clamp(MESSAGE_OCTETS, LONGEST_OCTETS).into());
+        message.write(packet, self.config.heartbeat);
+        let Some((to, length)) = self.seal(packet, out) else { return true };
+        if octets > MESSAGE_OCTETS {
+            return out.send_slot_whole(to, length);
+        }
+        out.send_slot(to, length);
+        true
     }
 
     /// Sends a packet of the TUN device.
     pub fn send_packet(&mut self, packet: &[u8], now: Instant, out: &mut impl Outlet) {
         self.last_carried = Some(now);
-        self.send(packet, out);
+        self.unanswered = self.unanswered.or(Some(now));
+        self.has_sent_long |= packet.len() > BASE.into();
+        if let Some((to, octets)) = self.seal(packet, out) {
+            out.send_slot(to, octets);
+        }
     }
 
-    /// Seals an inner packet and sends it, or queues it and starts a handshake where there is no session.
-    fn send(&mut self, packet: &[u8], out: &mut impl Outlet) {
-        let Some((octets, kind)) = self.current.seal(packet, out) else { return };
+    /// Seals an inner packet into the outlet's slot, or queues it and starts a handshake where there is no session. Gives
+    /// what the slot holds and where it shall go.
+    fn seal(&mut self, packet: &[u8], out: &mut impl Outlet) -> Option<(SocketAddr, usize)> {
+        let (octets, kind) = self.current.seal(packet, out)?;
         if kind == Some(DATA) {
             self.sent_octets += packet.len() as u64;
         }
-        if let Some(to) = self.destination(kind) {
-            out.send_slot(to, octets);
-        }
+        self.destination(kind).map(|to| (to, octets))
     }
 
     /// Sends what was queued while there was no session.
@@ -260,6 +310,9 @@ impl Epoch {
                 out.send(to, datagram);
             }
         }
+        if let Some(endpoint) = self.current.endpoint {
+            self.roaming.note(endpoint, now);
+        }
         match self.role {
             Role::Home => self.keep_connected(scratch, now, out),
             Role::Edge => self.judge(now, out),
@@ -277,19 +330,25 @@ impl Epoch {
         if self.current.endpoint != Some(endpoint) {
             self.current.endpoint = Some(endpoint);
             self.last_attempt = None;
+            self.forget_path();
         }
     }
 
     /// What the epoch has done so far.
-    pub fn status(&self, now: Instant) -> EpochStatus {
+    pub fn status(&self, now: Instant, wall: SystemTime) -> EpochStatus {
         let heard = self.current.last_received;
+        let report = self.beats.report();
+        let path_mtu = |to| Some(self.beats.confirmed_limit()? + outer_octets(to));
         EpochStatus {
             id: self.config.id,
             alive: self.is_alive(now),
             endpoint: self.current.endpoint,
             last_received: heard.map(|heard| now.saturating_duration_since(heard)),
             last_carried: self.last_carried.map(|carried| now.saturating_duration_since(carried)),
-            round_trip: self.heartbeat.round_trip(),
+            handshake_age: self.current.handshake_age(),
+            round_trip: report.round_trip,
+            loss: report.loss.share(),
+            path_mtu: self.current.endpoint.and_then(path_mtu),
             received_octets: self.received_octets,
             sent_octets: self.sent_octets,
             handshakes: self.handshakes,
@@ -297,8 +356,15 @@ impl Epoch {
                 Role::Home => self.standing.fenced(now),
                 Role::Edge => self.fenced(now),
             },
+            roamed: self.roaming.history(now, wall),
         }
     }
+}
+
+/// What stands around an inner packet on the way to an address: IP, UDP and WireGuard.
+fn outer_octets(to: SocketAddr) -> u16 {
+    let ip = if to.is_ipv4() { 20 } else { 40 };
+    ip + 8 + OVERHEAD_OCTETS as u16
 }
 
 /// The upper 24 bits of a session's receiver indices.

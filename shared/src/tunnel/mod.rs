@@ -18,7 +18,11 @@
 //! | `gate` | which handshake messages may cost a handshake |
 //! | `session` | one `Tunn` |
 //! | `admission` | what the peer may send inside |
-//! | `heartbeat` | the sign of life |
+//! | `beats` | the sign of life: when it is sent, and what it tells of the path |
+//! | `heartbeat` | its messages |
+//! | `path` | the search for the path MTU |
+//! | `roaming` | where the peer was |
+//! | `describe` | the same in words |
 //!
 //! One thread runs the data plane. The control plane talks to it by messages: a channel and an eventfd. Nothing is
 //! allocated per packet; what goes to the kernel goes in batches.
@@ -30,10 +34,14 @@ mod socket;
 mod thread;
 
 mod admission;
+mod beats;
 mod core;
+mod describe;
 mod epoch;
 mod gate;
 mod heartbeat;
+mod path;
+mod roaming;
 mod session;
 
 pub mod fuzz;
@@ -56,9 +64,12 @@ use tokio::sync::watch;
 
 pub use self::core::Refused;
 pub use admission::Admission;
+pub use beats::{DEAD_AFTER, INTERVAL as HEARTBEAT_INTERVAL};
+pub use describe::{Measured, moves};
 pub use device::Device;
-pub use heartbeat::{DEAD_AFTER, INTERVAL as HEARTBEAT_INTERVAL};
 pub use keys::{InvalidKey, NoRandomness, PresharedKey, PrivateKey, PublicKey};
+pub use path::START as FIRST_LIMIT;
+pub use roaming::Roamed;
 
 /// Which end of the tunnel this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,11 +123,12 @@ pub struct HeartbeatAddresses {
 }
 
 /// What one epoch has done so far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochStatus {
     /// Which epoch.
     pub id: EpochId,
-    /// Whether the peer was heard within the last [`DEAD_AFTER`].
+    /// Whether octets passed both ways within the last [`DEAD_AFTER`]: at home, a beat was answered; at the edge, home
+    /// has said that an answer came. A peer that knows no beats only has to be heard.
     pub alive: bool,
     /// Where the peer was last heard from, or is expected.
     pub endpoint: Option<SocketAddr>,
@@ -125,8 +137,17 @@ pub struct EpochStatus {
     /// How long ago a packet other than a heartbeat passed, either way.
     #[serde(default)]
     pub last_carried: Option<Duration>,
-    /// Round trip of the last heartbeat, known at home.
+    /// How long ago the session's keys were agreed.
+    #[serde(default)]
+    pub handshake_age: Option<Duration>,
+    /// Round trip of the latest answered heartbeat, as home measured it.
     pub round_trip: Option<Duration>,
+    /// The share of the latest 64 heartbeats that were not answered, 0 to 1, as home counted them.
+    #[serde(default)]
+    pub loss: Option<f32>,
+    /// The longest IP datagram that is known to pass the path in one piece, both ways, octets.
+    #[serde(default)]
+    pub path_mtu: Option<u16>,
     /// Inner octets received.
     pub received_octets: u64,
     /// Inner octets sent.
@@ -137,6 +158,9 @@ pub struct EpochStatus {
     /// Set where two homes hold this epoch's keys and are connected.
     #[serde(default)]
     pub fenced: Option<Fenced>,
+    /// Where the peer was, newest last, at most 16.
+    #[serde(default)]
+    pub roamed: Vec<Roamed>,
 }
 
 /// Two homes with the same keys: the current one carries the mail, the other one is fenced.
@@ -149,12 +173,15 @@ pub struct Fenced {
 }
 
 /// What the tunnel has done so far; renewed every second and when an epoch comes alive or dies.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TunnelStatus {
     /// The epochs, newest first.
     pub epochs: Vec<EpochStatus>,
     /// What was refused.
     pub refused: Refused,
+    /// The longest inner packet that the path takes in one piece, octets; `None` while no epoch is alive.
+    #[serde(default)]
+    pub limit: Option<u16>,
 }
 
 /// How to make a tunnel.
@@ -268,6 +295,11 @@ impl Tunnel {
     /// Agrees new session keys on an epoch, before they are due; for home, which is the end that dials.
     pub fn renew(&self, id: EpochId) {
         self.command(thread::Command::Renew(id));
+    }
+
+    /// Probes the path up to this inner length, octets; 1380 until it is called. For home, which is the end that probes.
+    pub fn set_ceiling(&self, octets: u16) {
+        self.command(thread::Command::SetCeiling(octets));
     }
 
     /// What the tunnel has done so far.

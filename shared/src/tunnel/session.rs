@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::rate_limiter::RateLimiter;
@@ -27,7 +27,7 @@ pub const COOKIE_REPLY: u32 = 3;
 pub const DATA: u32 = 4;
 
 /// What sealing adds: a header of 16 octets and a tag of 16 (whitepaper §5.4.6).
-const OVERHEAD_OCTETS: usize = 32;
+pub const OVERHEAD_OCTETS: usize = 32;
 /// The length of a handshake initiation (whitepaper §5.4.2).
 const INITIATION_OCTETS: usize = 148;
 
@@ -232,6 +232,11 @@ impl Session {
     /// Whether packets can be sealed at once.
     pub fn has_keys(&self) -> bool {
         self.tunn.time_since_last_handshake().is_some()
+    }
+
+    /// How long ago the keys were agreed.
+    pub fn handshake_age(&self) -> Option<Duration> {
+        self.tunn.time_since_last_handshake()
     }
 
     /// Whether this session answers that initiation.

@@ -5,7 +5,11 @@
 //! datagram) the datagrams go one by one for [`PAUSE`], since a route may change; the log says so once.
 //!
 //! Datagrams leave without the don't-fragment bit, as kernel WireGuard sends them: where a path is narrower than the
-//! tunnel believes and ICMP is lost, they are fragmented instead of vanishing.
+//! tunnel believes, they are fragmented instead of vanishing until the probes have found out ([`super::path`]). The probes
+//! themselves carry the bit and ignore what the kernel believes of the path (IP_PMTUDISC_PROBE).
+//!
+//! Datagrams are sent as not ECN-capable (RFC 6040 §4.1, compatibility mode): a router drops one instead of marking it,
+//! which TCP inside sees. Copying marks would take a control message per datagram, where a run has one.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -33,6 +37,8 @@ pub struct Sockets {
     /// For IPv6 peers; `None` where the system has no IPv6.
     pub v6: Option<UdpSocket>,
     offload: Offload,
+    /// The destination for which a datagram was too long.
+    narrow: Option<SocketAddr>,
 }
 
 /// Whether runs of datagrams may go out in one call.
@@ -63,7 +69,12 @@ impl Sockets {
         let Some(socket) = socket else { return };
         if !datagrams.is_single() && self.offload.is_on() {
             match send_run(socket, datagrams) {
-                Err(error) if is_refusal(&error) => self.offload.pause(&error),
+                Err(error) if is_refusal(&error) => {
+                    if error.raw_os_error() == Some(libc::EMSGSIZE) {
+                        self.narrow = Some(datagrams.to);
+                    }
+                    self.offload.pause(&error);
+                }
                 Err(error) => return tracing::trace!(to = %datagrams.to, %error, "datagrams not sent"),
                 Ok(()) => return,
             }
@@ -74,6 +85,42 @@ impl Sockets {
             }
         }
     }
+
+    /// Sends a datagram that must not be fragmented; tells whether the first link takes its length.
+    pub fn send_whole(&self, to: SocketAddr, datagram: &[u8]) -> bool {
+        let socket = match to {
+            SocketAddr::V4(_) => Some(&self.v4),
+            SocketAddr::V6(_) => self.v6.as_ref(),
+        };
+        let Some(socket) = socket else { return true };
+        let sent =
+            discover_mtu(socket, to, libc::IP_PMTUDISC_PROBE).and_then(|()| socket.send_to(datagram, to));
+        if let Err(error) = discover_mtu(socket, to, libc::IP_PMTUDISC_DONT) {
+            tracing::error!(%error, "the don't-fragment bit cannot be cleared again");
+        }
+        !matches!(sent, Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE))
+    }
+
+    /// The destination for which a datagram was too long lately; told once.
+    pub fn take_narrow(&mut self) -> Option<SocketAddr> {
+        self.narrow.take()
+    }
+}
+
+/// The greatest datagram, headers included, that the kernel would send this way: the route's MTU, or what ICMP has told.
+pub fn route_mtu(to: SocketAddr) -> Option<u16> {
+    let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP)).ok()?;
+    // Connecting looks the route up and sends nothing.
+    socket.connect(&to.into()).ok()?;
+    let (level, option) =
+        if to.is_ipv4() { (libc::IPPROTO_IP, libc::IP_MTU) } else { (libc::IPPROTO_IPV6, libc::IPV6_MTU) };
+    let mut mtu: c_int = 0;
+    let mut length = size_of_val(&mtu) as libc::socklen_t;
+    // SAFETY: the pointers name locals that outlive the call, with their true length.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut mtu).cast(), &raw mut length)
+    };
+    (result == 0).then(|| mtu.try_into().ok())?
 }
 
 impl Offload {
@@ -115,19 +162,16 @@ pub fn open(port: u16) -> Result<(Sockets, u16), TunnelError> {
             None
         }
     };
-    Ok((Sockets { v4, v6, offload: Offload::default() }, port))
+    Ok((Sockets { v4, v6, offload: Offload::default(), narrow: None }, port))
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    // IP_PMTUDISC_DONT clears the don't-fragment bit; the same number for both families.
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
-        set(&socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
-    } else {
-        set(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
     }
+    discover_mtu(&socket, address, libc::IP_PMTUDISC_DONT)?;
     if let Err(error) = set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1) {
         tracing::info!(%error, "no UDP receive offload here; datagrams come one by one");
     }
@@ -137,13 +181,22 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// Sets how the kernel treats the path MTU of a socket of this address's family; the modes have the same numbers in both.
+fn discover_mtu(socket: &impl AsRawFd, address: SocketAddr, mode: c_int) -> io::Result<()> {
+    if address.is_ipv6() {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, mode)
+    } else {
+        set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, mode)
+    }
+}
+
 /// Sets a buffer's length beyond the system's limit where we have CAP_NET_ADMIN, else up to that limit.
 fn enlarge(socket: &Socket, forced: c_int, plain: c_int) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, forced, SOCKET_BUFFER)
         .or_else(|_| set(socket, libc::SOL_SOCKET, plain, SOCKET_BUFFER))
 }
 
-fn set(socket: &Socket, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
+fn set(socket: &impl AsRawFd, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
     let length = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the pointer and length describe `value`, which outlives the call.
     let result =

@@ -4,7 +4,7 @@ mod succession;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use proptest::prelude::*;
 
@@ -13,6 +13,7 @@ use super::{Admission, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, P
 
 const EDGE: Ipv4Addr = Ipv4Addr::new(10, 118, 0, 1);
 const HOME: Ipv4Addr = Ipv4Addr::new(10, 118, 0, 2);
+const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 
 /// Collects what a core gives out.
@@ -179,7 +180,7 @@ fn home_dials_and_packets_pass_both_ways() {
 fn heartbeats_show_life_and_never_reach_the_device() {
     let mut pair = connected();
     pair.pass(Duration::from_secs(2));
-    let (edge, home) = (pair.edge.core.status(pair.now), pair.home.core.status(pair.now));
+    let (edge, home) = (pair.edge.core.status(pair.now, WALL), pair.home.core.status(pair.now, WALL));
     assert!(edge[0].alive && home[0].alive);
     assert_eq!(home[0].round_trip, Some(Duration::ZERO));
     assert!(pair.edge.out.delivered.is_empty() && pair.home.out.delivered.is_empty());
@@ -189,17 +190,17 @@ fn heartbeats_show_life_and_never_reach_the_device() {
 fn a_renewed_session_carries_on_and_heartbeats_are_no_use_of_it() {
     let mut pair = connected();
     pair.pass(Duration::from_secs(2));
-    let before = pair.home.core.status(pair.now).remove(0);
+    let before = pair.home.core.status(pair.now, WALL).remove(0);
     assert_eq!((before.handshakes, before.last_carried), (1, None));
     pair.home.core.renew(EpochId(1), &mut pair.home.out);
     pair.carry();
-    assert_eq!(pair.home.core.status(pair.now)[0].handshakes, 2);
+    assert_eq!(pair.home.core.status(pair.now, WALL)[0].handshakes, 2);
     let (there, back) = (packet(HOME, WORLD, b"out"), packet(WORLD, HOME, b"in"));
     assert_eq!(pair.home_sends(&there), [there]);
     pair.pass(Duration::from_secs(3));
-    assert_eq!(pair.home.core.status(pair.now)[0].last_carried, Some(Duration::from_secs(3)));
+    assert_eq!(pair.home.core.status(pair.now, WALL)[0].last_carried, Some(Duration::from_secs(3)));
     assert_eq!(pair.edge_sends(&back), [back]);
-    assert_eq!(pair.home.core.status(pair.now)[0].last_carried, Some(Duration::ZERO));
+    assert_eq!(pair.home.core.status(pair.now, WALL)[0].last_carried, Some(Duration::ZERO));
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn a_replay_from_elsewhere_does_not_move_the_peer() {
     for datagram in pair.record.clone() {
         pair.edge.core.handle_datagram(thief, &datagram, pair.now, &mut pair.edge.out);
     }
-    assert_eq!(pair.edge.core.status(pair.now)[0].endpoint, Some(pair.home.address));
+    assert_eq!(pair.edge.core.status(pair.now, WALL)[0].endpoint, Some(pair.home.address));
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn the_endpoint_follows_home_within_one_beat() {
     let mut pair = connected();
     pair.home.address = "203.0.113.40:5555".parse().unwrap();
     pair.pass(Duration::from_secs(2));
-    assert_eq!(pair.edge.core.status(pair.now)[0].endpoint, Some(pair.home.address));
+    assert_eq!(pair.edge.core.status(pair.now, WALL)[0].endpoint, Some(pair.home.address));
     let back = packet(WORLD, HOME, b"after the move");
     assert_eq!(pair.edge_sends(&back), [back]);
 }
@@ -280,7 +281,7 @@ fn home_keeps_to_the_address_it_dials() {
     let router = "192.0.2.1:10849".parse().unwrap();
     pair.home.core.handle_datagram(router, &datagram, pair.now, &mut pair.home.out);
     assert_eq!(pair.home.out.delivered.len(), 1);
-    assert_eq!(pair.home.core.status(pair.now)[0].endpoint, Some(address));
+    assert_eq!(pair.home.core.status(pair.now, WALL)[0].endpoint, Some(address));
 }
 
 #[test]
@@ -304,7 +305,7 @@ fn a_restarted_edge_is_found_again() {
     pair.pass(Duration::from_millis(200));
     pair.edge = End::new(Role::Edge, "192.0.2.1:51820", vec![edge]);
     let mut waited = Duration::ZERO;
-    while !pair.edge.core.status(pair.now)[0].alive {
+    while !pair.edge.core.status(pair.now, WALL)[0].alive {
         pair.pass(Duration::from_millis(200));
         waited += Duration::from_millis(200);
         assert!(waited < Duration::from_secs(10), "home must notice by the missing heartbeats");
@@ -321,10 +322,10 @@ fn a_silent_edge_is_dialled_for_ever_and_looks_dead() {
     for _ in 0..1000 {
         pair.pass(Duration::from_secs(1));
     }
-    assert!(!pair.home.core.status(pair.now)[0].alive);
+    assert!(!pair.home.core.status(pair.now, WALL)[0].alive);
     pair.edge.core.set_epochs(vec![edge]);
     pair.pass(Duration::from_secs(4));
-    assert!(pair.home.core.status(pair.now)[0].alive);
+    assert!(pair.home.core.status(pair.now, WALL)[0].alive);
 }
 
 #[test]
@@ -334,14 +335,14 @@ fn two_epochs_carry_data_side_by_side() {
         pair.pass(Duration::from_secs(2));
     }
     for end in [&pair.edge, &pair.home] {
-        let status = end.core.status(pair.now);
+        let status = end.core.status(pair.now, WALL);
         assert_eq!(status.iter().map(|epoch| epoch.id.0).collect::<Vec<_>>(), [2, 1]);
         assert!(status.iter().all(|epoch| epoch.alive));
     }
-    let before = pair.home.core.status(pair.now);
+    let before = pair.home.core.status(pair.now, WALL);
     let there = packet(HOME, WORLD, b"by the newest");
     assert_eq!(pair.home_sends(&there), [there]);
-    let after = pair.home.core.status(pair.now);
+    let after = pair.home.core.status(pair.now, WALL);
     assert!(after[0].sent_octets > before[0].sent_octets);
     assert_eq!(after[1].sent_octets, before[1].sent_octets);
 }
@@ -373,10 +374,12 @@ fn another_preshared_key_or_static_key_gets_no_session() {
     home.private_key = PrivateKey::generate().unwrap();
     pair.pass(Duration::ZERO);
     pair.pass(Duration::from_secs(5));
-    assert!(!pair.edge.core.status(pair.now)[0].alive && !pair.home.core.status(pair.now)[0].alive);
+    assert!(
+        !pair.edge.core.status(pair.now, WALL)[0].alive && !pair.home.core.status(pair.now, WALL)[0].alive
+    );
     let mut pair = Pair::new(vec![(edge, home)]);
     pair.pass(Duration::ZERO);
-    assert!(!pair.edge.core.status(pair.now)[0].alive);
+    assert!(!pair.edge.core.status(pair.now, WALL)[0].alive);
 }
 
 #[test]
@@ -421,7 +424,7 @@ proptest! {
         let thief: SocketAddr = "203.0.113.66:1".parse().unwrap();
         pair.edge.core.handle_datagram(thief, &datagram, pair.now, &mut pair.edge.out);
         prop_assert!(pair.edge.out.delivered.is_empty());
-        prop_assert_eq!(pair.edge.core.status(pair.now)[0].endpoint, Some(pair.home.address));
+        prop_assert_eq!(pair.edge.core.status(pair.now, WALL)[0].endpoint, Some(pair.home.address));
     }
 
     #[test]

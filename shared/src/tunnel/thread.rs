@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
@@ -43,6 +43,8 @@ pub enum Command {
     SetEpochs(Vec<EpochConfig>),
     /// See [`Core::set_endpoint`].
     SetEndpoint(EpochId, SocketAddr),
+    /// See [`Core::set_ceiling`].
+    SetCeiling(u16),
     /// See [`Core::renew`].
     Renew(EpochId),
     /// Ends the thread.
@@ -76,6 +78,10 @@ impl Outlet for Wires {
 
     fn send_slot(&mut self, to: SocketAddr, octets: usize) {
         self.batch.push(to, octets, |datagrams| self.sockets.send(datagrams));
+    }
+
+    fn send_slot_whole(&mut self, to: SocketAddr, octets: usize) -> bool {
+        self.sockets.send_whole(to, self.batch.slot(octets))
     }
 
     fn deliver(&mut self, packet: &[u8]) {
@@ -184,6 +190,7 @@ impl Shell {
 
     fn tick(&mut self, now: Instant) {
         let _ = rustix::io::read(&self.clock, &mut [0u8; 8]);
+        self.take_hint();
         self.core.handle_timeout(now, &mut self.wires);
         self.publish(now);
     }
@@ -192,8 +199,10 @@ impl Shell {
         for _ in 0..BURST {
             let Some(octets) = self.wires.device.read(&mut self.buffer) else { return };
             let Some((header, packet)) = VnetHeader::decode(octets) else { continue };
-            let outcome =
-                segment(header, packet, |packet| self.core.handle_packet(packet, now, &mut self.wires));
+            let limit = self.core.limit_for(packet, now).into();
+            let outcome = segment(header, packet, limit, |packet| {
+                self.core.handle_packet(packet, now, &mut self.wires)
+            });
             if outcome.is_err() {
                 tracing::debug!(?header, "the device's header contradicts its packet");
             }
@@ -224,12 +233,21 @@ impl Shell {
         }
     }
 
+    /// Where the kernel has refused datagrams for their length, its route tells what passes.
+    fn take_hint(&mut self) {
+        let narrow = self.wires.sockets.take_narrow();
+        if let Some((to, octets)) = narrow.and_then(|to| Some((to, socket::route_mtu(to)?))) {
+            self.core.hint(to, octets);
+        }
+    }
+
     fn obey(&mut self) -> ControlFlow<()> {
         let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
         while let Ok(command) = self.inbox.try_recv() {
             match command {
                 Command::SetEpochs(epochs) => self.core.set_epochs(epochs),
                 Command::SetEndpoint(id, endpoint) => self.core.set_endpoint(id, endpoint),
+                Command::SetCeiling(octets) => self.core.set_ceiling(octets),
                 Command::Renew(id) => self.core.renew(id, &mut self.wires),
                 Command::Shutdown => return ControlFlow::Break(()),
             }
@@ -240,7 +258,11 @@ impl Shell {
     }
 
     fn publish(&mut self, now: Instant) {
-        let status = TunnelStatus { epochs: self.core.status(now), refused: self.core.refused() };
+        let status = TunnelStatus {
+            epochs: self.core.status(now, SystemTime::now()),
+            refused: self.core.refused(),
+            limit: self.core.limit(now),
+        };
         let is_due = now.saturating_duration_since(self.published) >= STATUS_INTERVAL;
         if is_due || signs_of_life(&self.publish.borrow()) != signs_of_life(&status) {
             self.publish.send_replace(status);
@@ -249,15 +271,16 @@ impl Shell {
     }
 }
 
-/// What a watcher waits for: a peer that comes, goes, moves or is fenced, the first answered heartbeat, new session keys.
+/// What a watcher waits for: a peer that comes, goes, moves or is fenced, the first answered heartbeat, new session keys,
+/// another limit of the path.
 type SignsOfLife = (EpochId, [bool; 3], Option<SocketAddr>, u64);
 
-fn signs_of_life(status: &TunnelStatus) -> Vec<SignsOfLife> {
+fn signs_of_life(status: &TunnelStatus) -> (Option<u16>, Vec<SignsOfLife>) {
     let signs = |epoch: &EpochStatus| {
         let states = [epoch.alive, epoch.fenced.is_some(), epoch.round_trip.is_some()];
         (epoch.id, states, epoch.endpoint, epoch.handshakes)
     };
-    status.epochs.iter().map(signs).collect()
+    (status.limit, status.epochs.iter().map(signs).collect())
 }
 
 /// A clock that can be read once in every `interval`.

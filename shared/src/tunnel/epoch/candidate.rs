@@ -24,8 +24,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::tunnel::beats::DEAD_AFTER;
 use crate::tunnel::gate::network;
-use crate::tunnel::heartbeat::DEAD_AFTER;
 use crate::tunnel::session::Session;
 
 /// How long the current session may be silent, while it is asked for a sign of life, before a contender takes its place.

@@ -7,7 +7,7 @@ use super::candidate::{Candidate, Claim, Standing};
 use super::{Epoch, Received, session_index};
 use crate::tunnel::Fenced;
 use crate::tunnel::core::Outlet;
-use crate::tunnel::heartbeat::{self, Kind};
+use crate::tunnel::heartbeat::{Kind, MESSAGE_OCTETS, Message, encode_fenced};
 use crate::tunnel::session::{DATA, Fingerprint, Opened, Session};
 
 /// How long packets that were under way when home renewed its keys are still taken.
@@ -117,8 +117,9 @@ impl Epoch {
             self.succeed(index, now);
             return true;
         }
-        if let Some((Kind::Beat, sequence)) = heartbeat::decode(packet, self.config.heartbeat) {
-            candidate.last_beat = Some(sequence);
+        let message = Message::decode(packet, self.config.heartbeat);
+        if let Some(beat) = message.filter(|message| message.kind == Kind::Beat) {
+            candidate.last_beat = Some(beat.sequence);
             self.tell_fenced(index, out);
         }
         false
@@ -147,7 +148,8 @@ impl Epoch {
             let waiting = self.candidates.find(index).and_then(|heir| heir.last_beat);
             self.succeed(index, now);
             if let Some(sequence) = waiting {
-                self.send_heartbeat(Kind::Answer, sequence, out);
+                let answer = Message { kind: Kind::Answer, sequence, ..Message::default() };
+                self.send_beat(&answer, MESSAGE_OCTETS, out);
             }
         }
         for index in self.candidates.refuse(&self.current, now) {
@@ -161,7 +163,7 @@ impl Epoch {
             self.tell_fenced(index, out);
         }
         if self.candidates.contend() {
-            self.send_heartbeat(Kind::Beat, PROBE, out);
+            self.send_beat(&Message { sequence: PROBE, ..Message::default() }, MESSAGE_OCTETS, out);
         }
     }
 
@@ -173,7 +175,7 @@ impl Epoch {
             return;
         };
         let sequence = fenced.last_beat.unwrap_or(PROBE);
-        let packet = heartbeat::encode_fenced(sequence, current, self.config.heartbeat);
+        let packet = encode_fenced(sequence, current, self.config.heartbeat);
         if let Some((octets, Some(DATA))) = fenced.session.seal(&packet, out) {
             out.send_slot(endpoint, octets);
         }

@@ -12,16 +12,20 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::candidate::TAKEOVER_AFTER;
-use super::{Epoch, Received};
+use super::{Epoch, Received, outer_octets};
 use crate::tunnel::Fenced;
+use crate::tunnel::beats::{Asking, Beats, DEAD_AFTER};
 use crate::tunnel::core::Outlet;
-use crate::tunnel::heartbeat::{DEAD_AFTER, Kind};
+use crate::tunnel::heartbeat::MESSAGE_OCTETS;
 
 /// Home's persistent keepalive, seconds; the heartbeat is faster, this holds while it is off.
 pub const KEEPALIVE_SECONDS: u16 = 10;
 
-/// How often a dead peer is sent a new handshake initiation.
-const RETRY: Duration = Duration::from_secs(3);
+/// How often a peer that does not answer is sent a new handshake initiation: at first, and later.
+const RETRY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
+/// After how many initiations without an answer they become rarer.
+const EAGER_ATTEMPTS: u32 = 20;
 
 /// How long a peer may leave beats unanswered before it counts as a stock one: longer than the edge may take to choose
 /// between two homes.
@@ -98,6 +102,9 @@ impl Epoch {
             self.standing = Standing::Connected { since: now };
         }
         self.handshakes += 1;
+        if let Some(asking) = self.asking() {
+            asking.hasten();
+        }
         self.beat(now, out);
         self.heard(from, now)
     }
@@ -110,12 +117,11 @@ impl Epoch {
     }
 
     /// A beat was answered.
-    pub(super) fn answered(&mut self, sequence: u64, now: Instant) {
+    pub(super) fn answered(&mut self) {
         if let Standing::Fenced { .. } = self.standing {
             tracing::warn!(epoch = self.config.id.0, "the other home is gone; this one carries the mail now");
         }
         self.standing = Standing::Admitted;
-        self.heartbeat.answered(sequence, now);
     }
 
     /// The edge says that another home is connected, from there.
@@ -136,25 +142,75 @@ impl Epoch {
     /// Beats, and dials where the edge is not heard.
     pub(super) fn keep_connected(&mut self, scratch: &mut [u8], now: Instant, out: &mut impl Outlet) {
         self.beat(now, out);
-        let patience = self.standing.patience();
-        let silence = self.current.last_received.map(|heard| now.saturating_duration_since(heard));
-        let is_heard = silence.is_some_and(|silence| silence < patience);
+        let is_heard = self.is_heard(now);
         if let Standing::Fenced { told, is_quiet, .. } = &mut self.standing {
             *is_quiet = !is_heard && now.saturating_duration_since(*told) < TAKEOVER_AFTER;
         }
-        let is_too_soon = self.last_attempt.is_some_and(|last| now.saturating_duration_since(last) < RETRY);
-        if is_heard || is_too_soon || self.standing.is_quiet() {
+        let pause = if self.attempts < EAGER_ATTEMPTS { RETRY[0] } else { RETRY[1] };
+        let is_too_soon = self.last_attempt.is_some_and(|last| now.saturating_duration_since(last) < pause);
+        if is_too_soon || self.standing.is_quiet() || (is_heard && !self.is_suspect(now)) {
             return;
         }
         self.last_attempt = Some(now);
+        self.attempts = self.attempts.saturating_add(1);
         self.renew(scratch, out);
     }
 
+    /// Whether an edge that has answered beats leaves them unanswered now: it may have been restarted.
+    fn is_suspect(&self, now: Instant) -> bool {
+        match &self.beats {
+            Beats::Home(asking) => self.standing == Standing::Admitted && asking.is_suspect(now),
+            Beats::Edge(_) => false,
+        }
+    }
+
+    /// Sends the beats that are due, probes of the path among them.
     fn beat(&mut self, now: Instant, out: &mut impl Outlet) {
-        if self.current.has_keys()
-            && let Some(sequence) = self.heartbeat.due(now)
+        if !self.current.has_keys() {
+            return;
+        }
+        let (unanswered, has_sent_long) = (self.unanswered, std::mem::take(&mut self.has_sent_long));
+        let Some(due) = self.asking().map(|asking| asking.due(now, unanswered, has_sent_long)) else {
+            return;
+        };
+        if let Some(beat) = &due.beat {
+            self.send_beat(beat, MESSAGE_OCTETS, out);
+        }
+        if let Some((probe, octets)) = &due.probe
+            && !self.send_beat(probe, *octets, out)
+            && let Some(asking) = self.asking()
         {
-            self.send_heartbeat(Kind::Beat, sequence, out);
+            asking.path_mut().refuse(*octets);
+        }
+    }
+
+    /// Tries packets up to this length, octets.
+    pub fn set_ceiling(&mut self, octets: u16) {
+        if let Some(asking) = self.asking() {
+            asking.path_mut().set_ceiling(octets);
+        }
+    }
+
+    /// Takes the kernel's word that the way to an address passes no more than these octets, headers included.
+    pub fn hint(&mut self, to: SocketAddr, octets: u16) {
+        if self.current.endpoint == Some(to)
+            && let Some(asking) = self.asking()
+        {
+            asking.path_mut().hint(octets.saturating_sub(outer_octets(to)));
+        }
+    }
+
+    /// The edge is dialled at another address: the path there is another one.
+    pub(super) fn forget_path(&mut self) {
+        if let Some(asking) = self.asking() {
+            asking.path_mut().restart();
+        }
+    }
+
+    fn asking(&mut self) -> Option<&mut Asking> {
+        match &mut self.beats {
+            Beats::Home(asking) => Some(asking),
+            Beats::Edge(_) => None,
         }
     }
 }

@@ -11,15 +11,28 @@
 //! So no payload is copied. The header of the device is trusted for nothing that the packet itself can tell.
 
 use super::checksum::Sum;
-use super::tcp::{CWR, FIN, Layout, MAX_HEADER_OCTETS, PSH};
+use super::tcp::{CWR, FIN, Layout, MAX_HEADER_OCTETS, PSH, RST, SYN, URG};
 use super::vnet::{UnfinishedChecksum, VnetHeader};
 
 /// The header of the device contradicts its packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Gives out the packets that a packet of the device stands for, complete with their checksums.
-pub fn segment(header: VnetHeader, packet: &mut [u8], emit: impl FnMut(&[u8])) -> Result<(), Malformed> {
+/// Gives out the packets that a packet of the device stands for, complete with their checksums, TCP in packets of at most
+/// `limit` octets: so a flow whose ends still believe in a wider path passes a narrow one, and needs no ICMP to be told.
+pub fn segment(
+    header: VnetHeader,
+    packet: &mut [u8],
+    limit: usize,
+    emit: impl FnMut(&[u8]),
+) -> Result<(), Malformed> {
+    if header.gso.is_none()
+        && packet.len() > limit
+        && let Some(layout) = Layout::of(packet).filter(|layout| may_shorten(*layout, header, packet))
+    {
+        shorten(layout, packet, limit, emit);
+        return Ok(());
+    }
     match (header.gso, header.checksum) {
         (None, None) => emit_whole(packet, emit),
         (None, Some(checksum)) => {
@@ -32,10 +45,27 @@ pub fn segment(header: VnetHeader, packet: &mut [u8], emit: impl FnMut(&[u8])) -
             if octets == 0 {
                 return Err(Malformed);
             }
-            cut(layout, packet, octets, emit);
+            cut(layout, packet, octets.min(payload_octets(layout, limit)), emit);
         }
     }
     Ok(())
+}
+
+/// Data only, with a checksum that will be right or is: a damaged packet must not get one that verifies.
+fn may_shorten(layout: Layout, header: VnetHeader, packet: &[u8]) -> bool {
+    layout.flags(packet) & (SYN | RST | URG) == 0 && (header.checksum.is_some() || layout.verifies(packet))
+}
+
+/// Cuts a single packet that is too long into even parts.
+fn shorten(layout: Layout, packet: &mut [u8], limit: usize, emit: impl FnMut(&[u8])) {
+    let payload = packet.len() - layout.payload;
+    let parts = payload.div_ceil(payload_octets(layout, limit));
+    cut(layout, packet, payload.div_ceil(parts.max(1)).max(1), emit);
+}
+
+/// The octets of payload that fit a packet of `limit`; at least one.
+fn payload_octets(layout: Layout, limit: usize) -> usize {
+    limit.saturating_sub(layout.payload).max(1)
 }
 
 fn emit_whole(packet: &[u8], mut emit: impl FnMut(&[u8])) {
@@ -115,7 +145,7 @@ fn mask(index: usize, count: usize) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Sample, split};
+    use super::super::tests::{Sample, split, split_at};
     use super::super::vnet::Gso;
     use super::*;
 
@@ -141,6 +171,41 @@ mod tests {
         layout.set_checksum(&mut unfinished, pseudo);
         let checksum = Some(UnfinishedChecksum { start: 20, offset: 16 });
         assert_eq!(split(VnetHeader { checksum, ..VnetHeader::default() }, &mut unfinished), Ok(vec![whole]));
+    }
+
+    #[test]
+    fn packets_for_a_wider_path_are_shortened() {
+        for is_v6 in [false, true] {
+            let sample = Sample { flags: 0x19, ..Sample::data(is_v6, 1, 1388) };
+            let mut packet = sample.packet();
+            let expected: Vec<_> = sample.cut(694).iter().map(Sample::packet).collect();
+            assert_eq!(split_at(1220, VnetHeader::default(), &mut packet), Ok(expected), "in even parts");
+            let gso = Some((if is_v6 { Gso::TcpV6 } else { Gso::TcpV4 }, 1388));
+            let large = Sample::data(is_v6, 1, 60_000);
+            let header = VnetHeader { gso, ..VnetHeader::default() };
+            let packets = split_at(1220, header, &mut large.packet()).unwrap();
+            let longest = packets.iter().map(Vec::len).max();
+            assert_eq!(longest, Some(1220), "as full as the path allows");
+            let payload: Vec<u8> = packets
+                .iter()
+                .flat_map(|packet| packet[Layout::of(packet).unwrap().payload..].to_vec())
+                .collect();
+            assert_eq!(payload, large.payload);
+        }
+    }
+
+    #[test]
+    fn what_is_not_sound_tcp_data_is_never_shortened() {
+        let long = Sample::data(false, 1, 1388).packet();
+        let mut damaged = long.clone();
+        damaged[1000] ^= 1;
+        let mut datagram = long;
+        datagram[9] = 17;
+        let opening = Sample { flags: 0x02, ..Sample::data(false, 1, 1388) }.packet();
+        for packet in [damaged, datagram, opening] {
+            let whole = vec![packet.clone()];
+            assert_eq!(split_at(1220, VnetHeader::default(), &mut packet.clone()), Ok(whole));
+        }
     }
 
     #[test]

@@ -12,10 +12,16 @@ pub const MAX_HEADER_OCTETS: usize = V6_OCTETS + 60;
 
 /// TCP's flags (RFC 9293 §3.1).
 pub const FIN: u8 = 0x01;
+/// Opens a connection.
+pub const SYN: u8 = 0x02;
+/// Resets a connection.
+pub const RST: u8 = 0x04;
 /// Push.
 pub const PSH: u8 = 0x08;
 /// Acknowledgement.
 pub const ACK: u8 = 0x10;
+/// The urgent pointer counts.
+pub const URG: u8 = 0x20;
 /// Congestion window reduced (RFC 3168 §6.1).
 pub const CWR: u8 = 0x80;
 

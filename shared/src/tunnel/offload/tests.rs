@@ -80,8 +80,13 @@ impl Sample {
 
 /// What `segment` gives out.
 pub fn split(header: VnetHeader, packet: &mut [u8]) -> Result<Vec<Vec<u8>>, Malformed> {
+    split_at(usize::MAX, header, packet)
+}
+
+/// What `segment` gives out where the path takes packets up to a limit.
+pub fn split_at(limit: usize, header: VnetHeader, packet: &mut [u8]) -> Result<Vec<Vec<u8>>, Malformed> {
     let mut packets = Vec::new();
-    segment(header, packet, |packet| packets.push(packet.to_vec()))?;
+    segment(header, packet, limit, |packet| packets.push(packet.to_vec()))?;
     Ok(packets)
 }
 

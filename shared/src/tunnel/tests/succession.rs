@@ -116,11 +116,11 @@ impl World {
     }
 
     fn is_alive(&self, which: usize) -> bool {
-        self.homes[which].core.status(self.now)[0].alive
+        self.homes[which].core.status(self.now, WALL)[0].alive
     }
 
     fn fenced(&self, which: usize) -> Option<Fenced> {
-        self.homes[which].core.status(self.now)[0].fenced
+        self.homes[which].core.status(self.now, WALL)[0].fenced
     }
 
     /// Every initiation sent so far.
@@ -221,7 +221,7 @@ fn the_second_of_two_homes_is_fenced_and_told_so() {
     let (first, second) = (world.homes[FIRST].address, world.homes[SECOND].address);
     assert_eq!(world.fenced(SECOND).map(|fenced| fenced.endpoint), Some(first));
     assert_eq!(world.fenced(FIRST), None);
-    let edge = world.edge.core.status(world.now).remove(0);
+    let edge = world.edge.core.status(world.now, WALL).remove(0);
     assert_eq!((edge.endpoint, edge.fenced.map(|fenced| fenced.endpoint)), (Some(first), Some(second)));
     assert!(!world.sends(SECOND, &packet(HOME, WORLD, b"from the copy")));
     assert!(world.edge.core.refused().fenced > 0);
@@ -312,7 +312,7 @@ fn replayed_initiations_do_not_touch_the_living_session() {
         world.edge.out.sent.clear();
         world.tick();
         assert!(world.carries(FIRST));
-        assert_eq!(world.edge.core.status(world.now)[0].endpoint, Some(endpoint));
+        assert_eq!(world.edge.core.status(world.now, WALL)[0].endpoint, Some(endpoint));
     }
 }
 
@@ -401,7 +401,7 @@ fn a_stock_peer_in_the_place_of_the_edge_is_believed_although_it_answers_no_beat
         for answer in answers {
             home.core.handle_datagram(from, &answer, now, &mut home.out);
         }
-        assert_eq!(home.core.status(now)[0].alive, tick >= 15, "tick {tick}");
+        assert_eq!(home.core.status(now, WALL)[0].alive, tick >= 15, "tick {tick}");
     }
     assert_eq!(dials, 1, "a stock peer is not dialled again and again");
 }
@@ -431,7 +431,7 @@ proptest! {
                 prop_assert!(world.carries(FIRST));
             }
         }
-        prop_assert!(world.edge.core.status(world.now)[0].endpoint == Some(world.homes[FIRST].address));
+        prop_assert!(world.edge.core.status(world.now, WALL)[0].endpoint == Some(world.homes[FIRST].address));
         prop_assert!(world.edge.out.delivered.is_empty());
     }
 }
