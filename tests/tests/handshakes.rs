@@ -142,10 +142,10 @@ fn the_second_of_two_homes_is_fenced_and_the_first_does_not_notice() -> Result<(
     let mut download = cafe.spawn(curl)?;
 
     let copy = Program::start(cafe, "copy", &HOME)?;
-    let link = wait_until("the copy is fenced", COLD_START, || is_in_state(cafe, "fenced"))
+    let fenced = wait_until("the copy is fenced", COLD_START, || is_in_state(cafe, "fenced"))
         .map_err(|error| lab.explain(error))?;
-    let other = link.pointer("/epochs/0/fenced/endpoint").and_then(Value::as_str).unwrap_or_default();
-    assert!(other.starts_with("203.0.113.10:"), "the copy knows where the other is: {link}");
+    let other = fenced.pointer("/epochs/0/fenced/endpoint").and_then(Value::as_str).unwrap_or_default();
+    assert!(other.starts_with("203.0.113.10:"), "the copy knows where the other is: {fenced}");
     for command in [&["postern-home", "tunnel", "status"][..], &["postern-home", "status"]] {
         let output = cafe.run(command)?;
         assert_eq!(output.code(), 3, "{}", output.stdout);
