@@ -107,6 +107,8 @@ pub struct Forward {
 pub struct Dns {
     /// Where the name server listens, on UDP and TCP.
     pub listen: Vec<SocketAddr>,
+    /// Whether UDP answers to addresses that may be forged are limited.
+    pub limit_answers: bool,
 }
 
 /// The `[control]` section.
@@ -170,7 +172,10 @@ impl Default for Forward {
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { listen: vec![(Ipv4Addr::UNSPECIFIED, 53).into(), (Ipv6Addr::UNSPECIFIED, 53).into()] }
+        Self {
+            listen: vec![(Ipv4Addr::UNSPECIFIED, 53).into(), (Ipv6Addr::UNSPECIFIED, 53).into()],
+            limit_answers: true,
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let wanted = desired_state(&config, state.load_forward().as_ref(), hold.port());
     let forwarding =
         Forwarding::start(wanted, public.interface.as_deref(), on_stop(&config)).map_err(failed)?;
-    let mut name_server = NameServer::start(&config.dns.listen, zones.clone()).map_err(failed)?;
+    let mut name_server = NameServer::start(&config.dns, zones.clone()).map_err(failed)?;
     let control = ControlServer::bind(&config).map_err(failed)?;
     let operator = local::Server::bind(&config.runtime_dir).map_err(failed)?;
 

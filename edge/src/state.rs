@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(zones.iter().map(|zone| zone.serial).collect::<Vec<_>>(), [7]);
         state.remove_zone("HOME.example").unwrap();
         state.remove_zone("home.example").unwrap();
-        assert!(state.load_zones().find(&name("home.example.")).is_none());
+        assert!(state.load_zones().get(&name("home.example.")).is_none());
     }
 
     #[test]

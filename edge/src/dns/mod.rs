@@ -1,26 +1,48 @@
 //! The authoritative name server for the zones that home pushes.
 //!
-//! In: UDP and TCP queries on the configured addresses. Out: answers from [`SharedZones`]. The UDP transport and the
-//! wire format are hickory's; what is answered is decided in [`answer`](mod@answer), and how it fits in [`handler`].
-//! Known limits: no response rate limiting, no DNS cookies. A machine with several public
-//! addresses must list them in `dns.listen`: from a wildcard socket an answer leaves from the route's own address.
+//! In: UDP and TCP queries on the configured addresses. Out: answers from [`SharedZones`], each from the address that was
+//! asked. What is answered is decided in [`answer`](mod@answer), how it fits and what is refused in
+//! [`respond`](mod@respond), and how much of it goes to addresses that may be forged in [`limit`].
+//!
+//! The transports are ours: hickory-server's UDP starts a task for every query without a bound and answers from the
+//! route's own address, and its TCP takes connections without a bound. hickory-proto reads the zones, hickory-server the
+//! messages that are no usual query ([`rare`]).
+
+pub mod name;
+pub mod query;
+mod rrset;
+pub mod zones;
 
 pub mod answer;
-pub mod handler;
+pub mod prepared;
+mod writer;
+
+pub mod cookie;
+pub mod limit;
+mod rare;
+pub mod respond;
+
+mod mmsg;
 mod tcp;
-pub mod zones;
+mod udp;
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Instant, SystemTime};
 
-use hickory_server::Server;
+use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
+use crate::config::Dns;
 use crate::host::lacks_ipv6;
 
-pub use handler::{Handler, SharedZones, respond};
+use cookie::Cookies;
+use limit::Limiter;
+
+pub use respond::respond;
 pub use zones::{ServedZone, ZoneSet};
 
 /// Connections that wait to be accepted.
@@ -52,9 +74,35 @@ fn mend(error: &io::Error, address: &SocketAddr) -> String {
     }
 }
 
+/// The zones that are being served, shared with whoever changes them. A change is one pointer.
+#[derive(Debug, Clone, Default)]
+pub struct SharedZones(Arc<RwLock<Arc<ZoneSet>>>);
+
+impl SharedZones {
+    /// The zones of this moment; they stay as they are while the caller holds them.
+    pub fn current(&self) -> Arc<ZoneSet> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves `zones` from now on.
+    pub fn replace(&self, zones: ZoneSet) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(zones);
+    }
+}
+
+/// What all transports share.
+#[derive(Debug, Clone)]
+struct Shared {
+    zones: SharedZones,
+    cookies: Arc<Cookies>,
+    /// `None`: answers are not limited.
+    limiter: Option<Arc<Mutex<Limiter>>>,
+}
+
 /// The running name server. It stops when dropped.
 pub struct NameServer {
-    server: Server<Handler>,
+    /// One for each UDP socket; each ends only when its socket fails.
+    receivers: JoinSet<io::Error>,
     /// What accepts TCP connections.
     _acceptors: JoinSet<()>,
     addresses: Vec<SocketAddr>,
@@ -65,9 +113,9 @@ impl NameServer {
     ///
     /// # Errors
     /// The first address that could not be had; none is then served. Where the machine has no IPv6, `[::]` is left out.
-    pub fn start(listen: &[SocketAddr], zones: SharedZones) -> Result<Self, BindError> {
+    pub fn start(config: &Dns, zones: SharedZones) -> Result<Self, BindError> {
         let mut sockets = Vec::new();
-        for address in listen {
+        for address in &config.listen {
             match bind(*address) {
                 Ok(pair) => sockets.push(pair),
                 Err(source) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_ipv6(&source) => {
@@ -76,14 +124,16 @@ impl NameServer {
                 Err(source) => return Err(BindError { address: *address, source }),
             }
         }
-        let mut server = Server::new(Handler::new(zones.clone()));
-        let (mut acceptors, places) = (JoinSet::new(), tcp::Places::default());
+        let limiter =
+            config.limit_answers.then(|| Arc::new(Mutex::new(Limiter::new(random(), Instant::now()))));
+        let shared = Shared { zones, cookies: Arc::new(Cookies::new(random())), limiter };
+        let (mut receivers, mut acceptors, places) = (JoinSet::new(), JoinSet::new(), tcp::Places::default());
         let addresses = sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
         for (udp, tcp) in sockets {
-            server.register_socket(udp);
-            acceptors.spawn(tcp::serve(tcp, zones.clone(), places.clone()));
+            receivers.spawn(udp::serve(udp, shared.clone()));
+            acceptors.spawn(tcp::serve(tcp, shared.clone(), places.clone()));
         }
-        Ok(Self { server, _acceptors: acceptors, addresses })
+        Ok(Self { receivers, _acceptors: acceptors, addresses })
     }
 
     /// The addresses in use; where port 0 was asked for, with the port that was given.
@@ -93,11 +143,25 @@ impl NameServer {
 
     /// Waits until the server fails; it does not end otherwise.
     pub async fn failed(&mut self) -> String {
-        match self.server.block_until_done().await {
-            Ok(()) => std::future::pending().await,
-            Err(error) => error.to_string(),
+        match self.receivers.join_next().await {
+            Some(Ok(error)) => error.to_string(),
+            Some(Err(panic)) => panic.to_string(),
+            None => std::future::pending().await,
         }
     }
+}
+
+/// Octets that nobody can guess, good for this process's life.
+fn random() -> [u8; 16] {
+    let mut octets = [0; 16];
+    SystemRandom::new().fill(&mut octets).expect("the system gives random octets");
+    octets
+}
+
+/// Seconds since 1970, modulo 2^32.
+fn unix_seconds() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() as u32
 }
 
 /// An IPv6 socket takes IPv6 only, so that `0.0.0.0` and `[::]` can both be listed.
@@ -105,6 +169,7 @@ fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
     let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
     tcp.set_reuse_address(true)?;
+    mmsg::tell_addresses(&udp, address.is_ipv6())?;
     udp.bind(&address.into())?;
     // Port 0 asks for any port; both protocols then share the one that UDP was given.
     let bound = udp.local_addr()?;

@@ -1,54 +1,74 @@
-//! DNS over TCP, for few clients at once.
+//! DNS over TCP: many queries on one connection, many connections, little memory for each.
 //!
-//! In: connections, on which every message has its length before it (RFC 1035 §4.2.2). Out: the answers, in order.
-//! Refused: connections above [`MOST`], or [`MOST_PER_NETWORK`] from one client network (RFC 7766 §6.2.2): they are
-//! closed at once. Silence, a message that comes too slowly, and one that cannot be answered end a connection.
+//! In: connections, on which every message has its length before it (RFC 1035 §4.2.2). Out: the answers, in order; those
+//! to queries that came together leave together (RFC 7766 §6.2.1.1). Refused: more than [`MOST_PER_NETWORK`] connections
+//! from one client network (RFC 7766 §6.2.2): they are closed at once. Silence, a message that comes too slowly, and one
+//! that cannot be answered end a connection. When all [`MOST`] places are taken, a new client gets that of the one that
+//! has been silent longest (RFC 7766 §6.2.3), so that idle connections keep nobody out.
 //!
 //! The transport is ours because hickory's accepts without a limit, and turns without a pause when no descriptor is
 //! left; what is said over it is the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hickory_server::net::xfer::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::handler::{SharedZones, respond};
+use super::Shared;
+use super::respond::{Asker, Context, Transport, respond};
 
 /// Connections at once, on all listening addresses.
-pub const MOST: usize = 512;
+pub const MOST: usize = 2500;
 
 /// Connections at once from one IPv4 address or IPv6 /64.
 pub const MOST_PER_NETWORK: usize = 16;
 
-/// How long a client may take for a whole query, or for an answer (RFC 7766 §6.2.3).
+/// How long a client may take for a whole query, or to take an answer (RFC 7766 §6.2.3).
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The open connections of each client network.
+/// Octets of answers that are gathered before they are sent.
+const GATHERED: usize = 16 << 10;
+
+/// Octets read at once; a longer message makes the buffer grow, to 64 KiB at most.
+const READ: usize = 2048;
+
+/// The open connections.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+pub(super) struct Places(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    /// How many each client network has.
+    networks: HashMap<IpAddr, usize>,
+    /// By when they were last heard, the most silent first: a count of events, not a time.
+    by_silence: BTreeMap<u64, Option<AbortHandle>>,
+    events: u64,
+}
 
 /// A counted connection; dropping it gives the place back.
 #[derive(Debug)]
 struct Place {
     network: IpAddr,
+    heard: u64,
     places: Places,
 }
 
 /// Accepts and answers until the future is dropped.
-pub(super) async fn serve(listener: TcpListener, zones: SharedZones, places: Places) {
+pub(super) async fn serve(listener: TcpListener, shared: Shared, places: Places) {
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 if let Some(place) = places.enter(peer.ip()) {
-                    connections.spawn(converse(stream, zones.clone(), place));
+                    let (places, number) = (places.clone(), place.heard);
+                    let task = connections.spawn(converse(stream, peer.ip(), shared.clone(), place));
+                    places.may_end(number, task);
                 }
             }
             Err(error) => {
@@ -60,48 +80,120 @@ pub(super) async fn serve(listener: TcpListener, zones: SharedZones, places: Pla
     }
 }
 
-async fn converse(mut stream: TcpStream, zones: SharedZones, _place: Place) {
-    while let Ok(Ok(message)) = timeout(PATIENCE, read_message(&mut stream)).await {
-        let Some(answer) = respond(message, Protocol::Tcp, &zones.current()) else { return };
-        match timeout(PATIENCE, write_message(&mut stream, &answer)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return,
+/// Answers what comes until the client leaves, keeps silent, or sends what cannot be answered.
+async fn converse(mut stream: TcpStream, client: IpAddr, shared: Shared, mut place: Place) {
+    let asker = Asker { address: client, transport: Transport::Tcp };
+    let mut input = Vec::new();
+    while let Ok(Ok(())) = timeout(PATIENCE, read_message(&mut stream, &mut input)).await {
+        place.was_heard();
+        let mut rest = input.as_slice();
+        let mut output = Vec::new();
+        while let Some((message, behind)) = split_message(rest) {
+            rest = behind;
+            if answer(message, asker, &shared, &mut output).is_none() {
+                return;
+            }
+            if output.len() >= GATHERED {
+                match timeout(PATIENCE, stream.write_all(&output)).await {
+                    Ok(Ok(())) => output.clear(),
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
+        }
+        let done = input.len() - rest.len();
+        input.drain(..done);
+        if !matches!(timeout(PATIENCE, stream.write_all(&output)).await, Ok(Ok(()))) {
+            return;
+        }
+        // An idle connection holds no buffer.
+        if input.is_empty() {
+            input = Vec::new();
         }
     }
 }
 
-async fn read_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; stream.read_u16().await?.into()];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
+/// Reads until at least one whole message stands in `input`.
+async fn read_message(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<()> {
+    if input.is_empty() {
+        stream.readable().await?;
+    }
+    while split_message(input).is_none() {
+        input.reserve(READ);
+        if stream.read_buf(input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
-/// Length and message in one segment (RFC 7766 §8).
-async fn write_message(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
-    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&length.to_be_bytes(), message].concat()).await
+/// The first message, and what is behind it.
+fn split_message(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = octets.split_first_chunk()?;
+    rest.split_at_checked(u16::from_be_bytes(*length).into())
+}
+
+/// Appends the answer and its length, which leave in one segment (RFC 7766 §8).
+fn answer(message: &[u8], asker: Asker, shared: &Shared, output: &mut Vec<u8>) -> Option<()> {
+    let zones = shared.zones.current();
+    let context = Context { zones: &zones, cookies: &shared.cookies, now: super::unix_seconds() };
+    let mut answer = Vec::new();
+    respond(message, asker, &context, &mut answer)?;
+    output.extend_from_slice(&u16::try_from(answer.len()).ok()?.to_be_bytes());
+    output.extend_from_slice(&answer);
+    Some(())
 }
 
 impl Places {
-    /// A place for a client, if there is one left.
+    /// A place for a client, unless its network has all of its share. Where there is none left, the most silent client
+    /// loses its own.
     fn enter(&self, client: IpAddr) -> Option<Place> {
         let network = client_network(client);
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = open.get(&network).copied().unwrap_or(0);
-        if here >= MOST_PER_NETWORK || open.values().sum::<usize>() >= MOST {
+        let mut open = self.lock();
+        let here = open.networks.get(&network).copied().unwrap_or(0);
+        if here >= MOST_PER_NETWORK {
             return None;
         }
-        open.insert(network, here + 1);
-        Some(Place { network, places: self.clone() })
+        if open.by_silence.len() >= MOST {
+            // Its task ends soon and gives the share of its network back.
+            open.by_silence.pop_first().and_then(|(_, task)| task).inspect(AbortHandle::abort);
+        }
+        open.networks.insert(network, here + 1);
+        open.events += 1;
+        let heard = open.events;
+        open.by_silence.insert(heard, None);
+        Some(Place { network, heard, places: self.clone() })
+    }
+
+    /// Says which task to end where the place that was entered as `number` is wanted.
+    fn may_end(&self, number: u64, task: AbortHandle) {
+        if let Some(place) = self.lock().by_silence.get_mut(&number) {
+            *place = Some(task);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn was_heard(&mut self) {
+        let mut open = self.places.lock();
+        if let Some(task) = open.by_silence.remove(&self.heard) {
+            open.events += 1;
+            self.heard = open.events;
+            open.by_silence.insert(self.heard, task);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.network) {
+        let mut open = self.places.lock();
+        open.by_silence.remove(&self.heard);
+        match open.networks.get_mut(&self.network) {
             Some(here) if *here > 1 => *here -= 1,
-            _ => drop(open.remove(&self.network)),
+            _ => drop(open.networks.remove(&self.network)),
         }
     }
 }
@@ -133,15 +225,33 @@ mod tests {
         held.pop();
         assert!(places.enter(same_64(0)).is_some());
         held.clear();
-        assert!(places.0.lock().unwrap().is_empty());
+        assert!(places.lock().networks.is_empty() && places.lock().by_silence.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_most_silent_makes_room() {
+        let places = Places::default();
+        let other = |number: usize| client(&format!("198.51.{}.{}", number / 256, number % 256));
+        let mut held: Vec<_> = (0..MOST).map_while(|number| places.enter(other(number))).collect();
+        assert_eq!(held.len(), MOST);
+        let tasks: Vec<_> = (0..2).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
+        for (place, task) in held.iter().zip(&tasks) {
+            places.may_end(place.heard, task.abort_handle());
+        }
+        held[0].was_heard();
+        assert!(places.enter(client("192.0.2.1")).is_some());
+        let mut tasks = tasks.into_iter();
+        let (first, second) = (tasks.next().unwrap(), tasks.next().unwrap());
+        assert!(second.await.unwrap_err().is_cancelled());
+        assert!(!first.is_finished());
+        assert!(places.lock().by_silence.len() <= MOST);
     }
 
     #[test]
-    fn all_networks_together_have_a_limit() {
-        let places = Places::default();
-        let other = |number: usize| client(&format!("198.51.{}.{}", number / 256, number % 256));
-        let held: Vec<_> = (0..MOST).map_while(|number| places.enter(other(number))).collect();
-        assert_eq!(held.len(), MOST);
-        assert!(places.enter(client("192.0.2.1")).is_none());
+    fn messages_are_split_by_their_lengths() {
+        let octets = [0, 2, 7, 8, 0, 0, 0, 1];
+        let (first, rest) = split_message(&octets).unwrap();
+        let (second, rest) = split_message(rest).unwrap();
+        assert_eq!((first, second, split_message(rest)), (&[7, 8][..], &[][..], None));
     }
 }

@@ -1,22 +1,29 @@
-//! Zones as they are served: sorted and indexed once, when home pushes them.
+//! The zones as they are served: sorted once, so that a question costs one binary search.
 //!
-//! In: a [`Zone`] from home. Out: a [`ServedZone`] whose names stand in canonical order (RFC 4034 §6.1) with every empty
-//! non-terminal present (RFC 4592 §2.2.2), RRSIGs filed with the RRset that they cover, and the SOA of negative answers
-//! ready (RFC 2308 §3). Refused: what [`Zone::records`] refuses. A [`ZoneSet`] is immutable; a change makes a new one.
+//! In: a [`Zone`]. Out: a [`ServedZone`], whose nodes stand in canonical order (RFC 4034 §6.1), empty non-terminals
+//! included (RFC 4592 §2.2.2), each with what an answer needs next: the cut above it, the NSEC that matches or covers it,
+//! the wildcard under it. The name before an absent one leads to all of that too. Refused: what [`Zone::records`] refuses.
+//! A [`ZoneSet`] is immutable; a change makes a new one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hickory_proto::ProtoError;
 use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
 use postern_shared::zone::{Zone, ZoneError};
 
-/// The zones that this server answers for, by apex.
+use super::name::{Key, WireName, parent, wildcard_under};
+use super::prepared::Prepared;
+use super::rrset::{Rr, RrSet};
+
+/// The zones that this server answers for, in the order of their apexes.
 #[derive(Debug, Clone, Default)]
 pub struct ZoneSet {
-    zones: BTreeMap<LowerName, Arc<ServedZone>>,
+    zones: Vec<Arc<ServedZone>>,
 }
 
-/// One zone, indexed.
+/// One zone, sorted.
 #[derive(Debug)]
 pub struct ServedZone {
     /// The apex.
@@ -25,122 +32,216 @@ pub struct ServedZone {
     pub serial: u32,
     /// [`Zone::digest`] of the zone.
     pub digest: String,
-    nodes: BTreeMap<LowerName, Node>,
-    negative_soa: Vec<Record>,
+    /// The key of the apex.
+    key: Box<[u8]>,
+    /// In the order of their keys; the apex is the first.
+    nodes: Vec<Node>,
+    negative_soa: RrSet,
+    /// What stands in advance for the node of the same index.
+    prepared: Vec<Option<Prepared>>,
 }
 
-/// What exists at one name. Empty for an empty non-terminal.
-#[derive(Debug, Default)]
+/// Where a node stands in its zone.
+pub type Index = usize;
+
+/// What exists at one name. No RRsets for an empty non-terminal.
+#[derive(Debug)]
 pub struct Node {
-    rrsets: BTreeMap<RecordType, RrSet>,
+    /// The key of the name without that of the apex.
+    key: Box<[u8]>,
+    /// The name in wire form.
+    owner: Box<[u8]>,
+    /// By type.
+    rrsets: Vec<RrSet>,
+    /// The node directly above; the apex is its own.
+    parent: Index,
+    /// The highest delegation at or above (RFC 1034 §4.2).
+    pub cut: Option<Index>,
+    /// The last NSEC at or before: it matches or covers the name, and every absent name up to the next node.
+    pub nsec: Option<Index>,
+    /// The wildcard directly below.
+    pub wildcard: Option<Index>,
+    /// The NSEC that matches or covers that wildcard's name.
+    pub wildcard_nsec: Option<Index>,
 }
 
-/// The records of one name and type, and the RRSIGs that cover them.
-#[derive(Debug, Default)]
-pub struct RrSet {
-    /// The records.
-    pub records: Vec<Record>,
-    /// Their RRSIGs.
-    pub signatures: Vec<Record>,
+/// What a search for a name comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The name is there.
+    At(Index),
+    /// It is not; the last name before it.
+    After(Index),
 }
 
 impl ZoneSet {
     /// The same zones with `zone` added or replaced.
     pub fn with(&self, zone: Arc<ServedZone>) -> Self {
-        let mut zones = self.zones.clone();
-        zones.insert(zone.origin.clone(), zone);
+        let mut zones = self.without(&zone.origin).zones;
+        let place = zones.partition_point(|other| other.key < zone.key);
+        zones.insert(place, zone);
         Self { zones }
     }
 
     /// The same zones without the one at `origin`.
     pub fn without(&self, origin: &LowerName) -> Self {
-        let mut zones = self.zones.clone();
-        zones.remove(origin);
-        Self { zones }
+        Self { zones: self.zones.iter().filter(|zone| zone.origin != *origin).cloned().collect() }
     }
 
     /// The zone with apex `origin`.
     pub fn get(&self, origin: &LowerName) -> Option<&Arc<ServedZone>> {
-        self.zones.get(origin)
+        self.zones.iter().find(|zone| zone.origin == *origin)
     }
 
-    /// The zone with the longest apex that `name` is at or below.
-    pub fn find(&self, name: &LowerName) -> Option<&Arc<ServedZone>> {
-        ancestors(name).find_map(|apex| self.zones.get(&apex))
+    /// The zone that answers a question of a type for a name: that with the longest apex that the name is at or below;
+    /// for DS at an apex, the parent's where it is served here too (RFC 4035 §3.1.4.1).
+    pub fn find(&self, name: &Key, record_type: RecordType) -> Option<&ServedZone> {
+        let mut enclosing = self.up_to(name).rev().filter(|zone| name.octets().starts_with(&zone.key));
+        let zone = enclosing.next()?;
+        let belongs_above = record_type == RecordType::DS && *zone.key == *name.octets();
+        Some(if belongs_above { enclosing.next().unwrap_or(zone) } else { zone })
+    }
+
+    fn up_to(&self, name: &Key) -> impl DoubleEndedIterator<Item = &ServedZone> {
+        let end = self.zones.partition_point(|zone| *zone.key <= *name.octets());
+        self.zones.iter().take(end).map(Arc::as_ref)
     }
 
     /// All zones, by apex.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<ServedZone>> {
-        self.zones.values()
+        self.zones.iter()
     }
 }
 
 impl ServedZone {
-    /// Checks and indexes a zone.
+    /// Checks and sorts a zone, and makes the usual answers in advance.
     ///
     /// # Errors
     /// What makes it unservable.
     pub fn new(zone: &Zone) -> Result<Self, ZoneError> {
         let records = zone.records()?;
-        let origin = LowerName::from(zone.origin()?);
-        let mut nodes: BTreeMap<LowerName, Node> = BTreeMap::new();
-        for (record, wire) in records.into_iter().zip(&zone.records) {
-            let name = LowerName::from(&record.name);
-            add_empty_non_terminals(&mut nodes, &name, &origin);
-            nodes.entry(name).or_default().add(record, &wire.rdata);
+        let origin = zone.origin()?;
+        let key = key_of(&origin)?;
+        let negative_soa = negative_soa(&records, zone);
+        let mut nodes = gather(&key, &origin, records, zone)?;
+        link(&mut nodes);
+        let mut served = Self {
+            origin: LowerName::from(&origin),
+            serial: zone.serial,
+            digest: zone.digest(),
+            key,
+            nodes,
+            negative_soa,
+            prepared: Vec::new(),
+        };
+        served.prepared = (0..served.nodes.len()).map(|index| Prepared::new(&served, index)).collect();
+        Ok(served)
+    }
+
+    /// The part of a name's key below this zone's apex; `None` where the name is outside.
+    pub fn key_below<'k>(&self, name: &'k Key) -> Option<&'k [u8]> {
+        name.octets().strip_prefix(&*self.key)
+    }
+
+    /// Looks for the name with a key below the apex.
+    pub fn place(&self, key_below: &[u8]) -> Place {
+        match self.nodes.binary_search_by(|node| (*node.key).cmp(key_below)) {
+            Ok(index) => Place::At(index),
+            // The apex, whose key is empty, stands before everything.
+            Err(next) => Place::After(next.saturating_sub(1)),
         }
-        let negative_soa = negative_soa(&nodes, &origin);
-        Ok(Self { origin, serial: zone.serial, digest: zone.digest(), nodes, negative_soa })
     }
 
-    /// What exists at `name`.
-    pub fn node(&self, name: &LowerName) -> Option<&Node> {
-        self.nodes.get(name)
+    /// The node at an index that this zone gave.
+    pub fn node(&self, index: Index) -> &Node {
+        &self.nodes[index]
     }
 
-    /// The names of the zone that `name` is at or below, from the apex downwards, `name` itself last.
-    pub fn path_to(&self, name: &LowerName) -> Vec<LowerName> {
-        let mut path: Vec<LowerName> =
-            ancestors(name).take_while(|ancestor| self.origin.zone_of(ancestor)).collect();
-        path.reverse();
-        path
+    /// What was made in advance for the node at an index that this zone gave.
+    pub fn prepared(&self, index: Index) -> Option<&Prepared> {
+        self.prepared.get(index)?.as_ref()
     }
 
-    /// The longest existing name that `name` is at or below (RFC 4592 §3.3.1).
-    pub fn closest_encloser(&self, name: &LowerName) -> LowerName {
-        ancestors(name)
-            .find(|ancestor| self.nodes.contains_key(ancestor))
-            .unwrap_or_else(|| self.origin.clone())
+    /// The longest existing name above an absent one (RFC 4592 §3.3.1), which stands after the node at `before`: names
+    /// below one name stand together, so that the one before is below that name too.
+    pub fn closest_encloser(&self, before: Index, key_below: &[u8]) -> Index {
+        let mut index = before;
+        while !key_below.starts_with(&self.nodes[index].key) {
+            index = self.nodes[index].parent;
+        }
+        index
     }
 
-    /// The SOA, with the TTL of negative answers, and its RRSIGs after it.
-    pub fn negative_soa(&self) -> &[Record] {
+    /// The SOA and its RRSIGs with the TTL of negative answers (RFC 2308 §3).
+    pub fn negative_soa(&self) -> &RrSet {
         &self.negative_soa
-    }
-
-    /// The NSEC RRset at `name` or the last one before it in canonical order: it matches or covers `name`.
-    pub fn nsec_for(&self, name: &LowerName) -> Option<&RrSet> {
-        self.nodes.range(..=name.clone()).rev().find_map(|(_, node)| node.rrset(RecordType::NSEC))
     }
 }
 
 impl Node {
+    /// The name.
+    pub fn owner(&self) -> WireName<'_> {
+        WireName::read(&self.owner).expect("made from a whole name")
+    }
+
     /// The RRset of one type. Signatures that cover nothing are no RRset.
     pub fn rrset(&self, record_type: RecordType) -> Option<&RrSet> {
-        self.rrsets.get(&record_type).filter(|rrset| !rrset.records.is_empty())
+        self.rrsets().find(|rrset| rrset.record_type == record_type)
     }
 
-    /// The RRset with the lowest type number.
-    pub fn first_rrset(&self) -> Option<&RrSet> {
-        self.rrsets.values().find(|rrset| !rrset.records.is_empty())
+    /// All RRsets, by type.
+    pub fn rrsets(&self) -> impl Iterator<Item = &RrSet> {
+        self.rrsets.iter().filter(|rrset| !rrset.records.is_empty())
     }
+}
 
-    fn add(&mut self, record: Record, rdata: &[u8]) {
-        match covered_type(record.record_type(), rdata) {
-            Some(covered) => self.rrsets.entry(covered).or_default().signatures.push(record),
-            None => self.rrsets.entry(record.record_type()).or_default().records.push(record),
+/// All nodes in order, without links.
+fn gather(apex: &[u8], origin: &Name, records: Vec<Record>, zone: &Zone) -> Result<Vec<Node>, ZoneError> {
+    let mut nodes: BTreeMap<Box<[u8]>, Node> = BTreeMap::new();
+    for (record, wire) in records.iter().zip(&zone.records) {
+        let mut name = record.name.clone();
+        let mut key = key_of(&name)?;
+        add(nodes.entry(below(apex, &key)).or_insert(empty(&name)?), record, &wire.rdata);
+        while name != *origin {
+            (name, key) = (name.base_name(), parent(&key).into());
+            nodes.entry(below(apex, &key)).or_insert(empty(&name)?);
         }
     }
+    Ok(nodes.into_iter().map(|(key, node)| Node { key, ..node }).collect())
+}
+
+fn below(apex: &[u8], key: &[u8]) -> Box<[u8]> {
+    key.strip_prefix(apex).unwrap_or_default().into()
+}
+
+fn empty(name: &Name) -> Result<Node, ZoneError> {
+    Ok(Node {
+        key: Box::default(),
+        owner: wire(name)?.into(),
+        rrsets: Vec::new(),
+        parent: 0,
+        cut: None,
+        nsec: None,
+        wildcard: None,
+        wildcard_nsec: None,
+    })
+}
+
+fn add(node: &mut Node, record: &Record, rdata: &[u8]) {
+    let rr = Rr { ttl: record.ttl, rdata: rdata.into() };
+    match covered_type(record.record_type(), rdata) {
+        Some(covered) => rrset_mut(node, covered).signatures.push(rr),
+        None => rrset_mut(node, record.record_type()).records.push(rr),
+    }
+}
+
+fn rrset_mut(node: &mut Node, record_type: RecordType) -> &mut RrSet {
+    let number = u16::from(record_type);
+    let place = node.rrsets.partition_point(|rrset| u16::from(rrset.record_type) < number);
+    if node.rrsets.get(place).is_none_or(|rrset| rrset.record_type != record_type) {
+        node.rrsets.insert(place, RrSet::new(record_type));
+    }
+    &mut node.rrsets[place]
 }
 
 /// RFC 4034 §3.1.1: an RRSIG's RDATA begins with the type that it covers.
@@ -149,36 +250,56 @@ fn covered_type(record_type: RecordType, rdata: &[u8]) -> Option<RecordType> {
     Some(RecordType::from(u16::from_be_bytes(*octets)))
 }
 
-fn add_empty_non_terminals(nodes: &mut BTreeMap<LowerName, Node>, name: &LowerName, origin: &LowerName) {
-    for ancestor in ancestors(name).skip(1).take_while(|ancestor| origin.zone_of(ancestor)) {
-        nodes.entry(ancestor).or_default();
+/// Fills in the links, in order: what a link of one node says about those above is known when its turn comes.
+fn link(nodes: &mut [Node]) {
+    let find = |nodes: &[Node], key: &[u8]| nodes.binary_search_by(|node| (*node.key).cmp(key));
+    let mut nsec = None;
+    for index in 0..nodes.len() {
+        let node = &nodes[index];
+        if node.rrset(RecordType::NSEC).is_some() {
+            nsec = Some(index);
+        }
+        let above = find(nodes, parent(&node.key)).unwrap_or(0);
+        let is_cut = index > 0 && node.rrset(RecordType::NS).is_some();
+        let cut = nodes[above].cut.filter(|_| index > 0).or(is_cut.then_some(index));
+        let node = &mut nodes[index];
+        (node.parent, node.cut, node.nsec) = (above, cut, nsec);
+    }
+    for index in 0..nodes.len() {
+        let (wildcard, before) = match find(nodes, &wildcard_under(&nodes[index].key)) {
+            Ok(there) => (Some(there), there),
+            Err(next) => (None, next.saturating_sub(1)),
+        };
+        let wildcard_nsec = nodes[before].nsec;
+        let node = &mut nodes[index];
+        (node.wildcard, node.wildcard_nsec) = (wildcard, wildcard_nsec);
     }
 }
 
 /// RFC 2308 §3: the TTL is the lesser of the SOA's own and its MINIMUM field.
-fn negative_soa(nodes: &BTreeMap<LowerName, Node>, origin: &LowerName) -> Vec<Record> {
-    let Some(rrset) = nodes.get(origin).and_then(|node| node.rrset(RecordType::SOA)) else {
-        return Vec::new();
-    };
-    let ttl = rrset.records.iter().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-        _ => None,
-    });
-    let mut records = [rrset.records.as_slice(), rrset.signatures.as_slice()].concat();
-    for record in &mut records {
-        record.ttl = ttl.unwrap_or(record.ttl);
+fn negative_soa(records: &[Record], zone: &Zone) -> RrSet {
+    let mut soa = RrSet::new(RecordType::SOA);
+    let mut ttl = 0;
+    for (record, wire) in records.iter().zip(&zone.records) {
+        let rr = || Rr { ttl: record.ttl, rdata: wire.rdata.clone().into() };
+        if let RData::SOA(fields) = &record.data {
+            ttl = record.ttl.min(fields.minimum);
+            soa.records.push(rr());
+        } else if covered_type(record.record_type(), &wire.rdata) == Some(RecordType::SOA) {
+            soa.signatures.push(rr());
+        }
     }
-    records
+    soa.with_ttl_at_most(ttl)
 }
 
-/// `name` and every name above it, up to and including the root.
-fn ancestors(name: &LowerName) -> impl Iterator<Item = LowerName> + use<> {
-    std::iter::successors(Some(name.clone()), |name| (!name.is_root()).then(|| name.base_name()))
+fn wire(name: &Name) -> Result<Vec<u8>, ZoneError> {
+    name.to_bytes().map_err(|_: ProtoError| ZoneError::Name(name.to_ascii()))
 }
 
-/// `*` under `parent`, where that is no longer than a name may be.
-pub fn wildcard_under(parent: &LowerName) -> Option<LowerName> {
-    Name::from(parent).prepend_label("*").ok().map(LowerName::from)
+fn key_of(name: &Name) -> Result<Box<[u8]>, ZoneError> {
+    let octets = wire(name)?;
+    let name = WireName::read(&octets).ok_or_else(|| ZoneError::Name(name.to_ascii()))?;
+    Ok(name.key().octets().into())
 }
 
 #[cfg(test)]
@@ -227,34 +348,65 @@ pub(crate) mod tests {
         Zone::from_records(&Name::from_ascii(origin).unwrap(), &records).unwrap()
     }
 
-    #[test]
-    fn empty_non_terminals_exist_and_neighbours_do_not() {
-        let zone = ServedZone::new(&sample_zone("home.example.", 1)).unwrap();
-        for there in ["below.here", "here", "deep.below.here", "wild"] {
-            assert!(zone.node(&name(&format!("{there}.home.example."))).is_some(), "{there}");
-        }
-        assert!(zone.node(&name("example.")).is_none());
-        assert_eq!(
-            zone.closest_encloser(&name("a.b.below.here.home.example.")),
-            name("below.here.home.example.")
-        );
-        assert_eq!(zone.closest_encloser(&name("nothing.home.example.")), name("home.example."));
+    pub(crate) fn key(text: &str) -> Key {
+        let octets = Name::from_ascii(text).unwrap().to_bytes().unwrap();
+        WireName::read(&octets).unwrap().key()
+    }
+
+    fn place(zone: &ServedZone, text: &str) -> Place {
+        zone.place(zone.key_below(&key(text)).unwrap())
+    }
+
+    fn encloser(zone: &ServedZone, text: &str) -> String {
+        let key = key(text);
+        let below = zone.key_below(&key).unwrap();
+        let Place::After(before) = zone.place(below) else { panic!("{text} is there") };
+        let owner = zone.node(zone.closest_encloser(before, below)).owner();
+        String::from_utf8_lossy(owner.octets()).into_owned()
     }
 
     #[test]
-    fn the_longest_apex_wins() {
-        let set = ["example.", "home.example."].into_iter().fold(ZoneSet::default(), |set, origin| {
-            set.with(Arc::new(ServedZone::new(&sample_zone(origin, 1)).unwrap()))
-        });
-        assert_eq!(set.find(&name("a.home.example.")).unwrap().origin, name("home.example."));
-        assert_eq!(set.find(&name("ahome.example.")).unwrap().origin, name("example."));
-        assert!(set.find(&name("test.")).is_none());
-        assert!(set.without(&name("example.")).find(&name("ahome.example.")).is_none());
+    fn empty_non_terminals_exist_and_neighbours_do_not() {
+        let zone = ServedZone::new(&sample_zone("home.example.", 1)).unwrap();
+        for there in ["below.here", "here", "deep.below.here", "wild", "*.wild"] {
+            assert!(matches!(place(&zone, &format!("{there}.home.example.")), Place::At(_)), "{there}");
+        }
+        assert!(zone.key_below(&key("example.")).is_none());
+        assert!(zone.key_below(&key("ahome.example.")).is_none());
+        assert_eq!(encloser(&zone, "a.b.below.here.home.example."), "\x05below\x04here\x04home\x07example\0");
+        assert_eq!(encloser(&zone, "nothing.home.example."), "\x04home\x07example\0");
+        assert_eq!(encloser(&zone, "zz.deep.home.example."), "\x04home\x07example\0");
+    }
+
+    #[test]
+    fn the_longest_apex_wins_except_for_ds() {
+        let set = ["example.", "home.example.", "a.example.", "z.home.example."]
+            .into_iter()
+            .fold(ZoneSet::default(), |set, origin| {
+                set.with(Arc::new(ServedZone::new(&sample_zone(origin, 1)).unwrap()))
+            });
+        let found = |set: &ZoneSet, text, record_type| {
+            set.find(&key(text), record_type).map(|zone| zone.origin.to_string())
+        };
+        for (text, record_type, origin) in [
+            ("a.home.example.", RecordType::A, "home.example."),
+            ("zz.home.example.", RecordType::A, "home.example."),
+            ("ahome.example.", RecordType::A, "example."),
+            ("home.example.", RecordType::A, "home.example."),
+            ("home.example.", RecordType::DS, "example."),
+            ("a.home.example.", RecordType::DS, "home.example."),
+            ("example.", RecordType::DS, "example."),
+        ] {
+            assert_eq!(found(&set, text, record_type).as_deref(), Some(origin), "{text} {record_type}");
+        }
+        assert_eq!(found(&set, "test.", RecordType::A), None);
+        assert_eq!(found(&set, ".", RecordType::A), None);
+        assert_eq!(found(&set.without(&name("example.")), "ahome.example.", RecordType::A), None);
     }
 
     #[test]
     fn negative_answers_live_no_longer_than_minimum() {
         let zone = ServedZone::new(&sample_zone("home.example.", 1)).unwrap();
-        assert_eq!(zone.negative_soa().iter().map(|record| record.ttl).collect::<Vec<_>>(), [300]);
+        assert_eq!(zone.negative_soa().records.iter().map(|record| record.ttl).collect::<Vec<_>>(), [300]);
     }
 }

@@ -3,8 +3,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use hickory_server::net::xfer::Protocol;
-use postern_edge::dns::{ServedZone, ZoneSet, respond};
+use postern_edge::dns::cookie::Cookies;
+use postern_edge::dns::respond::{Asker, Context, Transport, respond, shorten};
+use postern_edge::dns::{ServedZone, ZoneSet};
 use postern_shared::zone::Zone;
 
 static ZONES: LazyLock<ZoneSet> = LazyLock::new(|| {
@@ -29,7 +30,15 @@ fn base64(octets: &[u8]) -> String {
 }
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
-    if let Some(answer) = respond(octets.to_vec(), Protocol::Udp, &ZONES) {
-        assert!(answer.len() <= 1232);
+    let cookies = Cookies::new([7; 16]);
+    let context = Context { zones: &ZONES, cookies: &cookies, now: 1_000_000 };
+    let mut out = Vec::new();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let asker = Asker { address: [192, 0, 2, 1].into(), transport };
+        let Some(reply) = respond(octets, asker, &context, &mut out) else { return };
+        assert!(transport == Transport::Tcp || out.len() <= 1232);
+        hickory_proto::op::Message::from_vec(&out).expect("an answer is a message");
+        shorten(reply, &mut out);
+        hickory_proto::op::Message::from_vec(&out).expect("a shortened answer is a message");
     }
 });

@@ -1,0 +1,438 @@
+//! From one message to its answer, octets to octets: header bits, EDNS, cookies and size.
+//!
+//! In: a message, who sent it and how, and the zones. Out: the answer's octets, or none. Refused: names outside our zones,
+//! classes other than IN and zone transfers (REFUSED), EDNS versions other than 0 (BADVERS), impossible cookies (FORMERR);
+//! what is no usual query goes to [`rare`]. RA is never set.
+//!
+//! A UDP answer is at most [`MAX_UDP_PAYLOAD`] octets, and at most what the asker takes. What does not fit loses additional
+//! records first, and then everything, with TC set (RFC 2181 §9): an amplifier that gives little. RFC 1035 §4, RFC 6891,
+//! RFC 7873, RFC 9715.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{DNSClass, RecordType};
+
+use super::answer::{Dnssec, Question, answer};
+use super::cookie::{self, Cookies, Judged};
+use super::prepared::{Head, write};
+use super::query::{self, Asked, Edns, Query, Received};
+use super::rare;
+use super::writer::{HEADER, Writer};
+use super::zones::{Place, ServedZone, ZoneSet};
+
+/// The largest UDP answer, in octets: no fragments on any usual path (RFC 9715 §3.1 recommends 1400 or less).
+pub const MAX_UDP_PAYLOAD: u16 = 1232;
+
+/// The largest UDP answer to an asker without EDNS (RFC 1035 §4.2.1).
+const CLASSIC_UDP_PAYLOAD: u16 = 512;
+
+/// Octets of an OPT record without options, and of the head of an option (RFC 6891 §6.1.2).
+const OPT_LENGTH: usize = 11;
+const OPTION_HEAD: usize = 4;
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// From an address that may be forged.
+    Udp,
+    /// On a connection.
+    Tcp,
+}
+
+/// Everything that an answer depends on beside the message.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The zones.
+    pub zones: &'a ZoneSet,
+    /// The maker of server cookies.
+    pub cookies: &'a Cookies,
+    /// Seconds since 1970, modulo 2^32.
+    pub now: u32,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// The address.
+    pub address: IpAddr,
+    /// The transport.
+    pub transport: Transport,
+}
+
+/// What is to be known of an answer that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// Where its records begin, in octets.
+    pub records: usize,
+    /// Where its OPT record begins; its length where it has none.
+    pub opt: usize,
+    /// Whether the asker has proven its address with a cookie.
+    pub is_proven: bool,
+}
+
+/// Answers one message into `out`, whose former content goes. `None`: no answer must be given.
+pub fn respond(message: &[u8], asker: Asker, context: &Context<'_>, out: &mut Vec<u8>) -> Option<Reply> {
+    out.clear();
+    match query::read(message) {
+        Received::Query(query) => Some(answer_query(&query, asker, context, out)),
+        Received::Rare => {
+            rare::refuse(message, out)?;
+            Some(Reply { records: out.len(), opt: out.len(), is_proven: false })
+        }
+        Received::Nothing => None,
+    }
+}
+
+/// Takes the records out of an answer and sets TC: the asker may come back over TCP.
+pub fn shorten(reply: Reply, out: &mut Vec<u8>) {
+    let has_opt = u8::from(reply.opt < out.len());
+    out.drain(reply.records..reply.opt);
+    if let Some(header) = out.first_chunk_mut::<HEADER>() {
+        header[2] |= 0x02;
+        header[6..].copy_from_slice(&[0, 0, 0, 0, 0, has_opt]);
+    }
+}
+
+fn answer_query(query: &Query<'_>, asker: Asker, context: &Context<'_>, out: &mut Vec<u8>) -> Reply {
+    let judged = query
+        .edns
+        .and_then(|edns| edns.cookie)
+        .map(|data| context.cookies.judge(data, asker.address, context.now));
+    let opt_length = match (query.edns, judged) {
+        (None, _) => 0,
+        (Some(_), Some(Some(_))) => OPT_LENGTH + OPTION_HEAD + cookie::LENGTH,
+        (Some(_), _) => OPT_LENGTH,
+    };
+    out.extend_from_slice(query.header);
+    out.extend_from_slice(query.question.map_or(&[], |question| question.octets));
+    let records = out.len();
+    let limit = size_limit(query.edns, asker.transport) - opt_length;
+    let head = match (refusal(query, judged), query.question) {
+        (None, Some(question)) => answer_question(&question, dnssec_of(query), context.zones, limit, out),
+        (rcode, _) => Head { rcode: rcode.unwrap_or_default(), ..Head::default() },
+    };
+    let opt = out.len();
+    write_header(&head, query, out);
+    if let Some(edns) = query.edns {
+        write_opt(head.rcode, &edns, judged.flatten(), out);
+    }
+    Reply { records, opt, is_proven: judged.flatten().is_some_and(|judged| judged.is_proven) }
+}
+
+/// What is wrong with a query, whatever it asks.
+fn refusal(query: &Query<'_>, judged: Option<Option<Judged>>) -> Option<ResponseCode> {
+    // RFC 6891 §6.1.3: the version is looked at before the rest.
+    if query.edns.is_some_and(|edns| edns.version > 0) {
+        return Some(ResponseCode::BADVERS);
+    }
+    match (judged, query.question) {
+        (Some(None), _) | (None, None) => Some(ResponseCode::FormErr),
+        _ => None,
+    }
+}
+
+fn size_limit(edns: Option<Edns<'_>>, transport: Transport) -> usize {
+    let limit = match (transport, edns) {
+        (Transport::Tcp, _) => u16::MAX,
+        (Transport::Udp, Some(edns)) => edns.payload.clamp(CLASSIC_UDP_PAYLOAD, MAX_UDP_PAYLOAD),
+        (Transport::Udp, None) => CLASSIC_UDP_PAYLOAD,
+    };
+    limit.into()
+}
+
+fn dnssec_of(query: &Query<'_>) -> Dnssec {
+    match query.edns {
+        Some(edns) if edns.dnssec_ok => Dnssec::Wanted,
+        _ => Dnssec::Unwanted,
+    }
+}
+
+fn answer_question(
+    asked: &Asked<'_>,
+    dnssec: Dnssec,
+    zones: &ZoneSet,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Head {
+    let refused = Head { rcode: ResponseCode::Refused, ..Head::default() };
+    let record_type = RecordType::from(asked.record_type);
+    let is_transfer = matches!(record_type, RecordType::AXFR | RecordType::IXFR);
+    if asked.class != u16::from(DNSClass::IN) || is_transfer {
+        return refused;
+    }
+    let key = asked.name.key();
+    let Some(zone) = zones.find(&key, record_type) else { return refused };
+    let question = Question { name: asked.name, key: &key, record_type, dnssec };
+    copy_prepared(zone, &question, limit, out).unwrap_or_else(|| search(zone, &question, limit, out))
+}
+
+/// The answer that was made in advance, where there is one and it fits.
+fn copy_prepared(
+    zone: &ServedZone,
+    question: &Question<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Option<Head> {
+    let Place::At(index) = zone.place(zone.key_below(question.key)?) else { return None };
+    let body = zone.prepared(index)?.body(question.record_type, question.dnssec);
+    if out.len() + body.octets.len() > limit {
+        return None;
+    }
+    out.extend_from_slice(&body.octets);
+    Some(body.head)
+}
+
+fn search(zone: &ServedZone, question: &Question<'_>, limit: usize, out: &mut Vec<u8>) -> Head {
+    let records = out.len();
+    let head = write(&answer(zone, question), &mut Writer::new(out, question.name, limit));
+    if head.truncated {
+        out.truncate(records);
+    }
+    head
+}
+
+/// Turns the query's header, which `out` begins with, into the answer's. RFC 4035 §3.1.6: CD is cleared, as nothing is
+/// checked here.
+fn write_header(head: &Head, query: &Query<'_>, out: &mut [u8]) {
+    let Some(header) = out.first_chunk_mut::<HEADER>() else { return };
+    let recursion_desired = header[2] & 0x01;
+    header[2] = 0x80 | u8::from(head.authoritative) << 2 | u8::from(head.truncated) << 1 | recursion_desired;
+    header[3] = head.rcode.low();
+    let additionals = head.counts[2] + u16::from(query.edns.is_some());
+    for (place, count) in header[6..].chunks_exact_mut(2).zip([head.counts[0], head.counts[1], additionals]) {
+        place.copy_from_slice(&count.to_be_bytes());
+    }
+}
+
+/// RFC 6891 §6.1.1: OPT answers OPT. RFC 3225 §3: DO is given back as it came.
+fn write_opt(rcode: ResponseCode, edns: &Edns<'_>, judged: Option<Judged>, out: &mut Vec<u8>) {
+    const OPT: u8 = 41;
+    const COOKIE: u8 = 10;
+    let [size_high, size_low] = MAX_UDP_PAYLOAD.to_be_bytes();
+    let flags = u8::from(edns.dnssec_ok) << 7;
+    out.extend_from_slice(&[0, 0, OPT, size_high, size_low, rcode.high(), 0, flags, 0, 0]);
+    match judged {
+        Some(judged) => {
+            out.extend_from_slice(&[
+                (OPTION_HEAD + cookie::LENGTH) as u8,
+                0,
+                COOKIE,
+                0,
+                cookie::LENGTH as u8,
+            ]);
+            out.extend_from_slice(&judged.answer);
+        }
+        None => out.push(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hickory_proto::op::Message;
+    use proptest::prelude::*;
+
+    use super::super::zones::tests::sample_zone;
+    use super::*;
+
+    fn zones() -> ZoneSet {
+        ZoneSet::default().with(Arc::new(ServedZone::new(&sample_zone("home.example.", 7)).unwrap()))
+    }
+
+    fn answer_to(message: &[u8], transport: Transport) -> Option<(Vec<u8>, Reply)> {
+        let (zones, cookies) = (zones(), Cookies::new([3; 16]));
+        let context = Context { zones: &zones, cookies: &cookies, now: 1_000_000 };
+        let mut out = vec![1, 2, 3];
+        let asker = Asker { address: "192.0.2.7".parse().unwrap(), transport };
+        let reply = respond(message, asker, &context, &mut out)?;
+        Some((out, reply))
+    }
+
+    fn question(labels: &[&str], record_type: u16) -> Vec<u8> {
+        let mut octets = Vec::new();
+        for label in labels {
+            octets.push(u8::try_from(label.len()).unwrap());
+            octets.extend(label.as_bytes());
+        }
+        octets.push(0);
+        octets.extend([record_type.to_be_bytes(), [0, 1]].concat());
+        octets
+    }
+
+    fn opt(payload: u16, version: u8, options: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(options.len()).unwrap();
+        [&[0, 0, 41][..], &payload.to_be_bytes(), &[0, version, 0x80, 0], &length.to_be_bytes(), options]
+            .concat()
+    }
+
+    /// A query with RD, CD and an OPT record that offers `payload` octets and sets DO.
+    fn query(labels: &[&str], record_type: u16, payload: u16) -> Vec<u8> {
+        with_opt(labels, record_type, &opt(payload, 0, &[]))
+    }
+
+    fn with_opt(labels: &[&str], record_type: u16, opt: &[u8]) -> Vec<u8> {
+        [&[0x12, 0x34, 0x01, 0x10, 0, 1, 0, 0, 0, 0, 0, 1][..], &question(labels, record_type), opt].concat()
+    }
+
+    fn reply(query: &[u8]) -> Message {
+        Message::from_vec(&answer_to(query, Transport::Udp).unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn header_bits_are_those_of_an_authority() {
+        let reply = reply(&query(&["MaIl", "home", "example"], 1, 4096));
+        let bits = &reply.metadata;
+        assert!(bits.authoritative && bits.recursion_desired);
+        assert!(
+            !bits.recursion_available && !bits.checking_disabled && !bits.authentic_data && !bits.truncation
+        );
+        assert_eq!(reply.queries[0].name().to_ascii(), "MaIl.home.example.");
+        let edns = reply.edns.unwrap();
+        assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (MAX_UDP_PAYLOAD, true));
+    }
+
+    #[test]
+    fn odd_messages_get_the_rcode_that_says_why() {
+        let mail = ["mail", "home", "example"];
+        let whole = query(&mail, 1, 1232);
+        let changed = |at: usize, octet: u8| {
+            let mut message = whole.clone();
+            message[at] = octet;
+            message
+        };
+        let end = whole.len();
+        let cases: [(&str, Vec<u8>, Option<ResponseCode>); 16] = [
+            ("a response", changed(2, 0x81), None),
+            ("half a header", whole[..11].to_vec(), None),
+            ("a notification", changed(2, 0x21), Some(ResponseCode::NotImp)),
+            ("an update", changed(2, 0x29), Some(ResponseCode::NotImp)),
+            ("no question", changed(5, 0), Some(ResponseCode::FormErr)),
+            ("half a question", whole[..20].to_vec(), Some(ResponseCode::FormErr)),
+            (
+                "a pointer as name",
+                [&whole[..12], &[0xc0, 12, 0, 1, 0, 1]].concat(),
+                Some(ResponseCode::FormErr),
+            ),
+            ("octets behind the end", [&whole[..], &[0]].concat(), Some(ResponseCode::FormErr)),
+            ("class CH", changed(end - 12, 3), Some(ResponseCode::Refused)),
+            ("class ANY", changed(end - 12, 255), Some(ResponseCode::Refused)),
+            ("EDNS 1", with_opt(&mail, 1, &opt(1232, 1, &[])), Some(ResponseCode::BADVERS)),
+            (
+                "an unknown option",
+                with_opt(&mail, 1, &opt(1232, 0, &[0xfd, 0xe9, 0, 1, 7])),
+                Some(ResponseCode::NoError),
+            ),
+            (
+                "a torn option",
+                with_opt(&mail, 1, &opt(1232, 0, &[0xfd, 0xe9, 0, 9, 7])),
+                Some(ResponseCode::FormErr),
+            ),
+            (
+                "a short cookie",
+                with_opt(&mail, 1, &opt(1232, 0, &[0, 10, 0, 1, 7])),
+                Some(ResponseCode::FormErr),
+            ),
+            ("AXFR", query(&["home", "example"], 252, 1232), Some(ResponseCode::Refused)),
+            ("another's name", query(&["mail", "example"], 1, 1232), Some(ResponseCode::Refused)),
+        ];
+        for (what, message, expected) in cases {
+            let answer = answer_to(&message, Transport::Udp);
+            let rcode = answer.map(|(octets, _)| {
+                let answer = Message::from_vec(&octets).unwrap();
+                assert_eq!(answer.metadata.id, 0x1234, "{what}");
+                answer.metadata.response_code
+            });
+            // By number: BADVERS and BADSIG share theirs.
+            assert_eq!(rcode.map(u16::from), expected.map(u16::from), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_answered_and_then_proves_the_address() {
+        let mail = ["mail", "home", "example"];
+        let first = answer_to(
+            &with_opt(&mail, 1, &opt(1232, 0, &[&[0, 10, 0, 8][..], &[9; 8]].concat())),
+            Transport::Udp,
+        );
+        let (octets, reply) = first.unwrap();
+        assert!(!reply.is_proven);
+        let cookie = &octets[octets.len() - cookie::LENGTH..];
+        let again = opt(1232, 0, &[&[0, 10, 0, 24][..], cookie].concat());
+        let (octets, reply) = answer_to(&with_opt(&mail, 1, &again), Transport::Udp).unwrap();
+        assert!(reply.is_proven && Message::from_vec(&octets).is_ok());
+        // RFC 7873 §5.4: the cookie alone.
+        let alone = [&[0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..], &again].concat();
+        let (octets, reply) = answer_to(&alone, Transport::Udp).unwrap();
+        let answer = Message::from_vec(&octets).unwrap();
+        assert!(
+            reply.is_proven
+                && answer.metadata.response_code == ResponseCode::NoError
+                && answer.queries.is_empty()
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_asked_again_over_tcp() {
+        let message = query(&["long", "home", "example"], 16, 4096);
+        let (octets, reply) = answer_to(&message, Transport::Udp).unwrap();
+        let short = Message::from_vec(&octets).unwrap();
+        assert!(short.metadata.truncation && short.answers.is_empty() && short.edns.is_some());
+        assert_eq!(reply.records, reply.opt);
+        let whole = Message::from_vec(&answer_to(&message, Transport::Tcp).unwrap().0).unwrap();
+        assert!(!whole.metadata.truncation && whole.answers.len() == 1);
+    }
+
+    #[test]
+    fn a_shortened_answer_keeps_question_and_opt() {
+        let (mut octets, reply) =
+            answer_to(&query(&["mail", "home", "example"], 1, 1232), Transport::Udp).unwrap();
+        shorten(reply, &mut octets);
+        let short = Message::from_vec(&octets).unwrap();
+        assert!(short.metadata.truncation && short.answers.is_empty());
+        assert!(short.queries.len() == 1 && short.edns.is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_get_an_answer_of_bounded_size_or_none(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some((answer, _)) = answer_to(&octets, Transport::Udp) {
+                prop_assert!(answer.len() <= usize::from(MAX_UDP_PAYLOAD));
+            }
+        }
+
+        #[test]
+        fn no_udp_answer_is_longer_than_was_offered(
+            label in "long|mail|www|nothing|sub|loop1|x.wild", record_type in 0_u16..260, payload: u16,
+        ) {
+            let labels: Vec<&str> = label.split('.').chain(["home", "example"]).collect();
+            let (octets, _) = answer_to(&query(&labels, record_type, payload), Transport::Udp).unwrap();
+            prop_assert!(octets.len() <= usize::from(payload.clamp(512, MAX_UDP_PAYLOAD)));
+            let answer = Message::from_vec(&octets).unwrap();
+            prop_assert!(answer.edns.is_some(), "OPT answers OPT");
+        }
+
+        /// What was made in advance is what would be found when asked.
+        #[test]
+        fn prepared_and_searched_answers_are_the_same(
+            label in "|long|mail|www|nothing|sub|ns.sub|wild|x.wild|here|below.here|ns1|\\*.wild",
+            record_type in prop_oneof![0_u16..60, 250_u16..260], is_signed: bool,
+        ) {
+            let labels: Vec<&str> = label.split('.').filter(|label| !label.is_empty()).chain(["home", "example"]).collect();
+            let octets = question(&labels, record_type);
+            let name = super::super::name::WireName::read(&octets).unwrap();
+            let (zones, key) = (zones(), name.key());
+            let record_type = RecordType::from(record_type);
+            let zone = zones.find(&key, record_type).unwrap();
+            let dnssec = if is_signed { Dnssec::Wanted } else { Dnssec::Unwanted };
+            let question = Question { name, key: &key, record_type, dnssec };
+            let start = [&[0; 12][..], &octets].concat();
+            let (mut prepared, mut searched) = (start.clone(), start);
+            if let Some(head) = copy_prepared(zone, &question, 65535, &mut prepared) {
+                prop_assert_eq!(head, search(zone, &question, 65535, &mut searched));
+                prop_assert_eq!(prepared, searched);
+            }
+        }
+    }
+}
