@@ -50,8 +50,10 @@ removed=$(echo "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p')
 [ -z "$removed" ] || fail "installing$missing would remove" $removed"; do that yourself if you want it"
 
 services=
-for service in postfix nsd unbound; do
-    case " $missing " in *" $service "*) services="$services $service" ;; esac
+for service in postfix nsd unbound knot named; do
+    package=$service
+    [ "$service" = named ] && package=bind9
+    case " $missing " in *" $package "*) services="$services $service" ;; esac
 done
 if has_systemd && [ -n "$services" ]; then
     echo "packages: the services$services stay switched off on this machine"

@@ -193,7 +193,8 @@ impl<'a> Search<'a> {
         let Some(ns) = node.rrset(RecordType::NS) else { return };
         self.add_authority(node, ns, Part::Records);
         if self.question.dnssec == Dnssec::Wanted {
-            match node.rrset(RecordType::DS) {
+            // In a zone without signatures a DS proves nothing.
+            match node.rrset(RecordType::DS).filter(|ds| !ds.signatures.is_empty()) {
                 Some(ds) => self.add_authority(node, ds, Part::SignedRecords),
                 None => self.deny(node.nsec),
             }
