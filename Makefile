@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test soak bench-tunnel build packages rust fuzz
+.PHONY: help demo test soak bench-tunnel bench-dns build packages rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -21,6 +21,10 @@ soak: packages rust ## Run the heavy form of the scenarios that have one (200 ro
 bench-tunnel: rust ## Measure the tunnel against other WireGuard programs (docs/performance.md)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/debian-packages.txt
 	@tests/setup/bench-tunnel.sh
+
+bench-dns: rust ## Measure the name server against NSD, Knot and BIND 9, and under attack (docs/performance.md)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/dns/debian-packages.txt
+	@tests/setup/bench-dns.sh
 
 build: rust ## Build the two programs and the lab
 	cargo build --locked $(PROGRAMS)
