@@ -70,7 +70,7 @@ fn difference(question: &servers::Question, ours: &Seen, peer: &str, theirs: &Se
     let without_additionals = |seen: &Seen| Seen { additionals: BTreeSet::new(), ..seen.clone() };
     if matches!(question.record_type, RecordType::ANY | RecordType::RRSIG)
         && ours.rcode == theirs.rcode
-        && ours.answers.is_empty() == (theirs.answers.is_empty() && !theirs.truncated)
+        && (theirs.truncated || ours.answers.is_empty() == theirs.answers.is_empty())
     {
         Some(Difference::AnyOrRrsig)
     } else if ours.truncated && (theirs.truncated || theirs.additionals.len() < 9) {

@@ -217,8 +217,7 @@ impl Running {
         let running = Self { child, address: (Ipv4Addr::LOCALHOST, port).into() };
         let soa = Question { name: ORIGIN.to_owned(), record_type: RecordType::SOA, edns: None };
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !try_ask(running.address, &soa, Duration::from_millis(50)).is_some_and(|answer| answer[7] == 1)
-        {
+        while try_ask(running.address, &soa, Duration::from_millis(50)).is_none_or(|answer| answer[7] != 1) {
             let log = || fs::read_to_string(files.path().join(format!("{program}.log"))).unwrap_or_default();
             assert!(Instant::now() < deadline, "{program} does not answer: {}", log());
             std::thread::sleep(Duration::from_millis(20));
