@@ -331,6 +331,7 @@ mod tests {
             ("[smtp]\nmax_message_octets = 10", "key `smtp.max_message_octets`: expected at least 65536"),
             ("[smtp]\nmax_recipients = \"many\"", "expected a whole number"),
             ("[tunnel]\ndrain_seconds = 0", "0 is out of range; expected 1 to 86400 seconds"),
+            ("[tunnel]\nlink = \"root\"", "line 2"),
             ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
             ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),
             ("[dns]\nresolver = [\"dns.example\"]", "`dns.example` is not an IP address"),

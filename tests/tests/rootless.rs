@@ -135,6 +135,11 @@ fn the_broker_lives_as_long_as_home_and_home_as_long_as_the_broker() -> Result<(
         |pid: &str| home.sh(&format!("! grep -q '^State:[^Z]*$' /proc/{pid}/status 2>/dev/null")).map(drop);
     home.sh(&format!("kill -KILL {main}"))?;
     wait_until("the broker has ended with home", Duration::from_secs(5), || gone(&broker))?;
+    wait_until("home's end is noticed", Duration::from_secs(5), || {
+        let daemons = lab.daemons()?;
+        ensure!(daemons.iter().all(|daemon| daemon.name != "postern-home" || !daemon.running), "it runs");
+        Ok(())
+    })?;
 
     lab.start_daemon(Host::Home, "postern-home")?;
     let main = home.sh("cat /var/lib/postern-home/lock")?.stdout.trim().to_owned();

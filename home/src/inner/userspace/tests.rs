@@ -11,6 +11,7 @@ use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNu
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 
+use super::flow::BUFFER;
 use super::port::HEADER;
 use super::stack::Stack;
 use super::stream::Stream;
@@ -267,10 +268,10 @@ fn who_does_not_read_makes_the_sender_wait() {
         wire.pass(Duration::from_millis(20));
     }
     // The sender's buffer and the receiver's.
-    assert!((128 * 1024..=256 * 1024).contains(&written), "{written}");
+    assert!((BUFFER..=2 * BUFFER).contains(&written), "{written}");
     assert!(write(&mut peer, &chunk).is_pending());
     let mut came = 0;
-    for _ in 0..200 {
+    for _ in 0..400 {
         came += read(&mut served).expect("open").0.len();
         wire.pass(Duration::from_millis(50));
     }
@@ -333,4 +334,50 @@ fn an_address_that_goes_takes_its_connections_along() {
     wire.home.set_addresses(vec![IpAddr::from([10, 119, 0, 2])], wire.now).expect("random numbers");
     assert_eq!(read(&mut served), Err(std::io::ErrorKind::ConnectionReset));
     assert_eq!(wire.home.len(), 0);
+}
+
+/// Octets a second that one connection carries from home over a line with 20 ms each way.
+fn rate(lost_of: usize) -> f64 {
+    let mut wire = Wire::new();
+    let (mut peer, mut served) = wire.connection(0);
+    let mut line: [std::collections::VecDeque<(Instant, Vec<u8>)>; 2] = Default::default();
+    let chunk = vec![7; 64 * 1024];
+    let (mut came, mut passed, start) = (0, 0usize, wire.now);
+    while wire.now < start + Duration::from_secs(20) {
+        wire.now += Duration::from_millis(1);
+        while let Poll::Ready(Ok(_)) = write(&mut served, &chunk) {}
+        came += read(&mut peer).expect("open").0.len();
+        for (stack, way) in [(&mut wire.home, 0), (&mut wire.peer, 1)] {
+            stack.handle_rings(wire.now);
+            loop {
+                while let Some(packet) = stack.port().front().map(|packet| packet[HEADER..].to_vec()) {
+                    stack.port().pop();
+                    passed += 1;
+                    if !passed.is_multiple_of(lost_of) {
+                        line[way].push_back((wire.now + Duration::from_millis(20), packet));
+                    }
+                }
+                if !stack.handle_timeout(wire.now) {
+                    break;
+                }
+            }
+        }
+        for (stack, way) in [(&mut wire.peer, 0), (&mut wire.home, 1)] {
+            while line[way].front().is_some_and(|(due, _)| *due <= wire.now) {
+                let (_, packet) = line[way].pop_front().expect("there");
+                stack.handle_packet(&packet, wire.now);
+            }
+        }
+    }
+    came as f64 / 20.0
+}
+
+/// The limits that docs/rootless.md names: far more than a line at home sends where nothing is lost, and no SACK.
+#[test]
+fn loss_slows_a_connection_and_does_not_stop_it() {
+    for (lost_of, least) in [(usize::MAX, 15.0), (1000, 5.0), (100, 1.5)] {
+        let rate = rate(lost_of) * 8.0 / 1e6;
+        println!("one packet lost of {lost_of}: {rate:.1} Mbit/s");
+        assert!(rate > least, "one packet lost of {lost_of}: {rate} Mbit/s");
+    }
 }
