@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use postern_shared::cli::{self, Colour, Exit, Failure, Output, runtime};
+use postern_shared::cli::{self, Colour, Exit, Failure, Output, parse_time, runtime, time_text};
 use postern_shared::config::Source;
 use postern_shared::http::Method;
 use postern_shared::join_code::Endpoint;
@@ -56,7 +56,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  postern-edge invite --expires 2h --endpoint edge.example.net:51820")]
     Invite {
         /// How long the code is good: a number and s, m, h or d
-        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_lifetime)]
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
         expires: Duration,
         /// Where home shall dial [default: the first public address and the tunnel's port]
         #[arg(long, value_name = "HOST:PORT")]
@@ -165,32 +165,9 @@ fn invitation(invited: &Invited, lifetime: Duration) -> String {
     format!(
         "Join code for {}, good once and for {}:\n\n  {}\n{replaces}\nOn the machine at home: postern-home join",
         invited.endpoint,
-        lifetime_text(lifetime),
+        time_text(lifetime),
         invited.code,
     )
-}
-
-const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
-
-/// `90s`, `30m`, `1h`, `2d`.
-fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a number and a unit, like 90s, 30m, 1h or 2d".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    let total =
-        number.parse::<u64>().ok().and_then(|number| number.checked_mul(*seconds)).ok_or_else(wrong)?;
-    if total == 0 {
-        Err("a code that is good for no time joins nobody".to_owned())
-    } else {
-        Ok(Duration::from_secs(total))
-    }
-}
-
-fn lifetime_text(lifetime: Duration) -> String {
-    let seconds = lifetime.as_secs();
-    let unit = UNITS.iter().find(|(_, size)| seconds.is_multiple_of(*size));
-    unit.map_or(format!("{seconds}s"), |(name, size)| format!("{}{name}", seconds / size))
 }
 
 #[cfg(test)]
@@ -237,16 +214,6 @@ mod tests {
         std::fs::write(&path, format!("runtime_dir = \"{}\"\n", directory.path().display())).unwrap();
         let (failure, _) = outcome(&["status", "--config", path.to_str().unwrap()]).unwrap_err();
         assert_eq!(failure.exit, Exit::Unreachable);
-    }
-
-    #[test]
-    fn lifetimes_are_read_and_shown() {
-        for text in ["90s", "30m", "1h", "2d"] {
-            assert_eq!(lifetime_text(parse_lifetime(text).unwrap()), text);
-        }
-        for wrong in ["", "h", "1", "0h", "1w", "-1h", "99999999999999999999d", "é"] {
-            assert!(parse_lifetime(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! out of range. Domains, users and aliases are not configuration: they are kept in the directory and changed by
 //! commands.
 
+mod bans;
 mod queue;
 mod tunnel;
 
@@ -16,6 +17,7 @@ use postern_shared::config::{ConfigError, Source};
 use postern_shared::observability::Log;
 use serde::{Deserialize, Deserializer};
 
+pub use bans::Bans;
 pub use queue::Queue;
 pub use tunnel::Tunnel;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub dns: Dns,
     /// The tunnel to the edge.
     pub tunnel: Tunnel,
+    /// Who is banned at the edge, and who never.
+    pub bans: Bans,
     /// Delivery to other servers.
     pub queue: Queue,
     /// The log.
@@ -103,6 +107,7 @@ impl Default for Config {
             tls: Tls::default(),
             dns: Dns::default(),
             tunnel: Tunnel::default(),
+            bans: Bans::default(),
             queue: Queue::default(),
             log: Log::default(),
         }
@@ -239,6 +244,16 @@ pub enum ServiceKind {
 }
 
 impl ServiceKind {
+    /// The port at which the world looks for it.
+    pub fn public_port(self) -> u16 {
+        match self {
+            Self::Smtp => 25,
+            Self::Submissions => 465,
+            Self::Submission => 587,
+            Self::Imaps => 993,
+        }
+    }
+
     /// Its key in the section `[listen]`, which is its name everywhere.
     pub fn name(self) -> &'static str {
         match self {
@@ -285,7 +300,8 @@ mod tests {
     fn the_example_shows_every_key_with_its_default() {
         let example = include_str!("../../docs/home.toml");
         assert_eq!(parse(example).expect("accepted"), Config::default());
-        for section in ["", "[listen]", "[smtp]", "[tls]", "[dns]", "[tunnel]", "[queue]", "[log]"] {
+        for section in ["", "[listen]", "[smtp]", "[tls]", "[dns]", "[tunnel]", "[bans]", "[queue]", "[log]"]
+        {
             let error = parse(&format!("{section}\nno_such_key = 1\n")).expect_err("refused");
             let (_, keys) = error.split_once("Known keys here: ").expect("a list of keys");
             for key in keys.split('.').next().unwrap_or_default().split(", ") {
@@ -334,6 +350,8 @@ mod tests {
             ("[tunnel]\nlink = \"root\"", "line 2"),
             ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
             ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),
+            ("[bans]\nnever = [\"home.example\"]", "`home.example` is no address or prefix"),
+            ("[bans]\nban_for = \"1\"", "`1` is no time: expected a number and a unit"),
             ("[dns]\nresolver = [\"dns.example\"]", "`dns.example` is not an IP address"),
             ("[listen]\nimaps = [\"[::]:25\"]", "key `listen.imaps`: [::]:25 is also the address of `smtp`"),
         ];

@@ -5,6 +5,7 @@ pub mod config;
 pub mod hostname;
 pub mod run;
 
+pub mod bans;
 pub mod inner;
 pub mod link;
 pub mod net;

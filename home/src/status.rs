@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 
 use jiff::{SignedDuration, Timestamp};
 use postern_message::address::DomainName;
+use postern_shared::bans::RefusedBan;
 use postern_shared::cli::write_row;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Admin;
-use crate::link::{LinkState, LinkStatus};
+use crate::link::{LinkState, LinkStatus, Protection};
 
 /// How home is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,6 +131,10 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
             zone.origin.trim_end_matches('.')
         ));
     }
+    let refused = status.link.protection.iter().flat_map(|protection| &protection.refused);
+    for RefusedBan { why, .. } in refused {
+        warn(format!("The edge does not take a ban: {why}. `postern-home bans remove` ends it here."));
+    }
     if status.certificate.self_signed {
         warn("The certificate is self-signed, so mail programs ask whether to trust it. Name one in the section `[tls]`."
             .to_owned());
@@ -196,7 +201,32 @@ fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
             &format_args!("{}, serial {}, {accepted}", zone.origin.trim_end_matches('.'), zone.serial),
         )?;
     }
+    if let Some(protection) = &link.protection {
+        write_protection(formatter, protection)?;
+    }
     row(formatter, "identity", &link.identity)
+}
+
+fn write_protection(formatter: &mut Formatter<'_>, protection: &Protection) -> fmt::Result {
+    let count = |name: &str| protection.counters.get(name).map_or(0, |count| count.packets);
+    for (public, home) in &protection.forward {
+        let connections = count(&format!("port_{public}"));
+        row(formatter, "forwarded", &format_args!("{public} to {home}, connections so far: {connections}"))?;
+    }
+    let bans =
+        protection.bans.map_or("not by this edge, which is too old".to_owned(), |bans| bans.to_string());
+    row(formatter, "bans", &format_args!("{bans}, packets dropped: {}", count("dropped_banned")))?;
+    row(
+        formatter,
+        "limits",
+        &format_args!("packets dropped of clients that came too fast: {}", count("dropped_limited")),
+    )?;
+    let [smtp, others] = ["held_smtp", "held_others"].map(count);
+    row(
+        formatter,
+        "held",
+        &format_args!("SMTP connections told to come later: {smtp}, others refused: {others}"),
+    )
 }
 
 /// A fingerprint is longer than a line.

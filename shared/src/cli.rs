@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod generate;
 mod text;
+mod time;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -26,6 +27,7 @@ pub use check::report_check;
 pub use command_line::main;
 pub use generate::{completions, manual};
 pub use text::write_row;
+pub use time::{parse_time, time_text};
 
 /// How a program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -227,6 +227,24 @@ impl Interface {
     }
 }
 
+/// The networks of all of this machine's interfaces.
+///
+/// # Errors
+/// When the kernel refuses to list them.
+pub async fn networks() -> Result<Vec<IpNet>, NetlinkError> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(NetlinkError::Socket)?;
+    let connection = tokio::spawn(connection);
+    let listed: Result<Vec<AddressMessage>, _> = handle.address().get().execute().try_collect().await;
+    connection.abort();
+    let all = || "any interface".to_owned();
+    let listed = listed.map_err(|source| NetlinkError::Refused {
+        action: "list the addresses",
+        interface: all(),
+        source,
+    })?;
+    Ok(listed.iter().filter_map(network_of).map(|network| network.trunc()).collect())
+}
+
 fn source_rule(address: IpAddr) -> RuleMessage {
     use rtnetlink::packet_route::rule::RuleAttribute;
     let mut rule = RuleMessage::default();

@@ -14,6 +14,7 @@
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
 //! | `/v1/queue/ID/retry` | | makes it due | | |
+//! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
 //! | `/v1/identity` | [`wire::Identity`] | | | |
 //! | `/v1/join` | | [`wire::Join`] | | |
 //! | `/v1/join/waiting` | | [`wire::JoinWaiting`] | | |
@@ -29,6 +30,8 @@ mod aliases;
 
 mod queue;
 
+mod bans;
+
 mod join;
 
 mod tunnel;
@@ -43,6 +46,7 @@ use postern_store::directory::{Directory, DirectoryError};
 use postern_store::queue::Queue;
 use serde::Serialize;
 
+use crate::bans::Bans;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::status::{self, Listening};
@@ -59,6 +63,8 @@ pub struct Admin {
     pub queue: Arc<Queue>,
     /// The edge.
     pub link: Link,
+    /// Who is banned there.
+    pub bans: Bans,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.
@@ -77,6 +83,7 @@ impl Admin {
         match (request.method.clone(), request.segments().as_slice()) {
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
+            (Method::POST, ["v1", "bans"]) => answer(bans::add(&self, &request).await),
             (Method::PUT, ["v1", "tunnel", "timer"]) => answer(tunnel::rotate_every(&self, &request).await),
             (Method::POST, ["v1", "tunnel", "rotate"]) => answer(tunnel::rotate(&self).await),
             _ => {
@@ -105,6 +112,8 @@ impl Admin {
             (&Method::GET, ["v1", "aliases"]) => answer(Ok(aliases::list(self))),
             (&Method::POST, ["v1", "aliases"]) => change(request, |body| aliases::add(self, body)),
             (&Method::DELETE, ["v1", "aliases"]) => change(request, |body| aliases::remove(self, body)),
+            (&Method::GET, ["v1", "bans"]) => answer(Ok(bans::list(self))),
+            (&Method::DELETE, ["v1", "bans"]) => change(request, |body| bans::remove(self, body)),
             (&Method::GET, ["v1", "queue"]) => answer(queue::list(self)),
             (&Method::GET, ["v1", "queue", id]) => answer(queue::show(self, id)),
             (&Method::POST, ["v1", "queue", id, "retry"]) => answer(queue::retry(self, id)),
@@ -134,10 +143,12 @@ fn answer<T: Serialize>(outcome: Result<T, Refusal>) -> Response {
 }
 
 fn stopped() -> Response {
-    Response::error(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "the request ended with a fault of the program; see its log.",
-    )
+    answer::<()>(Err(stopped_work()))
+}
+
+fn stopped_work() -> Refusal {
+    let sentences = "the request ended with a fault of the program; see its log.";
+    Refusal(StatusCode::INTERNAL_SERVER_ERROR, sentences.to_owned())
 }
 
 impl From<DirectoryError> for Refusal {

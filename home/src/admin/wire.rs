@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+use jiff::Timestamp;
 use postern_message::address::{DomainName, EmailAddress};
 use postern_shared::identity::PublicIdentity;
 use postern_shared::join_code::Endpoint;
@@ -120,6 +122,39 @@ pub struct RemoveAlias {
     pub address: EmailAddress,
     /// Which targets; all when empty.
     pub targets: Vec<EmailAddress>,
+}
+
+/// A ban in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// The network.
+    pub network: IpNet,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ends; never where absent.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+    /// Why the edge does not take it, where it does not.
+    pub refused: Option<String>,
+}
+
+/// Bans a network.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AddBan {
+    /// The network.
+    pub network: IpNet,
+    /// For how many seconds; without end where absent.
+    pub seconds: Option<u64>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Ends a ban.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveBan {
+    /// The network.
+    pub network: IpNet,
 }
 
 /// Joins an edge.

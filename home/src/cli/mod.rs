@@ -16,6 +16,8 @@ mod alias;
 
 mod queue;
 
+mod bans;
+
 mod identity;
 mod join;
 mod status;
@@ -28,10 +30,13 @@ mod table;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
+use ipnet::IpNet;
 use postern_message::address::{DomainName, EmailAddress};
-use postern_shared::cli::{self, Colour, Exit, Failure, Output};
+use postern_shared::bans::parse_network;
+use postern_shared::cli::{self, Colour, Exit, Failure, Output, parse_time};
 use postern_shared::join_code::Endpoint;
 use postern_shared::observability;
 use postern_shared::tunnel::PublicKey;
@@ -106,6 +111,12 @@ pub enum Command {
     /// Mail on its way out
     #[command(subcommand, after_help = "Example:\n  postern-home queue list")]
     Queue(QueueCommand),
+    /// Networks that the edge takes nothing from
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postern-home bans add 203.0.113.7 --for 1d --reason \"guesses passwords\""
+    )]
+    Bans(BansCommand),
     /// Show how home is; ends with 3 when a person should look
     #[command(after_help = "Example:\n  postern-home status --json")]
     Status,
@@ -276,6 +287,36 @@ pub enum QueueCommand {
     },
 }
 
+/// `postern-home bans …`
+#[derive(Debug, Subcommand)]
+pub enum BansCommand {
+    /// List the banned networks
+    #[command(after_help = "Example:\n  postern-home bans list --json")]
+    List,
+    /// Ban an address or a prefix; an IPv6 address stands for its /64
+    #[command(
+        after_help = "Example:\n  postern-home bans add 203.0.113.0/24 --for 1d --reason \"guesses passwords\""
+    )]
+    Add {
+        /// The address or prefix
+        #[arg(value_name = "ADDRESS|PREFIX", value_parser = parse_network)]
+        network: IpNet,
+        /// For how long: a number and s, m, h or d [default: until it is removed]
+        #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+        lasts: Option<Duration>,
+        /// Why, for the list
+        #[arg(long, value_name = "TEXT", default_value = "by hand")]
+        reason: String,
+    },
+    /// End a ban
+    #[command(after_help = "Example:\n  postern-home bans remove 203.0.113.0/24")]
+    Remove {
+        /// The address or prefix, as the list has it
+        #[arg(value_name = "ADDRESS|PREFIX", value_parser = parse_network)]
+        network: IpNet,
+    },
+}
+
 /// Parses the arguments and carries out the command. `ready` is called when the daemon listens.
 ///
 /// # Errors
@@ -302,6 +343,7 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
         Command::User(command) => user::execute(&client()?, command),
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
+        Command::Bans(command) => bans::execute(&client()?, command),
         Command::Status => status::status(&client()?),
         Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, shell),
         Command::Man { directory } => cli::manual::<Cli>(&directory),

@@ -27,12 +27,15 @@ mod rotate;
 mod signed;
 mod state;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_shared::bans::RefusedBan;
+use postern_shared::control::Count;
 use postern_shared::identity::{Identity, IdentityError, PublicIdentity};
 use postern_shared::rotation::Step;
 use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
@@ -40,6 +43,7 @@ use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::bans::Book;
 use crate::inner::{InterfaceError, Kind, Network};
 
 pub use age::{InvalidAge, RotateEvery};
@@ -61,6 +65,10 @@ pub struct LinkConfig {
     pub interface: String,
     /// The TCP ports of home's services: what may be reached through the tunnel.
     pub service_ports: Vec<u16>,
+    /// What the edge shall forward: public TCP port to the port at home.
+    pub forward: BTreeMap<u16, u16>,
+    /// Who shall be banned.
+    pub bans: watch::Receiver<Book>,
     /// The greatest MTU of the tunnel in octets; the edge may ask for less.
     pub mtu: u16,
     /// How long an old epoch must have been idle before its keys are deleted.
@@ -168,8 +176,24 @@ pub struct LinkStatus {
     /// By how many seconds home's clock is ahead of the edge's, when they last spoke; negative where it is behind.
     #[serde(default)]
     pub clock_ahead: i64,
+    /// What the edge forwards and keeps out; `None` until it has been asked.
+    #[serde(default)]
+    pub protection: Option<Protection>,
     /// The last thing that went wrong, until the link is well again.
     pub last_error: Option<String>,
+}
+
+/// What the edge forwards and keeps out, as it last said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// Public TCP port to the port at home.
+    pub forward: BTreeMap<u16, u16>,
+    /// How many networks are banned; `None` where the edge is too old to ban.
+    pub bans: Option<usize>,
+    /// Bans that the edge does not take.
+    pub refused: Vec<RefusedBan>,
+    /// The edge's firewall counters, by name.
+    pub counters: BTreeMap<String, Count>,
 }
 
 /// From this many seconds on a difference between the clocks is worth a word: it is more than a leap or a slow line.

@@ -1,9 +1,12 @@
-//! Brings the edge's zones to what they should be.
+//! Brings the edge's zones, port map and bans to what they should be.
 //!
-//! In: the declared zones, the edge while it is heard. Out: signed `PUT` and `DELETE` requests, and a [`Report`]. A round
-//! asks the edge what it serves and changes what differs by digest; there is a round whenever the zones change, whenever
-//! the edge comes alive, and every [`ROUND`], so that an edge that lost its state is filled again.
+//! In: what home declares, the edge while it is heard. Out: signed `PUT` and `DELETE` requests, and a [`Report`]. A round
+//! asks the edge what it has and changes what differs, by digest or revision; there is a round whenever the zones or the
+//! bans change, whenever the edge comes alive, and every [`ROUND`], so that an edge that lost its state is filled again.
 
+mod protection;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +18,8 @@ use tokio::sync::watch;
 
 use super::client::{ControlClient, ControlError};
 use super::signed::{Signer, seconds_now};
-use super::{LinkError, ZonePush};
+use super::{LinkError, Protection, ZonePush};
+use crate::bans::Book;
 
 /// How often the edge is asked while nothing changes.
 const ROUND: Duration = Duration::from_secs(30);
@@ -34,6 +38,8 @@ pub struct Report {
     pub clock_ahead: i64,
     /// The declared zones.
     pub zones: Vec<ZonePush>,
+    /// What the edge forwards and keeps out, once it has said it.
+    pub protection: Option<Protection>,
     /// What went wrong, if something did.
     pub error: Option<String>,
 }
@@ -46,6 +52,10 @@ pub struct Pusher {
     pub edge: watch::Receiver<Option<ControlClient>>,
     /// The declared zones; `None` until they are declared.
     pub zones: watch::Receiver<Option<Vec<Zone>>>,
+    /// What shall be forwarded: public TCP port to the port at home.
+    pub forward: BTreeMap<u16, u16>,
+    /// Who shall be banned.
+    pub bans: watch::Receiver<Book>,
     /// Where the reports go.
     pub report: watch::Sender<Report>,
 }
@@ -63,13 +73,14 @@ impl Pusher {
         loop {
             let edge = self.edge.borrow_and_update().clone();
             let zones = self.zones.borrow_and_update().clone();
+            let bans = self.bans.borrow_and_update().clone();
             let pause = match edge {
                 None => {
                     self.report.send_modify(|report| report.is_reached = false);
                     ROUND
                 }
                 Some(edge) => {
-                    let report = self.round(&edge, zones.as_deref()).await;
+                    let report = self.round(&edge, zones.as_deref(), &bans).await;
                     let is_well = report.error.is_none();
                     self.report.send_replace(report);
                     retry = if is_well { FIRST_RETRY } else { (retry * 2).min(ROUND) };
@@ -80,11 +91,12 @@ impl Pusher {
                 () = tokio::time::sleep(pause) => {}
                 changed = self.edge.changed() => if changed.is_err() { return },
                 changed = self.zones.changed() => if changed.is_err() { return },
+                Ok(()) = self.bans.changed() => {}
             }
         }
     }
 
-    async fn round(&self, edge: &ControlClient, zones: Option<&[Zone]>) -> Report {
+    async fn round(&self, edge: &ControlClient, zones: Option<&[Zone]>, bans: &Book) -> Report {
         let status = match edge.status().await {
             Ok(status) => status,
             Err(error) => {
@@ -93,11 +105,14 @@ impl Pusher {
                 return Report { is_reached: false, error: Some(error.to_string()), ..known };
             }
         };
+        let (protection, error) = self.protect(edge, &status, bans).await;
         let mut report = Report {
             is_reached: true,
             public_addresses: status.public_addresses.clone(),
             clock_ahead: clock_ahead(status.time),
-            ..Report::default()
+            zones: Vec::new(),
+            protection: Some(protection),
+            error,
         };
         let Some(zones) = zones else { return report };
         for zone in zones {
@@ -111,7 +126,7 @@ impl Pusher {
         }
         let withdrawn = self.withdraw_others(edge, &status, zones).await.map_err(|error| error.to_string());
         let failed = report.zones.iter().find_map(|zone| zone.error.clone());
-        Report { error: failed.or(withdrawn.err()), ..report }
+        Report { error: failed.or(withdrawn.err()).or(report.error), ..report }
     }
 
     /// Pushes a zone unless the edge serves it already.

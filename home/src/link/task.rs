@@ -69,6 +69,8 @@ impl Task {
             signer: Arc::clone(&signer),
             edge: edge_out.clone(),
             zones: zones_out,
+            forward: config.forward.clone(),
+            bans: config.bans.clone(),
             report: report_in,
         };
         tokio::spawn(pusher.run());
@@ -389,6 +391,7 @@ impl Task {
             rotate_every,
             zones: report.zones,
             clock_ahead: report.clock_ahead,
+            protection: report.protection,
             last_error: self.line_error.clone().or(report.error),
         };
         self.status.send_if_modified(|known| {
@@ -455,6 +458,7 @@ fn initial_status(config: &LinkConfig, identity: &Identity, file: &LinkFile) -> 
         rotate_every,
         zones: Vec::new(),
         clock_ahead: 0,
+        protection: None,
         last_error: None,
     }
 }

@@ -1,7 +1,8 @@
 //! Failed logins, counted per client network, so that guessing becomes slow for the guesser alone.
 //!
 //! Each failure of a network doubles the wait before its next answer, up to [`LONGEST`]; an hour without failures
-//! forgets them. SMTP and IMAP share one count. Kept in memory.
+//! forgets them. SMTP and IMAP share one count. Kept in memory. Who fails so often that waiting is not enough is reported
+//! to be [banned](crate::bans).
 
 use std::{
     collections::HashMap,
@@ -11,6 +12,7 @@ use std::{
 };
 
 use super::peer::client_network;
+use crate::bans::Evidence;
 
 /// The longest wait.
 pub const LONGEST: Duration = Duration::from_secs(30);
@@ -23,7 +25,10 @@ const MOST_NETWORKS: usize = 10_000;
 
 /// The count of failed logins.
 #[derive(Clone, Debug, Default)]
-pub struct LoginFailures(Arc<Mutex<HashMap<IpAddr, Failures>>>);
+pub struct LoginFailures {
+    networks: Arc<Mutex<HashMap<IpAddr, Failures>>>,
+    evidence: Option<Evidence>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Failures {
@@ -32,9 +37,14 @@ struct Failures {
 }
 
 impl LoginFailures {
+    /// A count that reports who fails too often.
+    pub fn reporting(evidence: Option<Evidence>) -> Self {
+        Self { networks: Arc::default(), evidence }
+    }
+
     /// Counts a failure and says how long to wait before answering it.
     pub fn count(&self, client: IpAddr, now: Instant) -> Duration {
-        let mut networks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         if networks.len() >= MOST_NETWORKS {
             networks.retain(|_, failures| now.saturating_duration_since(failures.last) < MEMORY);
         }
@@ -47,12 +57,23 @@ impl LoginFailures {
         }
         failures.last = now;
         failures.count = failures.count.saturating_add(1);
+        self.report(client, failures.count);
         SHORTEST.saturating_mul(1 << (failures.count - 1).min(10)).min(LONGEST)
+    }
+
+    /// Reports at each multiple of the limit: whose ban has ended begins anew.
+    fn report(&self, client: IpAddr, count: u32) {
+        if let Some(Evidence { failures, report }) = &self.evidence
+            && count.is_multiple_of(*failures)
+        {
+            // A full channel means that others are being banned; the next failures report again.
+            let _ = report.try_send(client);
+        }
     }
 
     /// Forgets the failures of a client that has proved itself.
     pub fn forget(&self, client: IpAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&client_network(client));
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner).remove(&client_network(client));
     }
 }
 
@@ -71,5 +92,23 @@ mod tests {
         assert_eq!(failures.count(client, now), SHORTEST);
         failures.forget(client);
         assert_eq!(failures.count(client, now), SHORTEST);
+    }
+
+    #[test]
+    fn who_fails_too_often_is_reported_and_who_proves_himself_begins_anew() {
+        let (report, mut reported) = tokio::sync::mpsc::channel(4);
+        let failures = LoginFailures::reporting(Some(Evidence { failures: 3, report }));
+        let (client, other): (IpAddr, IpAddr) =
+            ("192.0.2.1".parse().expect("address"), "192.0.2.2".parse().expect("address"));
+        let now = Instant::now();
+        for _ in 0..2 {
+            failures.count(client, now);
+            failures.count(other, now);
+        }
+        failures.forget(other);
+        failures.count(other, now);
+        assert!(reported.try_recv().is_err());
+        failures.count(client, now);
+        assert_eq!(reported.try_recv(), Ok(client));
     }
 }

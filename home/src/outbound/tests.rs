@@ -48,6 +48,7 @@ fn status(state: LinkState) -> LinkStatus {
         keys: None,
         zones: Vec::new(),
         clock_ahead: 0,
+        protection: None,
         last_error: None,
     }
 }

@@ -1,5 +1,6 @@
 //! What home keeps open while it runs, what stands behind each listener, and the worker that delivers.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use super::cannot_start;
 use super::listen::Bound;
 use crate::access::imap::Imap;
 use crate::admin::Admin;
-use crate::config::{Config, ServiceKind};
+use crate::bans::Bans;
+use crate::config::{Config, Listen, ServiceKind};
 use crate::hostname::Hostname;
 use crate::inbound::Inbound;
 use crate::inner::{Choice, Network};
@@ -42,6 +44,8 @@ pub(super) struct Services {
     pub(super) resolver: Resolver,
     pub(super) network: Network,
     pub(super) link: Link,
+    /// Who is banned at the edge.
+    pub(super) bans: Bans,
     /// Failed logins, counted together for submission and IMAP.
     pub(super) failures: LoginFailures,
 }
@@ -56,9 +60,12 @@ impl Services {
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
-        let link = Link::start(link_config(&config, choice)).map_err(cannot_start)?;
-        let failures = LoginFailures::default();
-        Ok(Self { config, directory, store, queue, hostname, tls, resolver, network, link, failures })
+        let bans = Bans::open(&config.state_dir, config.bans.policy()).map_err(cannot_start)?;
+        let link = Link::start(link_config(&config, choice, &bans)).map_err(cannot_start)?;
+        let (evidence, inbox) = bans.evidence();
+        let failures = LoginFailures::reporting(evidence);
+        tokio::spawn(bans.clone().follow(inbox, link.clone()));
+        Ok(Self { config, directory, store, queue, hostname, tls, resolver, network, link, bans, failures })
     }
 
     /// What the administration interface shows and changes.
@@ -68,6 +75,7 @@ impl Services {
             store: self.store.clone(),
             queue: self.queue.clone(),
             link: self.link.clone(),
+            bans: self.bans.clone(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
@@ -176,7 +184,7 @@ impl Services {
     }
 }
 
-fn link_config(config: &Config, choice: Choice) -> LinkConfig {
+fn link_config(config: &Config, choice: Choice, bans: &Bans) -> LinkConfig {
     let Choice { network, reason: network_reason } = choice;
     LinkConfig {
         state_dir: config.state_dir.clone(),
@@ -185,8 +193,20 @@ fn link_config(config: &Config, choice: Choice) -> LinkConfig {
         interface: config.tunnel.interface.clone(),
         mtu: config.tunnel.mtu,
         service_ports: service_ports(config),
+        forward: forward(&config.listen),
+        bans: bans.watch(),
         drain: config.tunnel.drain(),
     }
+}
+
+/// Where the world's connections go: each service's public port to the port that it has here. A service that is bound to
+/// single addresses only is not for the world, since a wildcard alone takes what comes through the tunnel.
+fn forward(listen: &Listen) -> BTreeMap<u16, u16> {
+    let reached = |address: &&SocketAddr| address.ip().is_unspecified() && address.port() != 0;
+    let services = listen.services().into_iter();
+    services
+        .filter_map(|(kind, addresses)| Some((kind.public_port(), addresses.iter().find(reached)?.port())))
+        .collect()
 }
 
 /// The ports of all services, however they are bound.
@@ -197,4 +217,22 @@ fn service_ports(config: &Config) -> Vec<u16> {
         .iter()
         .flat_map(|(_, addresses)| addresses.iter().map(SocketAddr::port))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_the_world_can_reach_are_forwarded() {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("an address")).collect();
+        let listen = Listen {
+            smtp: addresses(&["127.0.0.1:25", "[::]:2525"]),
+            submissions: addresses(&[]),
+            submission: addresses(&["192.168.1.20:587"]),
+            imaps: addresses(&["0.0.0.0:993"]),
+        };
+        assert_eq!(forward(&listen), BTreeMap::from([(25, 2525), (993, 993)]));
+        assert_eq!(forward(&Listen::default()), [25, 465, 587, 993].map(|port| (port, port)).into());
+    }
 }

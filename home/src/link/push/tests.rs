@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use postern_shared::bans::{BanList, BansTaken, RefusedBan};
+use postern_shared::control::{BansHeld, Forward};
 use postern_shared::http::{Limits, Response, StatusCode, serve_connection};
 use postern_shared::identity::{Identity, PublicIdentity, RequestSignature, SIGNATURE_HEADER};
 use postern_shared::zone::Record;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::bans::Entry;
 use crate::inner::Network;
 use crate::link::state::LinkFile;
 
@@ -21,6 +24,8 @@ struct Edge {
 
 #[derive(Default)]
 struct Kept {
+    forward: Forward,
+    bans: Option<BanList>,
     zones: BTreeMap<String, Zone>,
     last_counter: u64,
     changes: usize,
@@ -64,6 +69,22 @@ impl Edge {
         }
         kept.last_counter = signature.counter;
         kept.changes += 1;
+        match request.path.as_str() {
+            "/v1/forward" => {
+                kept.forward = request.json().expect("a port map");
+                return Response::ok(&true);
+            }
+            "/v1/bans" => {
+                let list: BanList = request.json().expect("a list");
+                let refused = list.bans.iter().filter(|ban| ban.reason == "refuse me");
+                let refused = refused
+                    .map(|ban| RefusedBan { network: ban.network, why: "told to refuse".into() })
+                    .collect();
+                kept.bans = Some(list);
+                return Response::ok(&BansTaken { changed: true, refused });
+            }
+            _ => {}
+        }
         let origin = request.path.trim_start_matches("/v1/zones/").to_lowercase();
         match request.method {
             Method::PUT => drop(kept.zones.insert(origin, request.json().expect("a zone"))),
@@ -87,6 +108,11 @@ impl Kept {
             joined: true,
             last_counter: self.last_counter,
             zones: self.zones.values().map(zone).collect(),
+            forward: self.forward.clone(),
+            bans: self
+                .bans
+                .as_ref()
+                .map(|list| BansHeld { revision: list.revision.clone(), count: list.bans.len() }),
             ..Status::default()
         }
     }
@@ -98,6 +124,7 @@ struct Pushing {
     client: ControlClient,
     alive: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<Vec<Zone>>>,
+    bans: watch::Sender<Book>,
     report: watch::Receiver<Report>,
     _directory: tempfile::TempDir,
 }
@@ -110,16 +137,19 @@ impl Pushing {
         let (edge, client) = Edge::start(identity.public()).await;
         let (alive, alive_out) = watch::channel(Some(client.clone()));
         let (zones, zones_out) = watch::channel(None);
+        let (bans, bans_out) = watch::channel(Book::default());
         let (report_in, report) = watch::channel(Report::default());
         let file = Arc::new(Mutex::new(LinkFile::open(directory.path()).expect("opened")));
         let pusher = Pusher {
             signer: Arc::new(Signer::new(Arc::new(identity), file)),
             edge: alive_out,
             zones: zones_out,
+            forward: Default::default(),
+            bans: bans_out,
             report: report_in,
         };
         tokio::spawn(pusher.run());
-        Self { edge, client, alive, zones, report, _directory: directory }
+        Self { edge, client, alive, zones, bans, report, _directory: directory }
     }
 
     async fn reported(&mut self, is_it: impl Fn(&Report) -> bool) -> Report {
@@ -185,4 +215,36 @@ async fn a_counter_that_is_behind_catches_up() {
     pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
     pushing.reported(has_accepted(&[1])).await;
     assert_eq!(pushing.edge.kept().last_counter, 501);
+}
+
+#[tokio::test]
+async fn the_port_map_is_brought_and_what_home_may_connect_to_stays_the_edges_to_say() {
+    let mut pushing = Pushing::start().await;
+    pushing.edge.kept().forward = Forward { ports: [(25, 25)].into(), home_may_connect_to: vec![25, 587] };
+    pushing.zones.send_replace(Some(Vec::new()));
+    pushing.reported(|report| report.protection.as_ref().is_some_and(|known| known.forward.is_empty())).await;
+    let forward = pushing.edge.kept().forward.clone();
+    assert_eq!((forward.ports.len(), forward.home_may_connect_to), (0, vec![25, 587]));
+}
+
+#[tokio::test]
+async fn bans_are_brought_with_each_change_and_to_an_edge_that_lost_them() {
+    let mut pushing = Pushing::start().await;
+    pushing.edge.kept().bans = Some(BanList::default());
+    let entry = |network: &str, reason| Entry::new(network.parse().expect("a network"), 0, None, reason);
+    let mut book = Book::default();
+    book.insert(entry("203.0.113.7/32", "guessing")).expect("room");
+    book.insert(entry("192.0.2.0/24", "refuse me")).expect("room");
+    pushing.bans.send_replace(book.clone());
+    let is_told = |report: &Report| report.protection.as_ref().is_some_and(|known| known.refused.len() == 1);
+    pushing.reported(is_told).await;
+    assert_eq!(pushing.edge.kept().bans.as_ref().map(|list| list.bans.len()), Some(2));
+    let changes = pushing.edge.kept().changes;
+    pushing.edge.kept().bans = Some(BanList::default());
+    pushing.alive.send_replace(None);
+    pushing.reported(|report| !report.is_reached).await;
+    pushing.alive.send_replace(Some(pushing.client.clone()));
+    pushing.reported(|report| report.is_reached).await;
+    assert_eq!(pushing.edge.kept().bans, Some(book.list(0)));
+    assert_eq!(pushing.edge.kept().changes, changes + 1, "nothing is pushed twice");
 }
