@@ -75,8 +75,6 @@ pub struct Tunnel {
     pub edge_v6: Ipv6Addr,
     /// Home's inner IPv6 address.
     pub home_v6: Ipv6Addr,
-    /// Home's own public IPv6 address, out of a prefix that is routed to this machine.
-    pub routed_v6: Option<Ipv6Addr>,
 }
 
 /// The `[forward]` section.
@@ -147,7 +145,6 @@ impl Default for Tunnel {
             home_v4: Ipv4Addr::new(10, 118, 0, 2),
             edge_v6: Ipv6Addr::new(0xfd70, 0x6f73, 0x7465, 0, 0, 0, 0, 1),
             home_v6: Ipv6Addr::new(0xfd70, 0x6f73, 0x7465, 0, 0, 0, 0, 2),
-            routed_v6: None,
         }
     }
 }
@@ -326,17 +323,6 @@ impl Tunnel {
                 format!("{address} cannot be the address of a host. Choose one from a private range.");
             return Err(source.invalid(key, complaint));
         }
-        if let Some(routed) = self.routed_v6
-            && (routed == self.home_v6
-                || routed == self.edge_v6
-                || !is_unicast(routed.into())
-                || routed.is_unique_local())
-        {
-            let complaint = format!(
-                "{routed} cannot be home's public address. Choose one from the prefix that your provider routes to this machine."
-            );
-            return Err(source.invalid("tunnel.routed_v6", complaint));
-        }
         if self.edge_v4 == self.home_v4 {
             return Err(
                 source.invalid("tunnel.home_v4", "edge and home have the same address. Give each its own.")
@@ -445,7 +431,6 @@ mod tests {
             ("[forward]\nhold_after_seconds = 5", "5 is out of range; expected 6 to 86400 seconds"),
             ("[forward]\nnever_ban = [\"mail.example\"]", "`mail.example` is no address or prefix"),
             ("[limits]\nsmtp_burst = 0", "line 2, column 1, key `limits.smtp_burst`: 0 connections at once"),
-            ("[tunnel]\nrouted_v6 = \"fd00::1\"", "fd00::1 cannot be home's public address"),
             ("public_addresses = [\"127.0.0.1\"]", "not an address that the world can reach"),
         ];
         for (text, expected) in cases {

@@ -343,7 +343,6 @@ impl Service {
         }
         let own = survey.interfaces.values().flatten().copied().chain(self.public().addresses);
         own.for_each(|address| protected.add(address, "an address of the edge itself"));
-        protected.add_all(tunnel.routed_v6.map(IpAddr::from), "home's own address");
         let home = changes
             .tunnel
             .status()
@@ -520,7 +519,6 @@ pub fn desired_state(config: &Config, pushed: Option<&Forward>, hold_port: u16) 
         edge_v6: config.tunnel.edge_v6,
         home_v4: config.tunnel.home_v4,
         home_v6: config.tunnel.home_v6,
-        routed_v6: config.tunnel.routed_v6,
         ports,
         home_may_connect_to: outbound.unwrap_or_else(|| config.forward.home_may_connect_to.clone()),
         closed_input: config.forward.drop_other_input.then(|| open_ports(config)),

@@ -128,7 +128,6 @@ fn wanted() -> DesiredState {
         ports: BTreeMap::from([(25, 2525), (993, 993)]),
         home_may_connect_to: BTreeSet::from([25]),
         closed_input: None,
-        routed_v6: None,
         operator_ports: BTreeSet::from([22]),
         limits: Limits::default(),
         passage: Passage::ToHome,
@@ -347,8 +346,7 @@ fn a_routed_address_is_reached_without_translation() {
     let net = World::new();
     net.edge.ip("route add 2001:db8:ed::25/128 dev postern0");
     net.home.address("up0", "2001:db8:ed::25/128");
-    let routed = Some("2001:db8:ed::25".parse().unwrap());
-    let state = DesiredState { routed_v6: routed, ..wanted() };
+    let state = DesiredState { home_v6: "2001:db8:ed::25".parse().unwrap(), ..wanted() };
     net.forwarding(state.clone(), |forwarding| {
         assert_eq!(address_seen(&net.world, "2001:db8:ed::25", "993").as_deref(), Some("2001:db8:1::2"));
         assert_eq!(address_seen(&net.world, "2001:db8:ed::25", "25").as_deref(), Some("2001:db8:1::2"));

@@ -38,6 +38,11 @@ pub const FORWARD_PATH: &str = "/v1/forward";
 /// The path of [`BanList`](crate::bans::BanList).
 pub const BANS_PATH: &str = "/v1/bans";
 
+/// Whether home's inner IPv6 address is a public one (not of RFC 4193): the world reaches home there without translation.
+pub fn is_routed(home_v6: Ipv6Addr) -> bool {
+    !home_v6.is_unique_local() && !home_v6.is_unicast_link_local()
+}
+
 /// The path of one zone.
 pub fn zone_path(origin: &str) -> String {
     format!("/v1/zones/{}", origin.trim_end_matches('.'))

@@ -280,3 +280,55 @@ fn a_short_silence_passes_without_a_word() -> Result<()> {
     assert_eq!(status(&lab, Host::Edge, "postern-edge")?["counters"]["held_smtp"]["packets"], 0);
     Ok(())
 }
+
+/// Home's own address, out of the prefix that the core router sends to the edge.
+const ROUTED_V6: &str = "2001:db8:ed:1::25";
+
+/// Accepts one connection on port 25 of an IPv6 address, and prints where it came from.
+const WHO: &str = "
+import socket
+s = socket.socket(socket.AF_INET6); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('2001:db8:cafe::5', 25)); s.listen(); print('ready', flush=True)
+print(s.accept()[1][0], flush=True)
+";
+
+#[test]
+fn a_routed_address_takes_and_sends_mail_without_translation() -> Result<()> {
+    let lab = joined(|options| options.edge_config += &format!("[tunnel]\nhome_v6 = \"{ROUTED_V6}\"\n"))?;
+    lab.host(Host::Internet).sh("ip route add 2001:db8:ed:1::/64 via 2001:db8:ed::10")?;
+    let (cafe, home) = (lab.host(Host::Cafe), lab.host(Host::Home));
+    is_open(&cafe, ROUTED_V6, 25)?;
+    is_open(&cafe, ROUTED_V6, 993)?;
+    is_open(&cafe, EDGE_V6, 25)?;
+    assert_eq!(attempt(&cafe, ROUTED_V6, 22, 1)?.outcome, "TimeoutError", "only the listed ports pass");
+    let sessions = std::fs::read_to_string(lab.logs(Host::Home).pop().context("a log")?)?;
+    assert!(sessions.contains("[2001:db8:cafe::5]:"), "home sees the client's own address: {sessions}");
+    wait_until("the world finds the mail host there", PUSH, || {
+        let found = lab.resolve("mail.home.example", "AAAA")?;
+        ensure!(found == [ROUTED_V6], "{found:?}");
+        Ok(())
+    })?;
+    assert_eq!(address_of_outbound(&cafe, &home, ROUTED_V6)?, ROUTED_V6);
+    Ok(())
+}
+
+#[test]
+fn mail_over_ipv6_leaves_from_the_edges_address() -> Result<()> {
+    let lab = Lab::joined()?;
+    let inner = "fd70:6f73:7465::2";
+    assert_eq!(address_of_outbound(&lab.host(Host::Cafe), &lab.host(Host::Home), inner)?, EDGE_V6);
+    Ok(())
+}
+
+/// How a server at the café sees a connection that home makes to its port 25 from an inner address.
+fn address_of_outbound(cafe: &HostHandle, home: &HostHandle, inner: &str) -> Result<String> {
+    let mut server = cafe.spawn(["python3", "-c", WHO])?;
+    let mut said = BufReader::new(server.stdout.take().context("piped")?).lines();
+    ensure!(said.next().context("a line")?? == "ready");
+    let connect =
+        format!("import socket; socket.create_connection((\"2001:db8:cafe::5\", 25), 5, (\"{inner}\", 0))");
+    home.run(["python3", "-c", &connect])?.success()?;
+    let seen = said.next().context("a line")??;
+    server.wait()?;
+    Ok(seen)
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use postern_shared::control::is_routed;
 use serde::Deserialize;
 
 /// Counts what home sends through the tunnel and may not.
@@ -55,10 +56,8 @@ pub struct DesiredState {
     pub edge_v6: Ipv6Addr,
     /// Home's inner IPv4 address.
     pub home_v4: Ipv4Addr,
-    /// Home's inner IPv6 address.
+    /// Home's inner IPv6 address. A public one, out of a prefix that is routed to the edge, is reached without translation.
     pub home_v6: Ipv6Addr,
-    /// Home's public IPv6 address, out of a prefix that is routed to the edge: reached without translation.
-    pub routed_v6: Option<Ipv6Addr>,
     /// Public TCP port to the port at home.
     pub ports: BTreeMap<u16, u16>,
     /// TCP ports of the world that home may connect to.
@@ -73,6 +72,13 @@ pub struct DesiredState {
     pub passage: Passage,
     /// The local TCP port that answers SMTP while home is silent.
     pub hold_port: u16,
+}
+
+impl DesiredState {
+    /// Home's IPv6 address where it is a public one.
+    pub fn routed_v6(&self) -> Option<Ipv6Addr> {
+        is_routed(self.home_v6).then_some(self.home_v6)
+    }
 }
 
 /// Where new connections go.

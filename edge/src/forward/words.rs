@@ -53,11 +53,8 @@ pub fn source_is(address: IpAddr) -> Statement<'static> {
     matches(payload(ip_protocol(address), "saddr"), Operator::EQ, text(&address.to_string()))
 }
 
-/// The source is none of these addresses of one protocol, at least one.
-pub fn source_is_not(addresses: &[IpAddr]) -> Statement<'static> {
-    let protocol = addresses.first().map_or("ip", |address| ip_protocol(*address));
-    let addresses = set(addresses.iter().map(|address| text(&address.to_string())));
-    matches(payload(protocol, "saddr"), Operator::NEQ, addresses)
+pub fn source_is_not(address: IpAddr) -> Statement<'static> {
+    matches(payload(ip_protocol(address), "saddr"), Operator::NEQ, text(&address.to_string()))
 }
 
 pub fn destination_is(address: IpAddr) -> Statement<'static> {

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_shared::bans::RefusedBan;
-use postern_shared::control::Count;
+use postern_shared::control::{Count, is_routed};
 use postern_shared::identity::{Identity, IdentityError, PublicIdentity};
 use postern_shared::rotation::Step;
 use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
@@ -84,6 +84,16 @@ pub struct EdgeAddresses {
     pub home_v4: Ipv4Addr,
     /// Home's inner IPv6 address.
     pub home_v6: Ipv6Addr,
+}
+
+impl EdgeAddresses {
+    /// Where the world finds home's mail, and where home's own leaves from: the edge's addresses, but home's own IPv6
+    /// address where that is a public one.
+    pub fn of_mail(&self) -> Vec<IpAddr> {
+        let is_own = is_routed(self.home_v6);
+        let edges = self.public.iter().copied().filter(|address| address.is_ipv4() || !is_own);
+        edges.chain(is_own.then_some(self.home_v6.into())).collect()
+    }
 }
 
 /// Where the link stands.

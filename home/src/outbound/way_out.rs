@@ -61,7 +61,7 @@ impl Gate {
         };
         match self.status.borrow().state {
             LinkState::Connected => {
-                Ok(WayOut { v4: addresses.home_v4, v6: addresses.home_v6, public: addresses.public.clone() })
+                Ok(WayOut { v4: addresses.home_v4, v6: addresses.home_v6, public: addresses.of_mail() })
             }
             LinkState::Fenced => {
                 Err("waiting: another home with the same keys is connected (`postern-home status`)"

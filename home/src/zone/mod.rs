@@ -1,6 +1,6 @@
 //! The DNS zone of each domain, built by home from its own state and served by the edge.
 //!
-//! * In: the domain, its DKIM keys, the host name, the edge's public addresses, a serial.
+//! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
 //!   DMARC, and the SRV records by which mail programs find the services. One file for each record family; to add one,
 //!   write its function and name it in `records`.
@@ -48,6 +48,8 @@ pub struct Facts {
     pub hostname: DomainName,
     /// The edge's public addresses, at least one.
     pub addresses: Vec<IpAddr>,
+    /// Where the mail host is found, and where its mail leaves from.
+    pub mail_addresses: Vec<IpAddr>,
     /// The domain's DKIM keys.
     pub dkim_keys: Vec<Arc<DkimKey>>,
 }
@@ -85,14 +87,21 @@ impl Facts {
 
     /// A and AAAA records of a host at the edge.
     fn at_edge(&self, host: &Name) -> impl Iterator<Item = Record> {
-        self.addresses.iter().map(|address| {
-            let data = match *address {
-                IpAddr::V4(v4) => RData::A(v4.into()),
-                IpAddr::V6(v6) => RData::AAAA(v6.into()),
-            };
-            Record::from_rdata(host.clone(), ADDRESS_TTL, data)
-        })
+        self.addresses.iter().map(|address| address_record(host, *address))
     }
+
+    /// A and AAAA records of the mail host.
+    fn at_home(&self, host: &Name) -> impl Iterator<Item = Record> {
+        self.mail_addresses.iter().map(|address| address_record(host, *address))
+    }
+}
+
+fn address_record(host: &Name, address: IpAddr) -> Record {
+    let data = match address {
+        IpAddr::V4(v4) => RData::A(v4.into()),
+        IpAddr::V6(v6) => RData::AAAA(v6.into()),
+    };
+    Record::from_rdata(host.clone(), ADDRESS_TTL, data)
 }
 
 /// A TXT record, its text cut into character-strings.

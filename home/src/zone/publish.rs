@@ -4,7 +4,6 @@
 //! which brings them to the edge however long that takes. While no edge is known there are no addresses, and so no
 //! zones.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use postern_message::address::DomainName;
@@ -34,8 +33,8 @@ pub async fn run(directory: Directory, hostname: Hostname, link: Link) {
     let mut addresses = link.edge_addresses();
     loop {
         let mut retry = None;
-        if let Some(public) = public_addresses(&mut addresses) {
-            match build_all(&directory, &hostname, public).await {
+        if let Some(edge) = known_addresses(&mut addresses) {
+            match build_all(&directory, &hostname, edge).await {
                 Some(zones) => link.set_zones(zones).await,
                 None => retry = Some(RETRY),
             }
@@ -56,9 +55,9 @@ async fn after(delay: Option<Duration>) {
 }
 
 /// All zones, or nothing when one of them cannot be built; the log says why.
-async fn build_all(directory: &Directory, hostname: &Hostname, public: Vec<IpAddr>) -> Option<Vec<Zone>> {
+async fn build_all(directory: &Directory, hostname: &Hostname, edge: EdgeAddresses) -> Option<Vec<Zone>> {
     let (directory, hostname) = (directory.clone(), hostname.current());
-    let built = tokio::task::spawn_blocking(move || zones(&directory, &hostname, &public)).await;
+    let built = tokio::task::spawn_blocking(move || zones(&directory, &hostname, &edge)).await;
     match built {
         Ok(Ok(zones)) => return Some(zones),
         Ok(Err(error)) => tracing::error!(%error, "zones cannot be built; the edge keeps the old ones"),
@@ -68,18 +67,22 @@ async fn build_all(directory: &Directory, hostname: &Hostname, public: Vec<IpAdd
 }
 
 /// The edge's addresses as they are now, if there are any.
-fn public_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Option<Vec<IpAddr>> {
-    let known = addresses.borrow_and_update();
-    known.as_ref().map(|addresses| addresses.public.clone()).filter(|public| !public.is_empty())
+fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Option<EdgeAddresses> {
+    addresses.borrow_and_update().clone().filter(|edge| !edge.public.is_empty())
 }
 
 /// The zones of all domains.
-fn zones(directory: &Directory, hostname: &DomainName, public: &[IpAddr]) -> Result<Vec<Zone>, PublishError> {
+fn zones(
+    directory: &Directory,
+    hostname: &DomainName,
+    edge: &EdgeAddresses,
+) -> Result<Vec<Zone>, PublishError> {
     let snapshot = directory.snapshot();
     let facts = |domain: &DomainName| Facts {
         domain: domain.clone(),
         hostname: hostname.clone(),
-        addresses: public.to_vec(),
+        addresses: edge.public.clone(),
+        mail_addresses: edge.of_mail(),
         dkim_keys: snapshot.dkim_keys(domain).to_vec(),
     };
     snapshot.domains().map(|domain| zone(directory, &facts(domain))).collect()
@@ -110,8 +113,12 @@ mod tests {
         let directory = Directory::open(state_dir.path()).expect("opened");
         directory.add_domain(&"home.example".parse().expect("a domain")).expect("added");
         let hostname = "mail.home.example".parse().expect("a name");
-        let address = |text: &str| vec![text.parse::<IpAddr>().expect("an address")];
-        let zones = |public: &str| zones(&directory, &hostname, &address(public)).expect("built");
+        let edge = |public: &str| EdgeAddresses {
+            public: vec![public.parse().expect("an address")],
+            home_v4: [10, 118, 0, 2].into(),
+            home_v6: "fd70:6f73:7465::2".parse().expect("an address"),
+        };
+        let zones = |public: &str| zones(&directory, &hostname, &edge(public)).expect("built");
         let first = zones("192.0.2.1");
         assert_eq!(first.len(), 1);
         assert_eq!(zones("192.0.2.1"), first);

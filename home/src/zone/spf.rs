@@ -1,4 +1,4 @@
-//! Who may send for the domain (RFC 7208): the edge's addresses and nobody else.
+//! Who may send for the domain (RFC 7208): the mail host's addresses and nobody else.
 //!
 //! The addresses stand in the record itself and not behind `mx`: the receiver needs no further look-up, so none can
 //! fail, and home rewrites the record whenever the addresses change.
@@ -11,7 +11,7 @@ use postern_shared::zone::ZoneError;
 use super::{Facts, txt};
 
 pub(super) fn records(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
-    let mechanisms: String = facts.addresses.iter().map(mechanism).collect();
+    let mechanisms: String = facts.mail_addresses.iter().map(mechanism).collect();
     Ok(vec![txt(facts.apex()?, &format!("v=spf1{mechanisms} -all"))])
 }
 

@@ -11,11 +11,13 @@ fn facts(domain: &str, hostname: &str) -> Facts {
     let directory = Directory::open(state_dir.path()).expect("opened");
     let domain: DomainName = domain.parse().expect("a domain");
     directory.add_domain(&domain).expect("added");
+    let addresses = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("an address")).to_vec();
     Facts {
         dkim_keys: directory.dkim_keys(&domain),
         domain,
         hostname: hostname.parse().expect("a name"),
-        addresses: ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().expect("an address")).to_vec(),
+        mail_addresses: addresses.clone(),
+        addresses,
     }
 }
 
@@ -95,4 +97,15 @@ fn only_the_serial_tells_two_builds_apart() {
     let (one, same, next) = (build(&facts, 1), build(&facts, 1), build(&facts, 2));
     assert_eq!(one, same);
     assert_ne!(one, next);
+}
+
+#[test]
+fn mail_is_found_at_homes_own_address_and_names_at_the_edge() {
+    let mut facts = facts("home.example", "mail.home.example");
+    facts.mail_addresses =
+        ["192.0.2.1", "2001:db8:ed::25"].map(|text| text.parse().expect("an address")).to_vec();
+    let zone = build(&facts, 1).expect("built");
+    assert_eq!(data(&zone, "mail.home.example.", RecordType::AAAA), ["2001:db8:ed::25"]);
+    assert_eq!(data(&zone, "ns1.home.example.", RecordType::AAAA), ["2001:db8::1"]);
+    assert_eq!(text(&zone, "home.example."), "v=spf1 ip4:192.0.2.1 ip6:2001:db8:ed::25 -all");
 }
