@@ -38,9 +38,10 @@ pub const FORWARD_PATH: &str = "/v1/forward";
 /// The path of [`BanList`](crate::bans::BanList).
 pub const BANS_PATH: &str = "/v1/bans";
 
-/// Whether home's inner IPv6 address is a public one (not of RFC 4193): the world reaches home there without translation.
+/// Whether home's inner IPv6 address is a public one: the world reaches home there without translation. All that is
+/// assigned to the internet lies in 2000::/3.
 pub fn is_routed(home_v6: Ipv6Addr) -> bool {
-    !home_v6.is_unique_local() && !home_v6.is_unicast_link_local()
+    home_v6.segments()[0] & 0xe000 == 0x2000
 }
 
 /// The path of one zone.
@@ -168,6 +169,13 @@ mod tests {
         let json = serde_json::to_string(&forward).unwrap();
         assert_eq!(json, r#"{"ports":{"25":2525},"home_may_connect_to":[25]}"#);
         assert_eq!(serde_json::from_str::<Forward>(&json).unwrap(), forward);
+    }
+
+    #[test]
+    fn only_a_public_address_is_routed() {
+        let routed = |text: &str| is_routed(text.parse().unwrap());
+        assert!(routed("2001:db8:ed:1::25") && routed("3fff::1"));
+        assert!(!routed("fd70:6f73:7465::2") && !routed("::1") && !routed("fe80::1"));
     }
 
     #[test]
