@@ -71,6 +71,8 @@ pub(super) async fn serve(listener: TcpListener, shared: Shared, places: Places)
                     places.may_end(number, task);
                 }
             }
+            // Most likely no descriptor is left, with fewer than MOST connections; the client waits in the backlog.
+            Err(_) if places.lock().make_room() => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(error) => {
                 tracing::warn!(%error, "dns connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -154,8 +156,7 @@ impl Places {
             return None;
         }
         if open.by_silence.len() >= MOST {
-            // Its task ends soon and gives the share of its network back.
-            open.by_silence.pop_first().and_then(|(_, task)| task).inspect(AbortHandle::abort);
+            open.make_room();
         }
         open.networks.insert(network, here + 1);
         open.events += 1;
@@ -173,6 +174,14 @@ impl Places {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Ends the most silent connection, if there is one. Its task gives the share of its network back.
+    fn make_room(&mut self) -> bool {
+        let task = self.by_silence.pop_first().and_then(|(_, task)| task);
+        task.inspect(AbortHandle::abort).is_some()
     }
 }
 
