@@ -1,10 +1,18 @@
 //! What a taken-over edge can reach at home: the listed mail ports, and nothing else.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use postern_lab::{Host, HostHandle, Lab, wait_until};
+use postern_lab::keys::CONVERGENCE;
+use postern_lab::{Host, HostHandle, Lab, Signal, wait_until};
+
+const PACKETS: &str = include_str!("../clients/rogue_packets.py");
+
+/// Home's inner addresses.
+const INNER: [&str; 2] = ["10.118.0.2", "fd70:6f73:7465::2"];
 
 /// Listens on every address of home, as a household's other services do, and says so.
 const OTHER_SERVICE: &str = "
@@ -36,7 +44,7 @@ fn the_edge_reaches_the_mail_ports_of_home_and_nothing_else() -> Result<()> {
 
     let lan = Host::Home.v4().to_string();
     assert_eq!(first_words(&home, &lan, "8080")?, "private", "the control: the service answers at home");
-    for inner in ["10.118.0.2", "fd70:6f73:7465::2"] {
+    for inner in INNER {
         let banner = first_words(&edge, inner, "25")?;
         assert!(banner.starts_with("220 mail.home.example"), "{inner}: {banner:?}");
         assert_eq!(first_words(&edge, inner, "8080")?, "", "{inner} answers on a port that is not listed");
@@ -53,6 +61,79 @@ fn the_edge_reaches_the_mail_ports_of_home_and_nothing_else() -> Result<()> {
     service.kill()?;
     service.wait()?;
     Ok(())
+}
+
+/// A process on a host that says when it is ready.
+struct Beside(Child);
+
+impl Beside {
+    fn start(host: &HostHandle, command: &[&str], ready: &str) -> Result<Self> {
+        let mut process = host.spawn(command)?;
+        let mut told = BufReader::new(process.stdout.take().context("piped")?);
+        let mut line = String::new();
+        told.read_line(&mut line)?;
+        ensure!(line.trim() == ready, "{command:?} says {line:?}");
+        Ok(Self(process))
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+
+    /// Ends one that ends with its standard input.
+    fn end(mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+/// Ends the edge's daemon and puts a program with these keys of its in its place.
+fn take_over(lab: &Lab, keys: &str) -> Result<Beside> {
+    Beside::start(&lab.host(Host::Edge), &["rogue-edge", keys], "ready")
+}
+
+fn epochs_alive(lab: &Lab) -> Result<Vec<(u64, bool)>> {
+    let status = lab.json(Host::Home, &["postern-home", "tunnel", "status"])?;
+    let epochs = status["epochs"].as_array().context("epochs")?;
+    let of = |epoch: &serde_json::Value| Some((epoch["id"].as_u64()?, epoch["alive"].as_bool()?));
+    epochs.iter().map(|epoch| of(epoch).context("an epoch")).collect()
+}
+
+#[test]
+fn a_taken_over_edge_is_answered_by_the_listed_ports_only() -> Result<()> {
+    let lab = Lab::joined()?;
+    let (edge, home, isp) = (lab.host(Host::Edge), lab.host(Host::Home), lab.host(Host::Isp));
+    let service = Beside::start(&home, &["python3", "-c", OTHER_SERVICE], "listening")?;
+    isp.sh("nft add table inet watch
+         nft 'add chain inet watch lan { type filter hook prerouting priority 0; }'
+         nft 'add rule inet watch lan iifname lan0 meta l4proto { tcp, icmp } counter'")?;
+    edge.sh("cp /var/lib/postern-edge/enrolment.json /run/stolen.json")?;
+    lab.stop_daemon(Host::Edge, "postern-edge", Signal::Kill)?;
+    edge.sh("nft flush ruleset")?;
+    let rogue = take_over(&lab, "/run/stolen.json")?;
+    wait_until("home takes the rogue for its edge", CONVERGENCE, || {
+        ensure!(epochs_alive(&lab)? == [(1, true)], "{:?}", epochs_alive(&lab)?);
+        Ok(())
+    })?;
+    let routes = "ip -4 route show table all; ip -6 route show table all; ip -6 address show scope global";
+    let before = home.sh(routes)?.stdout;
+
+    let (lan, neighbour) = (Host::Home.v4().to_string(), postern_lab::topology::ISP_LAN_V4.to_string());
+    let output = edge.run(["python3", "-c", PACKETS, &lan, &neighbour])?.success()?;
+    let answers: BTreeSet<(String, String, u16)> = serde_json::from_str(&output.stdout)?;
+    let listed = INNER
+        .iter()
+        .flat_map(|inner| [25, 465, 587, 993].map(|port| ("syn-ack".to_owned(), (*inner).to_owned(), port)));
+    assert_eq!(answers, listed.collect(), "what answers a taken-over edge");
+    assert_eq!(home.sh(routes)?.stdout, before, "the edge has changed home's routes");
+    let leaked = isp.sh("nft list table inet watch")?.stdout;
+    assert!(leaked.contains("counter packets 0 bytes 0"), "something reached home's own network: {leaked}");
+    lab.json(Host::Home, &["postern-home", "status"])?;
+    service.kill()?;
+    rogue.end()
 }
 
 #[test]

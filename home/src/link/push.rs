@@ -24,6 +24,9 @@ use crate::bans::Book;
 /// How often the edge is asked while nothing changes.
 const ROUND: Duration = Duration::from_secs(30);
 
+/// Public addresses of an edge that are believed; home publishes them in its zones.
+const MOST_ADDRESSES: usize = 16;
+
 /// The pause after the first failed round; it doubles up to [`ROUND`].
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
@@ -108,7 +111,7 @@ impl Pusher {
         let (protection, error) = self.protect(edge, &status, bans).await;
         let mut report = Report {
             is_reached: true,
-            public_addresses: status.public_addresses.clone(),
+            public_addresses: status.public_addresses.iter().copied().take(MOST_ADDRESSES).collect(),
             clock_ahead: clock_ahead(status.time),
             zones: Vec::new(),
             protection: Some(protection),

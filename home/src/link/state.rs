@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{EdgeAddresses, RotateEvery};
 
+/// By how many requests home may be behind the edge, restored from a backup.
+const MOST_BEHIND: u64 = 1 << 20;
+
 /// Why `link.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkStateError {
@@ -137,9 +140,12 @@ impl LinkFile {
         self.change(|content| content.rotate_every = every)
     }
 
-    /// Takes the next request counter, greater than all before and than what the edge has seen.
+    /// Takes the next request counter, greater than all before and than what the edge has seen. An edge that has seen far
+    /// more than a backup can be behind is lying, and is not followed: it could use up all counters there are.
     pub fn next_counter(&mut self, seen_by_edge: u64) -> Result<u64, LinkStateError> {
-        let next = self.content.counter.max(seen_by_edge).saturating_add(1);
+        let own = self.content.counter;
+        let is_credible = seen_by_edge.saturating_sub(own) <= MOST_BEHIND;
+        let next = if is_credible { own.max(seen_by_edge) } else { own }.saturating_add(1);
         self.change(|content| content.counter = next)?;
         Ok(next)
     }
@@ -252,6 +258,7 @@ mod tests {
         let mut file = LinkFile::open(directory.path()).expect("opened");
         assert_eq!((file.edge(), file.rotate_every()), (Some(&edge()), monthly));
         assert_eq!(file.next_counter(0).expect("stored"), 42);
+        assert_eq!(file.next_counter(u64::MAX).expect("stored"), 43, "no edge uses up all counters");
         assert!(!file.set_public_addresses(&[[192, 0, 2, 1].into()]).expect("stored"));
         assert!(file.set_public_addresses(&[[192, 0, 2, 9].into()]).expect("stored"));
     }

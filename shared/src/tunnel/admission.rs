@@ -2,7 +2,8 @@
 //!
 //! In: a decrypted packet whose source has been checked. Out: whether it may be delivered. The edge admits everything and
 //! leaves the choice to its firewall. Home admits packets to its inner addresses only, and of these what mail needs: TCP
-//! to the service ports, TCP that belongs to a connection, ICMP. So a taken-over edge reaches nothing else on the home
+//! to the service ports, TCP that belongs to a connection, and of ICMP what TCP needs to hear: errors, and echo. Router
+//! advertisements and redirects, which could change home's routes, are not among them. So a taken-over edge reaches nothing else on the home
 //! machine or behind it, whatever home's own firewall says.
 //!
 //! The check keeps no state: a TCP segment that opens no connection (SYN without ACK, RFC 9293 §3.5) is passed, and the
@@ -16,6 +17,11 @@ use boringtun::noise::Tunn;
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const ICMP_V6: u8 = 58;
+
+/// Echo reply, destination unreachable, echo, time exceeded, parameter problem (RFC 792).
+const ICMP_TYPES: [u8; 5] = [0, 3, 8, 11, 12];
+/// Destination unreachable, packet too big, time exceeded, parameter problem, echo, echo reply (RFC 4443).
+const ICMP_V6_TYPES: [u8; 6] = [1, 2, 3, 4, 128, 129];
 
 /// Offset of the flags in a TCP header (RFC 9293 §3.1), and two of them.
 const TCP_FLAGS: usize = 13;
@@ -52,7 +58,8 @@ impl Admission {
 
 fn serves(tcp_ports: &[u16], protocol: u8, segment: &[u8]) -> bool {
     match protocol {
-        ICMP | ICMP_V6 => true,
+        ICMP => segment.first().is_some_and(|kind| ICMP_TYPES.contains(kind)),
+        ICMP_V6 => segment.first().is_some_and(|kind| ICMP_V6_TYPES.contains(kind)),
         TCP => {
             let port = segment.get(2..4).and_then(|octets| octets.try_into().ok()).map(u16::from_be_bytes);
             let opens = segment.get(TCP_FLAGS).map(|flags| flags & (SYN | ACK) == SYN);
@@ -131,6 +138,15 @@ mod tests {
         assert!(home().admits(&v4(HOME, TCP, &tcp(40_000, ACK))));
         assert!(home().admits(&v4(HOME, ICMP, &[3, 4, 0, 0])));
         assert!(home().admits(&v6(ICMP_V6, &[2, 0, 0, 0])));
+    }
+
+    #[test]
+    fn messages_that_change_routes_are_refused() {
+        assert!(!home().admits(&v4(HOME, ICMP, &[5, 1, 0, 0])), "redirect");
+        for kind in 133..=137 {
+            assert!(!home().admits(&v6(ICMP_V6, &[kind, 0, 0, 0])), "RFC 4861, type {kind}");
+        }
+        assert!(!home().admits(&v4(HOME, ICMP, &[])));
     }
 
     #[test]
