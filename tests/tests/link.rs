@@ -37,7 +37,7 @@ struct Idler {
 
 impl Idler {
     fn start(lab: &Lab) -> Result<Self> {
-        let idle = ["python3", "-c", IDLE, "mail.home.example", ANA, ANA_PASSWORD];
+        let idle = ["python3", "-c", IDLE, "mail.home.example", ANA, ANA_PASSWORD, "180"];
         let mut client = lab.host(Host::Cafe).spawn(idle)?;
         let told = BufReader::new(client.stdout.take().context("piped")?);
         let mut idler = Self { client, told };
@@ -129,7 +129,7 @@ fn a_slow_download_survives_a_new_address_of_the_router() -> Result<()> {
 fn open_connections_survive_a_new_address_of_the_router_every_second() -> Result<()> {
     let lab = Lab::joined()?;
     let changes = scaled(12, 60);
-    let mut download = Download::start(&lab, changes * 160_000, "200k")?;
+    let mut download = Download::start(&lab, changes * 80_000, "100k")?;
     let idler = Idler::start(&lab)?;
     for change in 0..changes {
         lab.change_isp_address()?;
