@@ -111,7 +111,7 @@ mod tests {
         let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let is_of = |family: &&str| line.starts_with(family.split(' ').next().unwrap());
-            assert!(families.iter().any(|family| is_of(family)), "{line}");
+            assert!(families.iter().any(is_of), "{line}");
         }
     }
 }
