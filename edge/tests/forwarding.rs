@@ -273,13 +273,15 @@ fn who_opens_connections_too_fast_is_slowed_down_alone() {
     let net = World::new();
     let limits = Limits { smtp_per_minute: 1, smtp_burst: 2, ..Limits::default() };
     net.world.address("eth0", "2001:db8:1::3/64");
-    let third = |source, host| {
+    let from = |source, host| {
         net.world.try_output("/usr/bin/python3", &["-ISc", ASK, source, host, "25", NOTHING_COMES])
     };
     net.forwarding(DesiredState { limits, ..wanted() }, |_| {
-        for (host, source) in [("203.0.113.1", ""), ("2001:db8:1::1", "2001:db8:1::3")] {
-            assert!(ask(&net.world, host, "25").is_some() && ask(&net.world, host, "25").is_some());
-            assert_eq!(third(source, host), None, "{host}: the third connection in a moment");
+        for (host, first, other) in
+            [("203.0.113.1", "", ""), ("2001:db8:1::1", "2001:db8:1::2", "2001:db8:1::3")]
+        {
+            assert!(from(first, host).is_some() && from(first, host).is_some());
+            assert_eq!(from(other, host), None, "{host}: the third connection in a moment, of one /64");
             assert!(ask(&net.world, host, "993").is_some(), "{host}: another port family");
         }
         assert!(counted(DROPPED_LIMITED) >= 2);

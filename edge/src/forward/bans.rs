@@ -20,6 +20,10 @@ const MOST_ELEMENTS: u32 = 65_536;
 /// Elements in one transaction: the kernel is not held up for longer than some tens of milliseconds.
 pub const BATCH: usize = 4096;
 
+/// Deletions that are made one by one. `nft` searches the whole set for each (2.7 s for 256 of 9,000 elements with version
+/// 1.0.6), where filling the set anew takes 0.24 s.
+pub const FEW: usize = 16;
+
 /// An element that ends within so many seconds is left to end by itself, since deleting what is gone fails.
 const ENDING: u64 = 3;
 

@@ -139,18 +139,26 @@ impl Forwarding {
         let wanted = bans::outermost(wanted, now);
         self.banned.retain(|_, until| until.is_none_or(|until| until > now));
         let change = bans::difference(&self.banned, &wanted, now);
+        if change.delete.len() > bans::FEW {
+            return self.refill(wanted, now);
+        }
         for batch in table::change_bans(&change, now) {
             if let Err(error) = nft::apply(&batch) {
                 tracing::warn!(%error, "the banned networks cannot be changed one by one; all are set anew");
-                nft::apply(&table::refill_bans(&wanted, now))?;
-                self.banned = wanted;
-                return Ok(());
+                return self.refill(wanted, now);
             }
         }
         for network in &change.delete {
             self.banned.remove(network);
         }
         self.banned.extend(change.add);
+        Ok(())
+    }
+
+    /// Bans these networks, none inside another, in the place of all before: in one transaction, so without a gap.
+    fn refill(&mut self, wanted: Bans, now: u64) -> Result<(), ForwardError> {
+        nft::apply(&table::refill_bans(&wanted, now))?;
+        self.banned = wanted;
         Ok(())
     }
 }
