@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::process::Child;
-use std::time::Duration;
+use std::process::{Child, ChildStdout};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use postern_lab::keys::CONVERGENCE;
+use postern_lab::keys::{CONVERGENCE, quick_rotation};
+use postern_lab::lab::scenario_options;
 use postern_lab::{Host, HostHandle, Lab, Signal, wait_until};
 
 const PACKETS: &str = include_str!("../clients/rogue_packets.py");
+const CONTROL: &str = include_str!("../clients/rogue_control.py");
 
 /// Home's inner addresses.
 const INNER: [&str; 2] = ["10.118.0.2", "fd70:6f73:7465::2"];
@@ -64,7 +66,10 @@ fn the_edge_reaches_the_mail_ports_of_home_and_nothing_else() -> Result<()> {
 }
 
 /// A process on a host that says when it is ready.
-struct Beside(Child);
+struct Beside {
+    process: Child,
+    told: BufReader<ChildStdout>,
+}
 
 impl Beside {
     fn start(host: &HostHandle, command: &[&str], ready: &str) -> Result<Self> {
@@ -73,19 +78,19 @@ impl Beside {
         let mut line = String::new();
         told.read_line(&mut line)?;
         ensure!(line.trim() == ready, "{command:?} says {line:?}");
-        Ok(Self(process))
+        Ok(Self { process, told })
     }
 
     fn kill(mut self) -> Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
+        self.process.kill()?;
+        self.process.wait()?;
         Ok(())
     }
 
     /// Ends one that ends with its standard input.
     fn end(mut self) -> Result<()> {
-        drop(self.0.stdin.take());
-        self.0.wait()?;
+        drop(self.process.stdin.take());
+        self.process.wait()?;
         Ok(())
     }
 }
@@ -134,6 +139,62 @@ fn a_taken_over_edge_is_answered_by_the_listed_ports_only() -> Result<()> {
     lab.json(Host::Home, &["postern-home", "status"])?;
     service.kill()?;
     rogue.end()
+}
+
+#[test]
+fn home_bears_the_lies_and_the_old_keys_of_a_taken_over_edge() -> Result<()> {
+    let lab = Lab::start(quick_rotation(scenario_options()?))?;
+    lab.join().and_then(|()| lab.set_up_home()).map_err(|error| lab.explain(error))?;
+    let (edge, home) = (lab.host(Host::Edge), lab.host(Host::Home));
+    edge.sh("cp /var/lib/postern-edge/enrolment.json /run/old.json")?;
+    home.run(["postern-home", "tunnel", "rotate"])?.success()?;
+    lab.await_rest_on(2)?;
+    edge.sh("cp /var/lib/postern-edge/enrolment.json /run/stolen.json")?;
+    lab.stop_daemon(Host::Edge, "postern-edge", Signal::Kill)?;
+    edge.sh("nft flush ruleset")?;
+
+    // Keys from before the rotation open nothing.
+    let rogue = take_over(&lab, "/run/old.json")?;
+    wait_until("home hears nobody", CONVERGENCE, || {
+        ensure!(epochs_alive(&lab)? == [(2, false)], "{:?}", epochs_alive(&lab)?);
+        Ok(())
+    })?;
+    rogue.end()?;
+
+    let rogue = take_over(&lab, "/run/stolen.json")?;
+    let mut liar = Beside::start(&edge, &["python3", "-c", CONTROL], "lying")?;
+    let mut watcher = home.spawn(["postern-home", "tunnel", "rotate"])?;
+    let (mut told, start) = (BTreeSet::new(), Instant::now());
+    while told.len() < 10 {
+        let mut line = String::new();
+        liar.told.read_line(&mut line)?;
+        let (call, lie) = line.trim().split_once(" - ").with_context(|| format!("{line:?}"))?;
+        ensure!(start.elapsed() < CONVERGENCE * 2, "home has stopped to ask after {told:?}");
+        told.insert(lie.to_owned());
+        let asked = Instant::now();
+        let status = lab.json(Host::Home, &["postern-home", "status"])?;
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "{call} - {lie}: status took {:?}",
+            asked.elapsed()
+        );
+        let public = status.pointer("/link/addresses/public").and_then(|public| public.as_array());
+        assert!(public.context("addresses")?.len() <= 16, "{lie}");
+        // A change makes home ask again at once.
+        home.run(["postern-home", "domain", "add", &format!("d{}.example", told.len())])?;
+    }
+    let banner = first_words(&lab.host(Host::Isp), &Host::Home.v4().to_string(), "25")?;
+    assert!(banner.starts_with("220 "), "a client in home's own network: {banner:?}");
+    let memory = home.sh("awk '/VmHWM/ { print $2 }' /proc/$(pgrep -xo postern-home)/status")?;
+    assert!(memory.stdout.trim().parse::<u64>()? < 200_000, "home took {} kB", memory.stdout);
+
+    // The true edge, rebuilt or cleaned, is taken back, and takes signed calls.
+    liar.end()?;
+    rogue.end()?;
+    watcher.kill()?;
+    watcher.wait()?;
+    lab.start_daemon(Host::Edge, "postern-edge")?;
+    lab.await_rest_on(3)
 }
 
 #[test]

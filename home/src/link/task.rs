@@ -351,7 +351,9 @@ impl Task {
         if public.is_empty() {
             return;
         }
-        match lock(&self.file).set_public_addresses(&public) {
+        // Apart, so that the lock is free again in the arms.
+        let stored = lock(&self.file).set_public_addresses(&public);
+        match stored {
             Ok(true) => drop(self.addresses.send_replace(lock_addresses(&self.file))),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "cannot store the edge's addresses"),
