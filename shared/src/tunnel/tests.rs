@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use proptest::prelude::*;
 
 use super::core::{Core, Outlet};
-use super::{Admission, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role};
+use super::{
+    Admission, Device, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role, Tunnel,
+};
 
 const EDGE: Ipv4Addr = Ipv4Addr::new(10, 118, 0, 1);
 const HOME: Ipv4Addr = Ipv4Addr::new(10, 118, 0, 2);
@@ -433,4 +435,15 @@ proptest! {
         let there = packet(HOME, WORLD, &body);
         prop_assert_eq!(pair.home_sends(&there), vec![there]);
     }
+}
+
+#[tokio::test]
+async fn a_device_that_goes_ends_the_tunnel() {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (kernel, device) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    let tunnel = Tunnel::with_device(Role::Home, Device::from_packets(device), 0).unwrap();
+    let ended = tunnel.ended();
+    drop(kernel);
+    tokio::time::timeout(Duration::from_secs(5), ended).await.expect("the thread has ended");
 }

@@ -182,6 +182,9 @@ impl Shell {
             PollFd::new(&self.wake, PollFlags::IN),
         ];
         match poll(&mut sources, None) {
+            Ok(_) if sources[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => {
+                Err(io::Error::other("the tunnel's device is gone"))
+            }
             Ok(_) => Ok(sources.map(|source| !source.revents().is_empty())),
             Err(rustix::io::Errno::INTR) => Ok([false; 5]),
             Err(error) => Err(error.into()),
