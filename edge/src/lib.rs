@@ -14,6 +14,7 @@ pub mod tunnel;
 pub mod control;
 pub mod enrol;
 pub mod service;
+pub mod zone_check;
 
 pub mod admin;
 pub mod metrics;

@@ -1,8 +1,8 @@
 //! What the edge can be asked to do, whoever asks: the control protocol or the operator on this machine.
 //!
 //! In: parsed calls. Out: changed zones, forwarding, bans and epochs, durable before they are acknowledged. Refused: zones
-//! that cannot be served or go back in serial, forwarding that would take this machine's own ports, bans of what must not
-//! be cut off.
+//! that cannot be served, go back in serial or fail [`zone_check`], forwarding that would take this machine's own ports, bans
+//! of what must not be cut off.
 //!
 //! One lock orders all changes. Answers to DNS queries never wait for it: they read [`SharedZones`].
 
@@ -18,7 +18,7 @@ use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
 use postern_shared::join_code::{Endpoint, JoinCode};
 use postern_shared::rotation::{Answer, Offer};
 use postern_shared::tunnel::{EpochId, Tunnel, TunnelStatus};
-use postern_shared::zone::{Zone, ZoneError};
+use postern_shared::zone::{Zone, ZoneError, is_older};
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 
@@ -30,12 +30,10 @@ use crate::host::{self, Public, Survey};
 use crate::state::{KeptBans, State};
 use crate::status::{EdgeStatus, TunnelReport};
 use crate::tunnel::inner_addresses;
+use crate::zone_check;
 
 /// Ports that home cannot have forwarded by itself: the machine's ssh and the name server.
 const RESERVED_PORTS: [u16; 2] = [22, 53];
-
-/// RFC 1982 §3.2: serial numbers compare in a circle of 2^32.
-const SERIAL_HALF: u32 = 1 << 31;
 
 /// Everything that changes while the edge runs.
 #[derive(Debug)]
@@ -77,6 +75,9 @@ pub enum ChangeError {
         /// Being served.
         served: u32,
     },
+    /// The zone does not follow from the one that is served, or is not what home signed.
+    #[error(transparent)]
+    RefusedZone(#[from] zone_check::Refused),
     /// A port that is not home's to take.
     #[error(
         "port {0} cannot be forwarded on home's word: the edge needs it itself. Only `forward.ports` in edge.toml can do that."
@@ -257,12 +258,14 @@ impl Service {
             return Err(ChangeError::OtherZone);
         }
         let current = self.zones.current();
-        if let Some(before) = current.get(&served.origin)
-            && is_older(served.serial, before.serial)
-            && !changes.unbound.contains(&served.origin)
-        {
+        let before = current.get(&served.origin).filter(|_| !changes.unbound.contains(&served.origin));
+        if let Some(before) = before.filter(|before| is_older(served.serial, before.serial)) {
             return Err(ChangeError::OlderSerial { got: served.serial, served: before.serial });
         }
+        block_in_place(|| {
+            let before = before.and_then(|_| changes.state.zone(&zone.origin));
+            zone_check::check(zone, before.as_ref(), seconds_now())
+        })?;
         block_in_place(|| changes.state.save_zone(zone))?;
         changes.unbound.remove(&served.origin);
         let status = zone_status(&served);
@@ -583,10 +586,6 @@ fn path_origin(origin: &str) -> Option<LowerName> {
     Name::from_ascii(absolute).ok().map(LowerName::from)
 }
 
-fn is_older(serial: u32, than: u32) -> bool {
-    serial != than && serial.wrapping_sub(than) >= SERIAL_HALF
-}
-
 /// Whether an address is the one that homes have while they join.
 pub fn is_bootstrap(address: IpAddr) -> bool {
     address.to_canonical() == IpAddr::V4(postern_shared::enrolment::BOOTSTRAP_HOME_V4)
@@ -618,12 +617,6 @@ mod tests {
         let open = desired_state(&config, None, 2525).closed_input.unwrap();
         assert_eq!(open.tcp, [22, 53].into());
         assert_eq!(open.udp, [53, 68, 546, 51820].into());
-    }
-
-    #[test]
-    fn serials_compare_in_a_circle() {
-        assert!(is_older(1, 2) && !is_older(2, 1) && !is_older(5, 5));
-        assert!(!is_older(3, u32::MAX - 3) && is_older(u32::MAX - 3, 3));
     }
 
     #[test]

@@ -115,6 +115,11 @@ impl State {
             .fold(ZoneSet::default(), |set, zone| set.with(Arc::new(zone)))
     }
 
+    /// The zone of this origin as it was kept; `None` where there is none that can be read.
+    pub fn zone(&self, origin: &str) -> Option<Zone> {
+        load_json(&self.zone_path(origin).ok()?)
+    }
+
     /// Keeps a zone. Durable on return.
     ///
     /// # Errors

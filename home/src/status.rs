@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::Admin;
 use crate::link::{LinkState, LinkStatus, Protection};
+use crate::zone::publish::Report;
 
 /// How home is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Status {
     pub link: LinkStatus,
     /// Domains, in alphabetical order.
     pub domains: Vec<DomainName>,
+    /// Their zones as they were signed.
+    #[serde(default)]
+    pub zones: Report,
     /// How many users there are.
     pub users: usize,
     /// How many aliases there are.
@@ -81,6 +85,7 @@ pub fn gather(admin: &Admin) -> Status {
         hostname: admin.hostname.current(),
         link: admin.link.status(),
         domains: snapshot.domains().cloned().collect(),
+        zones: admin.zones.borrow().clone(),
         users: snapshot.users().count(),
         aliases: snapshot.aliases().count(),
         queued: *queued.as_ref().unwrap_or(&0),
@@ -135,6 +140,7 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
     for RefusedBan { why, .. } in refused {
         warn(format!("The edge does not take a ban: {why}. `postern-home bans remove` ends it here."));
     }
+    status.zones.troubles.iter().cloned().for_each(&mut warn);
     if status.certificate.self_signed {
         warn("The certificate is self-signed, so mail programs ask whether to trust it. Name one in the section `[tls]`."
             .to_owned());
@@ -173,6 +179,14 @@ impl Display for Status {
         for listener in &self.listeners {
             let place = if listener.tunnel { ", inside the tunnel" } else { "" };
             row(formatter, &listener.service, &format_args!("{}{place}", listener.address))?;
+        }
+        for zone in &self.zones.zones {
+            let until = zone.expires.strftime("%Y-%m-%d");
+            row(
+                formatter,
+                "signed",
+                &format_args!("{}, serial {}, until {until}", zone.domain, zone.serial),
+            )?;
         }
         let expires =
             self.certificate.expires.map(|time| format!(", good until {}", time.strftime("%Y-%m-%d")));

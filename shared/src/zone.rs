@@ -6,6 +6,13 @@
 //! a missing or doubled SOA, a serial that differs from the SOA's, no NS at the apex, a CNAME beside other data,
 //! duplicates, unequal TTLs in one RRset, meta types, classes other than IN (there is no class field), more than
 //! [`MAX_RECORDS`] records. RFC 1035 §3–§4, RFC 2181 §5 and §10, RFC 3597 §5 (`TYPE65280`).
+//!
+//! A signed zone carries its DNSSEC records like any others; [`rrsets`], [`digest`] and [`verify`] know what they mean.
+
+pub mod rrsets;
+
+pub mod digest;
+pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -22,6 +29,14 @@ pub const MAX_RECORDS: usize = 20_000;
 
 /// RFC 2181 §8: a TTL is at most 2^31 - 1 seconds.
 const MAX_TTL: u32 = 0x7fff_ffff;
+
+/// Half of the circle in which serial numbers compare (RFC 1982 §3.2).
+const SERIAL_HALF: u32 = 1 << 31;
+
+/// Whether a serial is before another in the circle of 2^32 (RFC 1982 §3.2).
+pub fn is_older(serial: u32, than: u32) -> bool {
+    serial != than && serial.wrapping_sub(than) >= SERIAL_HALF
+}
 
 /// A whole zone on the wire and on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,7 +257,8 @@ fn decode(record_type: RecordType, rdata: &[u8]) -> Option<RData> {
     RData::read(&mut decoder, record_type, Restrict::new(length)).ok()
 }
 
-fn encode(rdata: &RData) -> Option<Vec<u8>> {
+/// RDATA in wire form, without compression; `None` where it cannot be encoded.
+pub fn encode(rdata: &RData) -> Option<Vec<u8>> {
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
@@ -369,6 +385,12 @@ mod tests {
         zone.serial = 7;
         zone.records.remove(1);
         assert_eq!(zone.records(), Err(ZoneError::Ns));
+    }
+
+    #[test]
+    fn serials_compare_in_a_circle() {
+        assert!(is_older(1, 2) && !is_older(2, 1) && !is_older(5, 5));
+        assert!(!is_older(3, u32::MAX - 3) && is_older(u32::MAX - 3, 3));
     }
 
     #[test]

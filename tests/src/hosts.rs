@@ -64,7 +64,10 @@ pub fn files(host: Host, options: &Options, made: &Made) -> Result<Vec<File>> {
     files.extend(made.authority.trust_files()?);
     match host {
         Host::Root => files.extend(nsd(&[(String::from("."), made.names.root.clone())])),
-        Host::Registry => files.extend(nsd(&made.names.registry)),
+        Host::Registry => {
+            files.extend(nsd(&made.names.registry));
+            files.extend(made.names.example.iter().map(|(path, text)| file(&format!("nsd/{path}"), text)));
+        }
         Host::Resolver => files.extend(resolver(&made.names)),
         Host::Stranger => files.extend(stranger(made)?),
         Host::Edge => files.push(file("postern/edge.toml", &options.edge_config)),

@@ -15,7 +15,7 @@ use crate::enter;
 use crate::host::HostHandle;
 use crate::hosts::DAEMONS;
 use crate::instances;
-use crate::names::HOME_DOMAIN;
+use crate::names::{ADD_DS, HOME_DOMAIN};
 use crate::options::{Lifetime, Options, Stage};
 use crate::topology::{EDGE_OTHER_V4, EDGE_OTHER_V6, Host, ISP_OTHER_V4, ISP_V4};
 use crate::wait::wait_until;
@@ -210,7 +210,34 @@ impl Lab {
         home.run(["postern-home", "user", "add", ANA, "--password-file", "/run/password"])?.success()?;
         wait_until("the world resolves home.example", Duration::from_secs(20), || {
             self.resolve(HOME_DOMAIN, "MX").map(drop)
+        })?;
+        self.secure_delegation()
+    }
+
+    /// Does the registrar's part: puts home's DS record into the parent zone, and waits until the resolver validates.
+    ///
+    /// # Errors
+    /// When a command fails or the answers do not validate.
+    pub fn secure_delegation(&self) -> Result<()> {
+        let ds = self.host(Host::Home).run(["postern-home", "dns", "ds", HOME_DOMAIN])?.success()?.stdout;
+        self.host(Host::Registry).run_with_input(["sh", "-ec", ADD_DS], ds.as_bytes())?.success()?;
+        self.stop_daemon(Host::Registry, "nsd", Signal::Terminate)?;
+        self.start_daemon(Host::Registry, "nsd")?;
+        wait_until("the resolver validates home.example", Duration::from_secs(20), || {
+            self.require_validated(HOME_DOMAIN, "MX")
         })
+    }
+
+    /// Asks the public resolver from the outside and asks for the AD bit (RFC 4035 §3.2.3).
+    ///
+    /// # Errors
+    /// When the resolver has not validated the answer, positive or negative.
+    pub fn require_validated(&self, name: &str, record_type: &str) -> Result<()> {
+        let dig = ["dig", "+adflag", "+time=2", "+tries=1", name, record_type];
+        let answer = self.host(Host::Cafe).run(dig)?.success()?.stdout;
+        let flags = answer.lines().find(|line| line.starts_with(";; flags:")).unwrap_or_default();
+        let is_validated = flags.split([' ', ';']).any(|flag| flag == "ad") && !answer.contains("SERVFAIL");
+        if is_validated { Ok(()) } else { Err(anyhow!("{name} {record_type} is not validated:\n{answer}")) }
     }
 
     /// Says whether home and edge have a live tunnel, in home's opinion.

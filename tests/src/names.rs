@@ -1,8 +1,9 @@
 //! The name system of the small internet: zones, their signatures, and the servers' configuration.
 //!
 //! The root, `test` and `example` are signed with keys made at each start, and the resolver validates with
-//! the root's key as its only trust anchor. `home.example` is delegated to the edge and `stranger.test` to
-//! the stranger, both without DS (insecure, RFC 4035 §5.2), as are the reverse zones.
+//! the root's key as its only trust anchor. `home.example` is delegated to the edge, at first without DS (insecure, RFC
+//! 4035 §5.2); [`crate::Lab::secure_delegation`] does the registrar's part. `stranger.test` is delegated to the
+//! stranger without DS, as are the reverse zones.
 
 use std::fs;
 use std::net::Ipv6Addr;
@@ -18,12 +19,17 @@ pub const HOME_DOMAIN: &str = "home.example";
 /// The domain of the mail system we did not write.
 pub const STRANGER_DOMAIN: &str = "stranger.test";
 
+/// How long the lab's own signatures count, in seconds from the start: longer than home's, so that a test sees those end.
+const LIFETIME: &str = "+7776000";
+
 /// The signed zones and the root's trust anchor, ready to be given to the servers.
 pub struct Names {
     /// The root zone, signed.
     pub root: String,
     /// (origin, text) of every zone that the registry serves.
     pub registry: Vec<(String, String)>,
+    /// (path, text) of what the registry needs to sign `example` again, relative to where its zones stand.
+    pub example: Vec<(String, String)>,
     /// The root's DS record in presentation form.
     pub trust_anchor: String,
 }
@@ -34,10 +40,11 @@ impl Names {
         fs::create_dir_all(scratch)?;
         let (test, test_ds) = sign_zone(scratch, "test.", &test_zone())?;
         let (example, example_ds) = sign_zone(scratch, "example.", &example_zone())?;
+        let resign = signing_files(scratch, "example")?;
         let (root, trust_anchor) = sign_zone(scratch, ".", &root_zone(&(test_ds + &example_ds)))?;
         let mut registry = vec![(String::from("test"), test), (String::from("example"), example)];
         registry.extend(reverse_zones());
-        Ok(Names { root, registry, trust_anchor })
+        Ok(Names { root, registry, example: resign, trust_anchor })
     }
 }
 
@@ -54,12 +61,29 @@ fn sign_zone(scratch: &Path, origin: &str, zone: &str) -> Result<(String, String
     shell::output(
         shell::command("dnssec-signzone")
             .current_dir(scratch)
-            .args(["-z", "-q", "-o", origin, "-f", &signed, &file, key]),
+            .args(["-z", "-q", "-e", LIFETIME, "-o", origin, "-f", &signed, &file, key]),
     )?;
     let ds = shell::output(shell::command("dnssec-dsfromkey").current_dir(scratch).args(["-2", key]))?;
     let text = fs::read_to_string(scratch.join(signed)).context("reading a signed zone")?;
     Ok((text, ds))
 }
+
+/// The unsigned zone and its key, as [`sign_zone`] has left them.
+fn signing_files(scratch: &Path, zone: &str) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(scratch)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name == format!("zone-{zone}") || name.starts_with(&format!("K{zone}.")) {
+            files.push((name.clone(), fs::read_to_string(scratch.join(name))?));
+        }
+    }
+    Ok(files)
+}
+
+/// The script with which the registry takes DS records from its standard input into `example` and signs it again.
+pub const ADD_DS: &str = "cd /etc/nsd
+    { cat zone-example; cat; } > zone-example.secure
+    dnssec-signzone -z -q -e +7776000 -o example. -f example.zone zone-example.secure Kexample.*.private";
 
 fn root_zone(delegation_signers: &str) -> String {
     let (root, registry) = (Host::Root, Host::Registry);

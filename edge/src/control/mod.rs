@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::enrol::{NotAuthorized, StepError};
 use crate::host;
 use crate::service::{ChangeError, Service, is_bootstrap};
+use crate::zone_check::Refused;
 
 /// A zone of 20,000 records, or a list of so many bans, is below 8 MiB in JSON.
 pub const LIMITS: Limits = Limits { body_octets: 8 << 20, read: Duration::from_secs(30), connections: 32 };
@@ -235,8 +236,10 @@ fn changed<T: Serialize>(result: Result<T, ChangeError>) -> Response {
         Err(error) => error,
     };
     let status = match &error {
-        ChangeError::OlderSerial { .. } => StatusCode::CONFLICT,
+        ChangeError::OlderSerial { .. }
+        | ChangeError::RefusedZone(Refused::NoLongerSigned | Refused::OtherKeys) => StatusCode::CONFLICT,
         ChangeError::Zone(_)
+        | ChangeError::RefusedZone(Refused::NotAuthentic(_))
         | ChangeError::OtherZone
         | ChangeError::ReservedPort(_)
         | ChangeError::NoPort

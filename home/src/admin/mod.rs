@@ -8,6 +8,7 @@
 //! |---|---|---|---|---|
 //! | `/v1/status` | [`Status`](crate::status::Status) | | | |
 //! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | | [`wire::RemoveDomain`] |
+//! | `/v1/dns/DOMAIN` | [`wire::DomainDns`] | | | |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
@@ -22,6 +23,7 @@
 //! | `/v1/tunnel/timer` | | | [`wire::RotationTimer`] | |
 //! | `/v1/tunnel/rotate` | | starts a rotation: [`TunnelKeys`](crate::link::TunnelKeys) | | |
 
+mod dns;
 mod domains;
 
 mod users;
@@ -45,12 +47,14 @@ use postern_store::Store;
 use postern_store::directory::{Directory, DirectoryError};
 use postern_store::queue::Queue;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::bans::Bans;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::status::{self, Listening};
 use crate::tls::Tls;
+use crate::zone;
 
 /// What the administration interface shows and changes; cheap to clone.
 #[derive(Clone)]
@@ -65,6 +69,8 @@ pub struct Admin {
     pub link: Link,
     /// Who is banned there.
     pub bans: Bans,
+    /// How the zones are.
+    pub zones: watch::Receiver<zone::publish::Report>,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.
@@ -103,6 +109,7 @@ impl Admin {
             (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
+            (&Method::GET, ["v1", "dns", domain]) => answer(dns::show(self, domain)),
             (&Method::GET, ["v1", "users"]) => answer(users::list(self)),
             (&Method::POST, ["v1", "users"]) => change(request, |body| users::add(self, body)),
             (&Method::PUT, ["v1", "users", "password"]) => {

@@ -52,6 +52,33 @@ pub enum Mail {
     Delete,
 }
 
+/// The DNS of one domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainDns {
+    /// The domain.
+    pub domain: DomainName,
+    /// The serial of the zone; `None` while there is none.
+    pub serial: Option<u32>,
+    /// The data of the DS records that the parent zone shall have.
+    pub ds: Vec<String>,
+    /// The signed zone, in canonical order.
+    pub records: Vec<DnsRecord>,
+}
+
+/// One record in presentation form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsRecord {
+    /// The owner name, absolute.
+    pub owner: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// The type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// The data.
+    pub data: String,
+}
+
 /// A user in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {

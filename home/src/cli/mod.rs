@@ -8,6 +8,7 @@
 
 mod client;
 
+mod dns;
 mod domain;
 
 mod user;
@@ -99,6 +100,9 @@ pub enum Command {
     /// Domains that have their mail here
     #[command(subcommand, after_help = "Example:\n  postern-home domain add home.example")]
     Domain(DomainCommand),
+    /// The domains' DNS
+    #[command(subcommand, after_help = "Example:\n  postern-home dns show home.example")]
+    Dns(dns::DnsCommand),
     /// People with a mailbox
     #[command(subcommand, after_help = "Example:\n  postern-home user add ana@home.example")]
     User(UserCommand),
@@ -340,6 +344,7 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
         Command::Join { code_file, .. } => join::join(&client()?, code_file.as_deref()),
         Command::Tunnel(command) => tunnel::execute(&client()?, command),
         Command::Domain(command) => domain::execute(&client()?, command),
+        Command::Dns(command) => dns::execute(&client()?, command),
         Command::User(command) => user::execute(&client()?, command),
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),

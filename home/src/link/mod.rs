@@ -49,6 +49,7 @@ use crate::inner::{InterfaceError, Kind, Network};
 pub use age::{InvalidAge, RotateEvery};
 pub use client::ControlError;
 pub use invitation::JoinBy;
+pub use push::EdgeZones;
 pub(crate) use signed::seconds_now;
 pub use state::LinkStateError;
 
@@ -347,6 +348,7 @@ pub struct Link {
     status: watch::Receiver<LinkStatus>,
     addresses: watch::Receiver<Option<EdgeAddresses>>,
     identity: PublicIdentity,
+    report: watch::Receiver<push::Report>,
     stop: Arc<Notify>,
 }
 
@@ -369,10 +371,11 @@ impl Link {
         let file = state::LinkFile::open(&config.state_dir)?;
         let public = identity.public();
         let (commands, inbox) = mpsc::channel(16);
-        let (task, status, addresses) = task::Task::new(config, identity, file, inbox);
+        let (task, task::Views { status, addresses, report }) =
+            task::Task::new(config, identity, file, inbox);
         let stop = Arc::new(Notify::new());
         tokio::spawn(task.run(Arc::clone(&stop)));
-        Ok(Link { commands, status, addresses, identity: public, stop })
+        Ok(Link { commands, status, addresses, report, identity: public, stop })
     }
 
     /// Who home is, for an edge that shall wait for it.
@@ -437,6 +440,11 @@ impl Link {
     /// The edge's addresses as they change; `None` before the first join.
     pub fn edge_addresses(&self) -> watch::Receiver<Option<EdgeAddresses>> {
         self.addresses.clone()
+    }
+
+    /// What the edge said of its zones when it was last asked, at most half a minute ago while it is heard.
+    pub fn edge_zones(&self) -> EdgeZones {
+        self.report.borrow().edge.clone()
     }
 
     /// Takes the tunnel down and removes the policy rules; also in the middle of a join.

@@ -9,8 +9,9 @@ mod protection;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use postern_message::address::DomainName;
 use postern_shared::control::{Status, ZoneStatus, zone_path};
 use postern_shared::http::{Method, Request};
 use postern_shared::zone::Zone;
@@ -43,8 +44,35 @@ pub struct Report {
     pub zones: Vec<ZonePush>,
     /// What the edge forwards and keeps out, once it has said it.
     pub protection: Option<Protection>,
+    /// What the edge said when it was last asked.
+    pub edge: EdgeZones,
     /// What went wrong, if something did.
     pub error: Option<String>,
+}
+
+/// What the edge has said of its zones and of the time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EdgeZones {
+    clock: Option<(u64, Instant)>,
+    zones: Vec<ZoneStatus>,
+}
+
+impl EdgeZones {
+    fn new(status: &Status, heard: Instant) -> Self {
+        Self { clock: status.time.map(|time| (time, heard)), zones: status.zones.clone() }
+    }
+
+    /// The edge's clock as it must stand now, in seconds since 1970, whatever this machine's clock did meanwhile; `None`
+    /// before the edge has been heard.
+    pub fn time(&self) -> Option<u64> {
+        self.clock.map(|(time, heard)| time.saturating_add(heard.elapsed().as_secs()))
+    }
+
+    /// The serial that the edge serves of a domain's zone.
+    pub fn serial(&self, domain: &DomainName) -> Option<u32> {
+        let zone = self.zones.iter().find(|zone| is_same_name(&zone.origin, domain.as_str()));
+        zone.map(|zone| zone.serial)
+    }
 }
 
 /// The pushing side of the control protocol.
@@ -116,6 +144,7 @@ impl Pusher {
             zones: Vec::new(),
             protection: Some(protection),
             error,
+            edge: EdgeZones::new(&status, Instant::now()),
         };
         let Some(zones) = zones else { return report };
         for zone in zones {

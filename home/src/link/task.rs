@@ -51,6 +51,13 @@ pub(super) struct Task {
     addresses: watch::Sender<Option<EdgeAddresses>>,
 }
 
+/// What others see of the task.
+pub(super) struct Views {
+    pub(super) status: watch::Receiver<LinkStatus>,
+    pub(super) addresses: watch::Receiver<Option<EdgeAddresses>>,
+    pub(super) report: watch::Receiver<Report>,
+}
+
 impl Task {
     /// Makes the task and starts its pusher and the driver of its key rotation.
     pub(super) fn new(
@@ -58,7 +65,7 @@ impl Task {
         identity: Identity,
         file: LinkFile,
         inbox: mpsc::Receiver<Command>,
-    ) -> (Self, watch::Receiver<LinkStatus>, watch::Receiver<Option<EdgeAddresses>>) {
+    ) -> (Self, Views) {
         let (identity, file) = (Arc::new(identity), Arc::new(Mutex::new(file)));
         let (edge, edge_out) = watch::channel(None);
         let (zones, zones_out) = watch::channel(None);
@@ -97,12 +104,12 @@ impl Task {
             line_error: None,
             edge,
             zones,
-            report,
+            report: report.clone(),
             progress,
             status,
             addresses,
         };
-        (task, status_out, addresses_out)
+        (task, Views { status: status_out, addresses: addresses_out, report })
     }
 
     /// Works until it is stopped or no handle is left; then takes the tunnel down.

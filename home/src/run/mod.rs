@@ -24,7 +24,6 @@ use crate::hostname::Hostname;
 use crate::inner::{self, Choice};
 use crate::status::Listening;
 use crate::tls::Tls;
-use crate::zone;
 use services::Services;
 
 /// Runs the daemon until it is told to stop. `ready` is called when every service listens.
@@ -82,11 +81,11 @@ fn service_lost() -> Failure {
 
 /// What runs beside the services until the set is dropped.
 fn background(services: &Services, socket: local::Server, listening: Arc<Listening>) -> JoinSet<()> {
-    let Services { directory, hostname, tls, link, network, .. } = services;
+    let Services { directory, hostname, tls, network, .. } = services;
     let admin = services.admin(listening);
     let mut tasks = JoinSet::new();
     tasks.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
-    tasks.spawn(zone::publish::run(directory.clone(), hostname.clone(), link.clone()));
+    tasks.spawn(services.publisher().run());
     tasks.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
     let network = network.clone();
     tasks.spawn(async move { network.lost().await });

@@ -29,6 +29,7 @@ use crate::smtp;
 use crate::status::Listening;
 use crate::submission::Submission;
 use crate::tls::{self, Tls};
+use crate::zone;
 
 /// Connections of one service at once, in all and from one client network.
 const CONNECTIONS: (usize, usize) = (1000, 50);
@@ -46,6 +47,8 @@ pub(super) struct Services {
     pub(super) link: Link,
     /// Who is banned at the edge.
     pub(super) bans: Bans,
+    /// How the zones are.
+    pub(super) zones: watch::Sender<zone::publish::Report>,
     /// Failed logins, counted together for submission and IMAP.
     pub(super) failures: LoginFailures,
 }
@@ -65,7 +68,21 @@ impl Services {
         let (evidence, inbox) = bans.evidence();
         let failures = LoginFailures::reporting(evidence);
         tokio::spawn(bans.clone().follow(inbox, link.clone()));
-        Ok(Self { config, directory, store, queue, hostname, tls, resolver, network, link, bans, failures })
+        let zones = watch::Sender::default();
+        Ok(Self {
+            config,
+            directory,
+            store,
+            queue,
+            hostname,
+            tls,
+            resolver,
+            network,
+            link,
+            bans,
+            zones,
+            failures,
+        })
     }
 
     /// What the administration interface shows and changes.
@@ -76,6 +93,7 @@ impl Services {
             queue: self.queue.clone(),
             link: self.link.clone(),
             bans: self.bans.clone(),
+            zones: self.zones.subscribe(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
@@ -158,6 +176,16 @@ impl Services {
             self.failures.clone(),
             self.config.smtp.max_message_octets,
         )
+    }
+
+    /// Signs the zones and hands them to the link.
+    pub(super) fn publisher(&self) -> zone::publish::Publisher {
+        zone::publish::Publisher {
+            directory: self.directory.clone(),
+            hostname: self.hostname.clone(),
+            link: self.link.clone(),
+            report: self.zones.clone(),
+        }
     }
 
     fn limits(&self) -> Limits {

@@ -1,6 +1,7 @@
 //! The DNS zone of each domain, built by home from its own state and served by the edge.
 //!
-//! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial.
+//! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial; for signing,
+//!   keys and the time.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
 //!   DMARC, and the SRV records by which mail programs find the services. One file for each record family; to add one,
 //!   write its function and name it in `records`.
@@ -8,7 +9,8 @@
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
 //!   8314 §5.1 (SRV).
 //!
-//! The same facts give the same records, so a digest tells whether anything changed, and the serial grows only then.
+//! The same facts give the same records, so a digest tells whether anything changed. [`sign`] makes a signed zone of them,
+//! [`renew`] says when, [`publish`] hands it over.
 
 mod authority;
 
@@ -21,7 +23,16 @@ mod dkim;
 mod dmarc;
 mod spf;
 
+pub mod key;
+pub mod sign;
+
+pub mod clock;
+pub mod renew;
+
 pub mod publish;
+
+pub mod delegation;
+pub mod text;
 
 use std::net::IpAddr;
 use std::sync::Arc;

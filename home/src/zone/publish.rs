@@ -1,69 +1,116 @@
 //! Keeps the edge's zones as they should be.
 //!
-//! In: notices that the directory or the edge's addresses changed. Out: the zones of all domains, handed to the link,
-//! which brings them to the edge however long that takes. While no edge is known there are no addresses, and so no
-//! zones.
+//! In: notices that the directory or the edge's addresses changed, and the time. Out: the signed zones of all domains,
+//! handed to the link, which brings them to the edge however long that takes, and a [`Report`] of them. While no edge is
+//! known there are no addresses, and so no zones.
+//!
+//! The zones are looked at once a minute, and every few seconds while something is wrong, so that a clock that is set
+//! right or a disk that is emptied has its effect at once. Zones that are the same as before are not handed over again.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use postern_message::address::DomainName;
-use postern_shared::zone::{Zone, ZoneError};
-use postern_store::directory::{Directory, DirectoryError};
+use postern_shared::zone::Zone;
+use postern_store::directory::Directory;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Facts, build};
+use super::Facts;
+use super::clock::{Evidence, judge};
+use super::renew::{self, Moment, RenewError, Signed};
+use super::sign::Validity;
 use crate::hostname::Hostname;
-use crate::link::{EdgeAddresses, Link};
+use crate::link::{EdgeAddresses, EdgeZones, Link};
 
-/// How long to wait before zones that could not be built are tried again.
-const RETRY: Duration = Duration::from_secs(30);
+/// How often zones are looked at that are well.
+const ROUND: Duration = Duration::from_secs(60);
+/// How often they are looked at while something is wrong.
+const RETRY: Duration = Duration::from_secs(5);
 
-/// Why a zone could not be built.
-#[derive(Debug, thiserror::Error)]
-enum PublishError {
-    #[error("zone of {0}: {1}")]
-    Zone(DomainName, ZoneError),
-    #[error("zone of {0}: {1}")]
-    Directory(DomainName, DirectoryError),
+/// How the zones are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Each zone that was handed over.
+    pub zones: Vec<ZoneReport>,
+    /// What keeps zones from being renewed, in sentences.
+    pub troubles: Vec<String>,
 }
 
-/// Publishes until the program stops. A zone that is not handed over is withdrawn, so all are handed over or none.
-pub async fn run(directory: Directory, hostname: Hostname, link: Link) {
-    let mut changes = directory.subscribe();
-    let mut addresses = link.edge_addresses();
-    loop {
-        let mut retry = None;
-        if let Some(edge) = known_addresses(&mut addresses) {
-            match build_all(&directory, &hostname, edge).await {
-                Some(zones) => link.set_zones(zones).await,
-                None => retry = Some(RETRY),
+/// How one zone is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneReport {
+    /// The domain.
+    pub domain: DomainName,
+    /// The serial.
+    pub serial: u32,
+    /// When it was signed.
+    pub signed: Timestamp,
+    /// Until when its signatures count.
+    pub expires: Timestamp,
+}
+
+/// The publishing task.
+pub struct Publisher {
+    /// The domains and what is kept of their zones.
+    pub directory: Directory,
+    /// What MX records point to.
+    pub hostname: Hostname,
+    /// Takes the zones to the edge.
+    pub link: Link,
+    /// Where the reports go.
+    pub report: watch::Sender<Report>,
+}
+
+impl Publisher {
+    /// Publishes until the program stops. A zone that is not handed over is withdrawn, so all are handed over or none.
+    pub async fn run(self) {
+        let mut changes = self.directory.subscribe();
+        let mut addresses = self.link.edge_addresses();
+        let mut handed_over = None;
+        loop {
+            if let Some(edge) = known_addresses(&mut addresses) {
+                self.round(edge, &mut handed_over).await;
+            }
+            let pause = if self.report.borrow().troubles.is_empty() { ROUND } else { RETRY };
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                changed = addresses.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(pause) => {}
             }
         }
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            changed = addresses.changed() => if changed.is_err() { return },
-            () = after(retry) => {}
+    }
+
+    async fn round(&self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
+        let (directory, hostname) = (self.directory.clone(), self.hostname.current());
+        let served = self.link.edge_zones();
+        let work = tokio::task::spawn_blocking(move || look(&directory, &hostname, &edge, &served, now()));
+        let outcome = work.await.unwrap_or_else(|error| Outcome { zones: None, report: failed(error) });
+        self.tell(outcome.report);
+        if outcome.zones.is_some() && outcome.zones != *handed_over {
+            self.link.set_zones(outcome.zones.clone().unwrap_or_default()).await;
+            *handed_over = outcome.zones;
+        }
+    }
+
+    /// Logs a trouble when it begins, not each time that it is met.
+    fn tell(&self, report: Report) {
+        let before = self.report.send_replace(report.clone());
+        for trouble in report.troubles.iter().filter(|trouble| !before.troubles.contains(trouble)) {
+            tracing::error!(%trouble, "zones are not renewed");
         }
     }
 }
 
-async fn after(delay: Option<Duration>) {
-    match delay {
-        Some(delay) => tokio::time::sleep(delay).await,
-        None => std::future::pending().await,
-    }
+fn failed(error: impl std::fmt::Display) -> Report {
+    Report { zones: Vec::new(), troubles: vec![format!("The zones could not be looked at: {error}.")] }
 }
 
-/// All zones, or nothing when one of them cannot be built; the log says why.
-async fn build_all(directory: &Directory, hostname: &Hostname, edge: EdgeAddresses) -> Option<Vec<Zone>> {
-    let (directory, hostname) = (directory.clone(), hostname.current());
-    let built = tokio::task::spawn_blocking(move || zones(&directory, &hostname, &edge)).await;
-    match built {
-        Ok(Ok(zones)) => return Some(zones),
-        Ok(Err(error)) => tracing::error!(%error, "zones cannot be built; the edge keeps the old ones"),
-        Err(error) => tracing::error!(%error, "zones cannot be built; the edge keeps the old ones"),
-    }
-    None
+/// What a look at all zones came to.
+struct Outcome {
+    /// The zones to hand over; `None` where one is missing.
+    zones: Option<Vec<Zone>>,
+    report: Report,
 }
 
 /// The edge's addresses as they are now, if there are any.
@@ -71,58 +118,74 @@ fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Op
     addresses.borrow_and_update().clone().filter(|edge| !edge.public.is_empty())
 }
 
-/// The zones of all domains.
-fn zones(
+/// Looks at the zones of all domains.
+fn look(
     directory: &Directory,
     hostname: &DomainName,
     edge: &EdgeAddresses,
-) -> Result<Vec<Zone>, PublishError> {
+    served: &EdgeZones,
+    now: u64,
+) -> Outcome {
     let snapshot = directory.snapshot();
-    let facts = |domain: &DomainName| Facts {
-        domain: domain.clone(),
-        hostname: hostname.clone(),
-        addresses: edge.public.clone(),
-        mail_addresses: edge.of_mail(),
-        dkim_keys: snapshot.dkim_keys(domain).to_vec(),
-    };
-    snapshot.domains().map(|domain| zone(directory, &facts(domain))).collect()
+    let domains: Vec<&DomainName> = snapshot.domains().collect();
+    let newest = domains.iter().filter_map(|domain| renew::kept(directory, domain).ok().flatten());
+    let newest_signature = newest.map(|kept| kept.signed_at).max();
+    let clock = judge(Evidence { now, edge: served.time(), newest_signature });
+    let mut outcome = Outcome { zones: Some(Vec::new()), report: Report::default() };
+    outcome.report.troubles.extend(clock.err().map(|doubt| {
+        format!("Zones are not signed anew, since {doubt}. Set this machine's clock; the kept zones are served on.")
+    }));
+    for domain in domains {
+        let facts = Facts {
+            domain: domain.clone(),
+            hostname: hostname.clone(),
+            addresses: edge.public.clone(),
+            mail_addresses: edge.of_mail(),
+            dkim_keys: snapshot.dkim_keys(domain).to_vec(),
+        };
+        let moment = Moment { now, clock, served: served.serial(domain) };
+        outcome.add(domain, renew::zone(directory, &facts, moment), || renew::kept(directory, domain));
+    }
+    outcome
 }
 
-/// One zone, with the serial that its records have or deserve.
-fn zone(directory: &Directory, facts: &Facts) -> Result<Zone, PublishError> {
-    let failed = |error| PublishError::Zone(facts.domain.clone(), error);
-    let digest = build(facts, 0).map_err(failed)?.digest();
-    let serial = directory
-        .zone_serial(&facts.domain, &digest, now())
-        .map_err(|error| PublishError::Directory(facts.domain.clone(), error))?;
-    build(facts, serial).map_err(failed)
+impl Outcome {
+    /// Takes the zone, or else the kept one, so that one bad zone does not hold up the others.
+    fn add(
+        &mut self,
+        domain: &DomainName,
+        renewed: Result<Signed, RenewError>,
+        kept: impl FnOnce() -> Result<Option<Signed>, RenewError>,
+    ) {
+        let zone = renewed.map(Some).or_else(|error| {
+            if !matches!(error, RenewError::Clock(_)) {
+                self.report.troubles.push(format!("The zone of {domain} cannot be renewed: {error}."));
+            }
+            kept()
+        });
+        match zone {
+            Ok(Some(Signed { zone, signed_at })) => {
+                self.report.zones.push(ZoneReport {
+                    domain: domain.clone(),
+                    serial: zone.serial,
+                    signed: timestamp(signed_at),
+                    expires: timestamp(Validity::from(signed_at).expiration),
+                });
+                self.zones.iter_mut().for_each(|zones| zones.push(zone.clone()));
+            }
+            Ok(None) | Err(_) => self.zones = None,
+        }
+    }
 }
 
-/// Seconds since 1970, as a serial (RFC 1982); it wraps in 2106.
-fn now() -> u32 {
-    jiff::Timestamp::now().as_second() as u32
+fn timestamp(seconds: u64) -> Timestamp {
+    i64::try_from(seconds).ok().and_then(|it| Timestamp::from_second(it).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// Seconds since 1970; a clock before that is as wrong as one at it.
+fn now() -> u64 {
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn serials_stay_while_nothing_changes_and_grow_when_addresses_do() {
-        let state_dir = tempfile::tempdir().expect("temporary directory");
-        let directory = Directory::open(state_dir.path()).expect("opened");
-        directory.add_domain(&"home.example".parse().expect("a domain")).expect("added");
-        let hostname = "mail.home.example".parse().expect("a name");
-        let edge = |public: &str| EdgeAddresses {
-            public: vec![public.parse().expect("an address")],
-            home_v4: [10, 118, 0, 2].into(),
-            home_v6: "fd70:6f73:7465::2".parse().expect("an address"),
-        };
-        let zones = |public: &str| zones(&directory, &hostname, &edge(public)).expect("built");
-        let first = zones("192.0.2.1");
-        assert_eq!(first.len(), 1);
-        assert_eq!(zones("192.0.2.1"), first);
-        let moved = zones("192.0.2.2");
-        assert!(moved[0].serial > first[0].serial);
-    }
-}
+mod tests;

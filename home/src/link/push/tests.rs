@@ -107,6 +107,7 @@ impl Kept {
             public_addresses: vec![[192, 0, 2, 1].into()],
             joined: true,
             last_counter: self.last_counter,
+            time: None,
             zones: self.zones.values().map(zone).collect(),
             forward: self.forward.clone(),
             bans: self

@@ -1,4 +1,4 @@
-//! Adding and removing domains, and the serial of each domain's zone.
+//! Adding and removing domains.
 
 use postern_message::address::DomainName;
 use rusqlite::{Connection, OptionalExtension};
@@ -38,7 +38,7 @@ impl Directory {
         })
     }
 
-    /// Removes a domain with its aliases and keys.
+    /// Removes a domain with its aliases, keys and zone.
     ///
     /// # Errors
     /// [`DirectoryError::UnknownDomain`]; [`DirectoryError::DomainInUse`] when it has users and they are not to be
@@ -55,33 +55,6 @@ impl Directory {
             }
             connection.execute("DELETE FROM domain WHERE id = ?1", [domain])?;
             Ok(())
-        })
-    }
-
-    /// The serial for a zone whose records have this digest: the one of the last time while the digest is the
-    /// same, else a greater one, durable on return. Serials start from the clock (`now`, seconds since 1970) and
-    /// never go back with it (RFC 1982 §7).
-    ///
-    /// # Errors
-    /// [`DirectoryError::UnknownDomain`].
-    pub fn zone_serial(&self, name: &DomainName, digest: &str, now: u32) -> Result<u32, DirectoryError> {
-        let (name, digest) = (name.clone(), digest.to_owned());
-        self.shared.database.write(move |connection| {
-            let domain = required(connection, &name)?;
-            let (last, known): (u32, Option<String>) = connection.query_row(
-                "SELECT zone_serial, zone_digest FROM domain WHERE id = ?1",
-                [domain],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            if known.as_ref() == Some(&digest) {
-                return Ok(last);
-            }
-            let serial = now.max(last.wrapping_add(1));
-            connection.execute(
-                "UPDATE domain SET zone_serial = ?2, zone_digest = ?3 WHERE id = ?1",
-                (domain, serial, digest),
-            )?;
-            Ok(serial)
         })
     }
 }

@@ -24,10 +24,12 @@
 //!
 //! | table | one row is | key |
 //! |---|---|---|
-//! | `domain` | a domain, with the serial and digest of its last zone | name in A-labels |
+//! | `domain` | a domain, with the serial of its last zone | name in A-labels |
 //! | `user` | a user, with an Argon2id hash and SCRAM-SHA-256 keys | account id, never given twice |
 //! | `alias` | one target of an alias | domain, folded local part, account id |
 //! | `dkim_key` | a DKIM key pair, private half in PKCS#8 | domain, selector |
+//! | `dnssec_key` | a key that signs the domain's zone, private half in PKCS#8 | number, never given twice |
+//! | `signed_zone` | the domain's zone as it was signed last | domain |
 //! | `setting` | a value the program itself keeps | name |
 //!
 //! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
@@ -41,6 +43,7 @@ mod aliases;
 mod domains;
 mod settings;
 mod users;
+mod zones;
 
 mod snapshot;
 
@@ -59,6 +62,7 @@ pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERAT
 pub use dkim::{DkimAlgorithm, DkimKey};
 pub use domains::WithUsers;
 pub use snapshot::{Alias, Resolution, Snapshot, User};
+pub use zones::{DnssecKey, SignedZone};
 
 use credentials::Verifier;
 

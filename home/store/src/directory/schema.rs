@@ -6,7 +6,8 @@ pub(super) static SCHEMA: Schema = Schema {
     name: "directory",
     // "PSdr"
     application_id: 0x5053_6472,
-    migrations: &["CREATE TABLE domain (
+    migrations: &[
+        "CREATE TABLE domain (
              id INTEGER PRIMARY KEY,
              name TEXT NOT NULL UNIQUE,
              zone_serial INTEGER NOT NULL DEFAULT 0,
@@ -47,5 +48,21 @@ pub(super) static SCHEMA: Schema = Schema {
          CREATE TABLE setting (
              name TEXT PRIMARY KEY,
              value BLOB NOT NULL
-         ) STRICT, WITHOUT ROWID;"],
+         ) STRICT, WITHOUT ROWID;",
+        "CREATE TABLE dnssec_key (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             private_key BLOB NOT NULL
+         ) STRICT;
+         CREATE INDEX dnssec_key_domain ON dnssec_key (domain);
+
+         CREATE TABLE signed_zone (
+             domain INTEGER PRIMARY KEY REFERENCES domain (id) ON DELETE CASCADE,
+             facts_digest TEXT NOT NULL,
+             signed_at INTEGER NOT NULL,
+             zone BLOB NOT NULL
+         ) STRICT;
+
+         ALTER TABLE domain DROP COLUMN zone_digest;",
+    ],
 };

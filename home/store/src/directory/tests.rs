@@ -208,13 +208,23 @@ fn each_change_gives_notice_and_a_refusal_gives_none() {
 }
 
 #[test]
-fn zone_serials_grow_with_each_change_and_never_go_back() {
+fn what_a_zone_leaves_behind_survives_a_restart() {
     let home = home();
     let name = domain("home.example");
-    let serial = |digest, now| home.directory.zone_serial(&name, digest, now).expect("a serial");
-    assert_eq!(serial("a", 1000), 1000);
-    assert_eq!(serial("a", 2000), 1000, "the same records keep their serial");
-    assert_eq!(serial("b", 1000), 1001, "two changes within one second");
-    assert_eq!(serial("c", 500), 1002, "a clock that went back");
-    assert_eq!(serial("a", 9000), 9000);
+    let keys = home.directory.dnssec_keys(&name).expect("made");
+    assert_eq!(keys.len(), 1);
+    let zone = SignedZone { facts_digest: "one".to_owned(), signed_at: 7, zone: b"records".to_vec() };
+    assert_eq!(home.directory.signed_zone(&name).expect("read"), None);
+    home.directory.keep_signed_zone(&name, zone.clone()).expect("kept");
+    let later = SignedZone { signed_at: 8, ..zone };
+    home.directory.keep_signed_zone(&name, later.clone()).expect("kept");
+    assert_eq!(home.directory.next_zone_serial(&name, None, 1000).expect("a serial"), 1000);
+
+    let again = Directory::open(home.state_dir.path()).expect("opened again");
+    assert_eq!(again.dnssec_keys(&name).expect("the same"), keys);
+    assert_eq!(again.signed_zone(&name).expect("read"), Some(later));
+    assert_eq!(again.next_zone_serial(&name, None, 1000).expect("a serial"), 1001);
+    again.remove_domain(&name, WithUsers::Remove).expect("removed");
+    assert!(matches!(again.dnssec_keys(&name), Err(DirectoryError::UnknownDomain(_))));
+    assert_eq!(again.signed_zone(&name).expect("read"), None);
 }

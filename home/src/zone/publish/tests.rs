@@ -1,0 +1,45 @@
+//! All zones of a directory at once.
+
+use super::*;
+
+const NOW: u64 = 1_800_000_000;
+
+fn outcome(directory: &Directory, public: &str, now: u64) -> Outcome {
+    let hostname = "mail.home.example".parse().expect("a name");
+    let edge = EdgeAddresses {
+        public: vec![public.parse().expect("an address")],
+        home_v4: [10, 118, 0, 2].into(),
+        home_v6: "fd70:6f73:7465::2".parse().expect("an address"),
+    };
+    look(directory, &hostname, &edge, &EdgeZones::default(), now)
+}
+
+fn directory() -> (Directory, tempfile::TempDir) {
+    let state_dir = tempfile::tempdir().expect("temporary directory");
+    let directory = Directory::open(state_dir.path()).expect("opened");
+    directory.add_domain(&"home.example".parse().expect("a domain")).expect("added");
+    (directory, state_dir)
+}
+
+#[test]
+fn zones_stay_while_nothing_changes() {
+    let (directory, _state) = directory();
+    let first = outcome(&directory, "192.0.2.1", NOW);
+    assert_eq!(first.zones.as_ref().map(Vec::len), Some(1));
+    assert_eq!(first.report.troubles, [""; 0]);
+    assert_eq!(first.report.zones[0].expires, timestamp(NOW + 30 * 86_400));
+    assert_eq!(outcome(&directory, "192.0.2.1", NOW + 60).zones, first.zones);
+    assert_ne!(outcome(&directory, "192.0.2.2", NOW + 60).zones, first.zones);
+}
+
+#[test]
+fn a_clock_of_1970_hands_over_what_is_kept_and_says_so() {
+    let (directory, _state) = directory();
+    let nothing = outcome(&directory, "192.0.2.1", 12);
+    assert_eq!(nothing.zones, None);
+    assert!(nothing.report.troubles[0].contains("1970-01-01T00:00:12Z"), "{:?}", nothing.report.troubles);
+    let good = outcome(&directory, "192.0.2.1", NOW);
+    let kept = outcome(&directory, "192.0.2.2", 12);
+    assert_eq!(kept.zones, good.zones);
+    assert!(kept.report.troubles[0].contains("Set this machine's clock"), "{:?}", kept.report.troubles);
+}

@@ -1,0 +1,163 @@
+//! Home's signed zones, believed by validators that we did not write, and kept through what can go wrong.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use postern_lab::names::HOME_DOMAIN;
+use postern_lab::{Host, Lab, Signal, wait_until};
+
+#[test]
+fn validators_believe_every_answer_and_checkers_find_nothing() -> Result<()> {
+    let lab = Lab::joined()?;
+    let questions = [
+        ("home.example", "SOA"),
+        ("home.example", "MX"),
+        ("home.example", "DNSKEY"),
+        ("home.example", "CDS"),
+        ("_imaps._tcp.home.example", "SRV"),
+        ("r1._domainkey.home.example", "TXT"),
+        ("mail.home.example", "AAAA"),
+        ("mail.home.example", "MX"),
+        ("_tcp.home.example", "TXT"),
+        ("nobody.home.example", "A"),
+        ("a.b.nobody.home.example", "A"),
+    ];
+    let anchors = delv_anchors(&lab)?;
+    lab.host(Host::Cafe).write("/run/anchors", anchors.as_bytes())?;
+    let server = format!("@{}", Host::Resolver.v4());
+    for (name, record_type) in questions {
+        lab.require_validated(name, record_type)?;
+        let delv = ["delv", &server, "-a", "/run/anchors", "+root=.", "+rtrace", name, record_type];
+        let told = lab.host(Host::Cafe).run(delv)?;
+        let told = told.stdout + &told.stderr;
+        ensure!(told.contains("fully validated"), "delv about {name} {record_type}: {told}");
+        ensure!(!told.contains("unsigned answer"), "delv about {name} {record_type}: {told}");
+    }
+    let zone = lab.host(Host::Home).run(["postern-home", "dns", "export", HOME_DOMAIN])?.success()?.stdout;
+    let cafe = lab.host(Host::Cafe);
+    cafe.write("/run/zone", zone.as_bytes())?;
+    cafe.run(["ldns-verify-zone", "-ZZ", "/run/zone"])?.success()?;
+    let without_mx: String =
+        zone.lines().filter(|line| !line.contains(" IN MX ")).map(|line| format!("{line}\n")).collect();
+    cafe.write("/run/zone", without_mx.as_bytes())?;
+    ensure!(cafe.run(["ldns-verify-zone", "-ZZ", "/run/zone"])?.code() != 0, "ldns misses nothing");
+    Ok(())
+}
+
+/// The lab's trust anchor as delv reads it; unbound has it as a DS record.
+fn delv_anchors(lab: &Lab) -> Result<String> {
+    let conf = String::from_utf8(lab.host(Host::Resolver).read("/etc/unbound/unbound.conf")?)?;
+    let ds = conf.split("trust-anchor: \"").nth(1).and_then(|rest| rest.split('"').next());
+    let mut fields = ds.context("a trust anchor")?.split_whitespace().skip(3);
+    let mut next = || fields.next().context("a field of the DS record");
+    let (tag, algorithm, digest_type) = (next()?, next()?, next()?);
+    let digest: String = fields.collect();
+    Ok(format!("trust-anchors {{ . initial-ds {tag} {algorithm} {digest_type} \"{digest}\"; }};\n"))
+}
+
+/// Starts a program whose clock stands elsewhere, in the place of one started so before. Shared memory of its own: what
+/// faketime puts there is named by the process number, which another lab may have too.
+fn start_at(lab: &Lab, host: Host, time: &str, command: &str) -> Result<()> {
+    lab.host(host).sh(&format!(
+        "{END}
+         mount -t tmpfs tmpfs /dev/shm
+         export FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME='{time}'
+         LD_PRELOAD='/usr/$LIB/faketime/libfaketimeMT.so.1' {command} >/run/elsewhen.log 2>&1 &
+         echo $! > /run/elsewhen.pid"
+    ))?;
+    Ok(())
+}
+
+/// Ends what [`start_at`] has started.
+const END: &str = "if [ -e /run/elsewhen.pid ]; then
+    pid=$(cat /run/elsewhen.pid); rm /run/elsewhen.pid
+    kill $pid; while [ -e /proc/$pid ]; do sleep 0.05; done
+    fi";
+
+/// Runs the resolver, and an edge that starts from its disk alone, with clocks that are ahead.
+fn let_days_pass(lab: &Lab, days: u32) -> Result<()> {
+    let time = format!("+{days}d");
+    start_at(lab, Host::Edge, &time, "postern-edge run --config /etc/postern/edge.toml")?;
+    start_at(lab, Host::Resolver, &time, "unbound -d -p")
+}
+
+#[test]
+fn a_zone_validates_while_home_is_away_for_fourteen_days_and_not_for_ever() -> Result<()> {
+    let lab = Lab::joined()?;
+    for (host, daemon) in
+        [(Host::Home, "postern-home"), (Host::Edge, "postern-edge"), (Host::Resolver, "unbound")]
+    {
+        lab.stop_daemon(host, daemon, Signal::Terminate)?;
+    }
+    let patience = Duration::from_secs(15);
+    let_days_pass(&lab, 14)?;
+    wait_until("home.example validates after 14 days", patience, || {
+        lab.require_validated("home.example", "MX")?;
+        lab.require_validated("mail.home.example", "A")?;
+        lab.require_validated("nobody.home.example", "A")
+    })?;
+    let_days_pass(&lab, 31)?;
+    wait_until("the lab's own zones validate after 31 days", patience, || {
+        lab.require_validated("test", "SOA")
+    })?;
+    let dig = ["dig", "+time=5", "+tries=1", "home.example", "MX"];
+    let late = lab.host(Host::Cafe).run(dig)?.stdout;
+    ensure!(late.contains("SERVFAIL"), "signatures do not end: {late}");
+    Ok(())
+}
+
+/// The warnings of `postern-home status`.
+fn warnings(lab: &Lab) -> Result<String> {
+    let status = lab.host(Host::Home).run(["postern-home", "status", "--json"])?;
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).context(status.stderr)?;
+    Ok(status.get("warnings").map(ToString::to_string).unwrap_or_default())
+}
+
+fn served_serial(lab: &Lab) -> Result<String> {
+    let dig = ["dig", "+short", "+norecurse", "@192.0.2.10", "home.example", "SOA"];
+    let soa = lab.host(Host::Cafe).run(dig)?.success()?.stdout;
+    Ok(soa.split_whitespace().nth(2).context("a SOA record")?.to_owned())
+}
+
+#[test]
+fn a_home_that_boots_in_1970_signs_nothing_until_its_clock_is_right() -> Result<()> {
+    let lab = Lab::joined()?;
+    let serial = served_serial(&lab)?;
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+    start_at(&lab, Host::Home, "@1970-01-01 00:05:00", "postern-home run --config /etc/postern/home.toml")?;
+    wait_until("home says that its clock is wrong", Duration::from_secs(20), || {
+        let warnings = warnings(&lab)?;
+        ensure!(warnings.contains("Zones are not signed anew") && warnings.contains("1970"), "{warnings}");
+        Ok(())
+    })?;
+    ensure!(served_serial(&lab)? == serial, "the edge has another zone");
+    lab.require_validated("home.example", "MX")?;
+    lab.host(Host::Home).sh(END)?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("home is content with its zones", Duration::from_secs(20), || {
+        let warnings = warnings(&lab)?;
+        ensure!(!warnings.contains("signed"), "{warnings}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_home_that_lost_its_keys_does_not_take_the_domain_down() -> Result<()> {
+    let lab = Lab::joined()?;
+    let serial = served_serial(&lab)?;
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+    let forget = "import sqlite3
+database = sqlite3.connect('/var/lib/postern-home/server.sqlite')
+database.execute('DELETE FROM dnssec_key')
+database.execute('DELETE FROM signed_zone')
+database.commit()";
+    lab.host(Host::Home).run(["python3", "-c", forget])?.success()?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("home says that the edge refuses its zone", Duration::from_secs(20), || {
+        let warnings = warnings(&lab)?;
+        ensure!(warnings.contains("keys do not follow"), "{warnings}");
+        Ok(())
+    })?;
+    ensure!(served_serial(&lab)? == serial, "the edge has another zone");
+    lab.require_validated("home.example", "MX")
+}
