@@ -178,7 +178,8 @@ fn await_anchor(host: Host, mut anchor: Child) -> Result<i32> {
     Ok(i32::try_from(anchor.id())?)
 }
 
-/// Lays the host's own directories over the machine's, in the host's mount namespace only.
+/// Lays the host's own directories over the machine's, in the host's mount namespace only. Shared memory is among them:
+/// what faketime puts there is named by the process number, which another lab may have too.
 fn mount_script(host: Host, area: &Path, options: &Options) -> String {
     let (area, programs) = (area.display(), options.programs.display());
     let (forward, set_up) = (u8::from(host.is_router()), hosts::set_up(host, options.home_rights));
@@ -188,6 +189,7 @@ fn mount_script(host: Host, area: &Path, options: &Options) -> String {
          mount --bind '{area}/spool' /var/spool
          mount --bind '{area}/mail' /var/mail
          mount -t tmpfs -o mode=755 tmpfs /run
+         mount -t tmpfs tmpfs /dev/shm
          mkdir /run/bin /run/lock
          mount --bind '{programs}' /run/bin
          hostname {host}

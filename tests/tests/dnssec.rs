@@ -55,12 +55,10 @@ fn delv_anchors(lab: &Lab) -> Result<String> {
     Ok(format!("trust-anchors {{ . initial-ds {tag} {algorithm} {digest_type} \"{digest}\"; }};\n"))
 }
 
-/// Starts a program whose clock stands elsewhere, in the place of one started so before. Shared memory of its own: what
-/// faketime puts there is named by the process number, which another lab may have too.
+/// Starts a program whose clock stands elsewhere, in the place of one started so before.
 fn start_at(lab: &Lab, host: Host, time: &str, command: &str) -> Result<()> {
     lab.host(host).sh(&format!(
         "{END}
-         mount -t tmpfs tmpfs /dev/shm
          export FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME='{time}'
          LD_PRELOAD='/usr/$LIB/faketime/libfaketimeMT.so.1' {command} >/run/elsewhen.log 2>&1 &
          echo $! > /run/elsewhen.pid"
