@@ -3,12 +3,12 @@
 //! In: a decrypted packet whose source has been checked. Out: whether it may be delivered. The edge admits everything and
 //! leaves the choice to its firewall. Home admits packets to its inner addresses only, and of these what mail needs: TCP
 //! to the service ports, TCP that belongs to a connection, and of ICMP what TCP needs to hear: errors, and echo. Router
-//! advertisements and redirects, which could change home's routes, are not among them. So a taken-over edge reaches nothing else on the home
-//! machine or behind it, whatever home's own firewall says.
+//! advertisements and redirects, which could change home's routes, are not among them. So a taken-over edge reaches
+//! nothing else on the home machine or behind it, whatever home's own firewall says.
 //!
 //! The check keeps no state: a TCP segment that opens no connection (SYN without ACK, RFC 9293 §3.5) is passed, and the
 //! kernel refuses it where there is no connection. Fragments and IPv6 extension headers are refused, since their ports
-//! cannot be known; inside this tunnel TCP needs neither.
+//! cannot be known, and IPv4 options, since they can send a packet on; inside this tunnel TCP needs none of them.
 
 use std::net::IpAddr;
 
@@ -81,7 +81,7 @@ fn transport(packet: &[u8]) -> Option<(u8, &[u8])> {
             let fragment = u16::from_be_bytes(packet.get(6..8)?.try_into().ok()?);
             // More-fragments flag or an offset (RFC 791 §3.1).
             let is_whole = fragment & 0x3fff == 0;
-            (is_whole && header >= 20).then_some(())?;
+            (is_whole && header == 20).then_some(())?;
             Some((*packet.get(9)?, packet.get(header..)?))
         }
         6 => Some((*packet.get(6)?, packet.get(40..)?)),
@@ -155,10 +155,15 @@ mod tests {
         first_fragment[6] = 0x20;
         let mut later_fragment = v4(HOME, TCP, &tcp(25, ACK));
         later_fragment[7] = 1;
+        let mut options = v4(HOME, TCP, &[]);
+        options[0] = 0x46;
+        options.extend([0x83, 4, 4, 0].into_iter().chain(tcp(25, SYN)));
         let extension_header = v6(0, &tcp(25, SYN));
         let udp = v4(HOME, 17, &[0; 8]);
         let short = v4(HOME, TCP, &[0; 8]);
-        for packet in [first_fragment, later_fragment, extension_header, udp, short, vec![], vec![0x45; 19]] {
+        for packet in
+            [first_fragment, later_fragment, options, extension_header, udp, short, vec![], vec![0x45; 19]]
+        {
             assert!(!home().admits(&packet), "{packet:?}");
         }
     }

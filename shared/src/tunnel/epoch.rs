@@ -26,7 +26,7 @@ use super::gate::{Gate, Verdict};
 use super::heartbeat::{Kind, LONGEST_OCTETS, MESSAGE_OCTETS, Message, fenced_by};
 use super::path::{BASE, START};
 use super::roaming::Roaming;
-use super::session::{DATA, INITIATION, OVERHEAD_OCTETS, Opened, RESPONSE, Session, message_type, receiver};
+use super::session::{DATA, INITIATION, OVERHEAD_OCTETS, Opened, Session, message_type, receiver};
 use super::{EpochConfig, EpochStatus, Role};
 use candidate::Candidates;
 use edge::Previous;
@@ -152,7 +152,7 @@ impl Epoch {
         out: &mut impl Outlet,
     ) -> Received {
         let kind = message_type(datagram);
-        if matches!(kind, Some(INITIATION | RESPONSE))
+        if kind == Some(INITIATION)
             && let Some(halted) = self.halt(from, datagram, scratch, now, out)
         {
             return halted;
@@ -169,7 +169,8 @@ impl Epoch {
         }
     }
 
-    /// What becomes of a handshake message that does not pass the gate.
+    /// What becomes of an initiation that does not pass the gate. A response needs none: it costs nothing unless it answers
+    /// the initiation that is under way, and the edge, which gives home's responses, takes no cookies.
     fn halt(
         &mut self,
         from: SocketAddr,

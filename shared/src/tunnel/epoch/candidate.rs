@@ -73,7 +73,8 @@ pub struct Candidate {
     pub standing: Standing,
     /// The sequence number of its last beat, to be answered when its standing is clear.
     pub last_beat: Option<u64>,
-    answered: Instant,
+    /// When its initiation was answered.
+    pub answered: Instant,
 }
 
 impl Candidate {
@@ -153,6 +154,13 @@ impl Candidates {
     pub fn take(&mut self, index: u32) -> Option<Candidate> {
         let place = self.list.iter().position(|candidate| candidate.session.index == index)?;
         Some(self.list.swap_remove(place))
+    }
+
+    /// Forgets what this run of home began before the session that has succeeded: home has moved on, and a late packet
+    /// must not bring it back.
+    pub fn forget_before(&mut self, run: Option<u32>, answered: Instant) {
+        let is_of_run = |other: &Candidate| run.is_some() && other.session.run == run;
+        self.list.retain(|other| !is_of_run(other) || other.answered > answered);
     }
 
     /// Notes a transport packet on a candidate: whoever sent it holds the keys. An older session of the same run hands its

@@ -127,7 +127,8 @@ impl Epoch {
 
     /// Lets a candidate take the current session's place.
     fn succeed(&mut self, index: u32, now: Instant) {
-        let Some(Candidate { session, .. }) = self.candidates.take(index) else { return };
+        let Some(Candidate { session, answered, .. }) = self.candidates.take(index) else { return };
+        self.candidates.forget_before(session.run, answered);
         let epoch = self.config.id.0;
         if let Some(endpoint) = session.endpoint.filter(|_| session.endpoint != self.current.endpoint) {
             tracing::info!(epoch, %endpoint, "home is at a new endpoint");

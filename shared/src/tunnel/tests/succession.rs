@@ -346,6 +346,62 @@ fn replays_between_handshake_and_proof_do_not_keep_home_out() {
 }
 
 #[test]
+fn replayed_responses_do_not_keep_home_from_new_keys() {
+    let mut world = with_home();
+    let (edge, handshakes) =
+        (world.edge.address, |world: &World| world.homes[FIRST].core.status(world.now, WALL)[0].handshakes);
+    let recorded = renewed(&mut world).0;
+    world.carry();
+    let before = handshakes(&world);
+    for _ in 0..5 {
+        world.now += Duration::from_secs(1);
+        let home = &mut world.homes[FIRST];
+        for _ in 0..1000 {
+            home.core.handle_datagram(edge, &recorded, world.now, &mut home.out);
+        }
+        assert!(home.out.sent.is_empty(), "home answers a replay");
+        home.core.renew(EpochId(1), &mut home.out);
+        world.carry();
+    }
+    assert_eq!(handshakes(&world), before + 5);
+}
+
+#[test]
+fn a_late_packet_of_an_older_session_does_not_bring_it_back() {
+    let mut world = with_home();
+    let address = world.homes[FIRST].address;
+    let first = renewed(&mut world).1;
+    // boringtun tells two sessions apart by its own clock, in ticks.
+    world.now += Duration::from_millis(300);
+    std::thread::sleep(Duration::from_millis(300));
+    let home = &mut world.homes[FIRST];
+    home.core.handle_timeout(world.now, &mut home.out);
+    home.out.sent.clear();
+    let second = renewed(&mut world).1;
+    world.deliver(address, &second);
+    world.deliver(address, &first);
+    for _ in 0..8 {
+        world.pass(BEAT);
+        assert!(world.carries(FIRST));
+        assert!(world.edge.core.status(world.now, WALL)[0].alive);
+    }
+}
+
+/// Lets home agree new keys; gives back the edge's response, and home's first packet, which is not delivered.
+fn renewed(world: &mut World) -> (Vec<u8>, Vec<u8>) {
+    let (edge, address) = (world.edge.address, world.homes[FIRST].address);
+    let home = &mut world.homes[FIRST];
+    home.core.renew(EpochId(1), &mut home.out);
+    let initiation = home.out.sent.pop_front().unwrap().1;
+    world.deliver(address, &initiation);
+    let response = world.edge.out.sent.pop_front().unwrap().1;
+    let home = &mut world.homes[FIRST];
+    home.core.handle_datagram(edge, &response, world.now, &mut home.out);
+    let proof = home.out.sent.pop_front().unwrap().1;
+    (response, proof)
+}
+
+#[test]
 fn one_address_cannot_push_the_others_out() {
     let mut world = with_home();
     for _ in 0..18 {
