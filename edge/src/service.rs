@@ -325,9 +325,8 @@ impl Service {
         let (taken, refused) = sorted_out(list, &self.protected(&survey, &changes));
         let bans = KeptBans::new(&taken, seconds_now());
         let changed = changes.bans.revision != bans.revision;
-        block_in_place(|| changes.state.save_bans(&bans))?;
-        changes.bans = bans;
-        block_in_place(|| changes.apply_bans())?;
+        let before = std::mem::replace(&mut changes.bans, bans);
+        block_in_place(|| changes.keep_bans(before))?;
         tracing::info!(bans = taken.bans.len(), refused = refused.len(), "bans taken from home");
         Ok(BansTaken { changed, refused })
     }
@@ -482,6 +481,19 @@ impl Service {
 impl Changes {
     fn set_epochs(&self, inner: &InnerAddresses) {
         self.tunnel.set_epochs(self.enrolment.epochs(inner, SystemTime::now()));
+    }
+
+    /// Puts the bans on the disk and in force; where that fails, those before, so that home sees them and tries again.
+    fn keep_bans(&mut self, before: KeptBans) -> Result<(), ChangeError> {
+        let saved = self.state.save_bans(&self.bans).map_err(ChangeError::from);
+        let kept = saved.and_then(|()| Ok(self.apply_bans()?));
+        if kept.is_err() {
+            self.bans = before;
+            if let Err(error) = self.state.save_bans(&self.bans) {
+                tracing::warn!(%error, "the former bans could not be stored again");
+            }
+        }
+        kept
     }
 
     fn apply_bans(&mut self) -> Result<(), ForwardError> {

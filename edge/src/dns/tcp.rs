@@ -2,8 +2,8 @@
 //!
 //! In: connections, on which every message has its length before it (RFC 1035 §4.2.2). Out: the answers, in order; those
 //! to queries that came together leave together (RFC 7766 §6.2.1.1). Refused: more than [`MOST_PER_NETWORK`] connections
-//! from one client network (RFC 7766 §6.2.2): they are closed at once. Silence, a message that comes too slowly, and one
-//! that cannot be answered end a connection. When all [`MOST`] places are taken, a new client gets that of the one that
+//! from one client network (RFC 7766 §6.2.2): they are closed at once. Silence, a message that comes too slowly, one
+//! longer than [`LONGEST_QUERY`] and one that cannot be answered end a connection. When all [`MOST`] places are taken, a new client gets that of the one that
 //! has been silent longest (RFC 7766 §6.2.3), so that idle connections keep nobody out.
 //!
 //! The transport is ours because hickory's accepts without a limit, and turns without a pause when no descriptor is
@@ -35,7 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Octets of answers that are gathered before they are sent.
 const GATHERED: usize = 16 << 10;
 
-/// Octets read at once; a longer message makes the buffer grow, to 64 KiB at most.
+/// The longest query, octets, as over UDP; no client needs more.
+const LONGEST_QUERY: u16 = 4096;
+
+/// Octets read at once; a longer message makes the buffer grow.
 const READ: usize = 2048;
 
 /// The open connections.
@@ -120,6 +123,9 @@ async fn read_message(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result
         stream.readable().await?;
     }
     while split_message(input).is_none() {
+        if input.first_chunk().is_some_and(|length| u16::from_be_bytes(*length) > LONGEST_QUERY) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         input.reserve(READ);
         if stream.read_buf(input).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -78,6 +78,9 @@ pub fn difference(held: &Bans, wanted: &Bans, now: u64) -> Difference {
     Difference { delete, add: add.map(|(network, until)| (*network, *until)).collect() }
 }
 
+/// The longest time-out that `nft` takes for sure, seconds: ten years.
+const LONGEST: u64 = 10 * 365 * 86_400;
+
 /// An element as `nft` takes it.
 pub fn element(network: &IpNet, until: Option<u64>, now: u64) -> Value {
     let value = if network.prefix_len() == network.max_prefix_len() {
@@ -86,7 +89,9 @@ pub fn element(network: &IpNet, until: Option<u64>, now: u64) -> Value {
         json!({ "prefix": { "addr": network.addr(), "len": network.prefix_len() } })
     };
     match until {
-        Some(until) => json!({ "elem": { "val": value, "timeout": until.saturating_sub(now).max(1) } }),
+        Some(until) => {
+            json!({ "elem": { "val": value, "timeout": until.saturating_sub(now).clamp(1, LONGEST) } })
+        }
         None => value,
     }
 }

@@ -3,7 +3,8 @@
 //! In: bans, and the time of day in seconds since 1970. Out: those that hold. Refused: a ban where another holds longer,
 //! and more than the edge takes.
 //!
-//! A clock that goes back does not lengthen a ban beyond its own time: what seems to begin in the future begins now.
+//! A clock that goes back does not lengthen a ban beyond its own time: what seems to begin in the future begins now. Only
+//! a clock from before this program was written, as a Raspberry Pi starts with, changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ipnet::IpNet;
 use postern_shared::bans::{Ban, BanList, MOST_BANS, MOST_REASON_OCTETS};
 use serde::{Deserialize, Serialize};
+
+use crate::zone::clock::WRITTEN;
 
 /// One ban.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +87,12 @@ impl Book {
         self.0.values().any(|entry| entry.network.contains(network) && lasts(entry))
     }
 
-    /// Drops what has ended, and lets begin now what would begin later.
+    /// Drops what has ended, and lets begin now what would begin later; but not by a clock that cannot be right, or all
+    /// would have ended as soon as it is.
     pub fn refresh(&mut self, now: u64) {
-        self.0.values_mut().for_each(|entry| entry.since = entry.since.min(now));
+        if now >= WRITTEN {
+            self.0.values_mut().for_each(|entry| entry.since = entry.since.min(now));
+        }
         self.0.retain(|_, entry| entry.holds(now));
     }
 
@@ -97,7 +103,7 @@ impl Book {
 
     /// The list for the edge at `now`. Its revision changes with the bans, not with the time.
     pub fn list(&self, now: u64) -> BanList {
-        let left = |entry: &Entry| entry.until().map(|until| until.saturating_sub(now));
+        let left = |entry: &Entry| entry.until().map(|until| until.saturating_sub(now)).min(entry.seconds);
         let bans = self.current(now).map(|entry| Ban {
             network: entry.network,
             seconds: left(entry),
@@ -158,11 +164,21 @@ mod tests {
     #[test]
     fn a_clock_that_was_ahead_bans_nobody_for_years() {
         let mut book = Book::default();
-        book.insert(entry("203.0.113.7/32", 10_000_000, Some(60))).expect("room");
-        book.refresh(100);
-        assert_eq!(book.list(100).bans[0].seconds, Some(60));
-        book.refresh(160);
+        book.insert(entry("203.0.113.7/32", WRITTEN + 10_000_000, Some(60))).expect("room");
+        book.refresh(WRITTEN + 100);
+        assert_eq!(book.list(WRITTEN + 100).bans[0].seconds, Some(60));
+        book.refresh(WRITTEN + 160);
         assert_eq!(book, Book::default());
+    }
+
+    #[test]
+    fn a_start_in_1970_ends_no_ban() {
+        let mut book = Book::default();
+        book.insert(entry("203.0.113.7/32", WRITTEN + 100, Some(60))).expect("room");
+        book.refresh(20);
+        assert_eq!(book.list(20).bans[0].seconds, Some(60));
+        book.refresh(WRITTEN + 130);
+        assert_eq!(book.list(WRITTEN + 130).bans[0].seconds, Some(30));
     }
 
     #[test]

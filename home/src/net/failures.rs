@@ -48,7 +48,7 @@ impl LoginFailures {
         if networks.len() >= MOST_NETWORKS {
             networks.retain(|_, failures| now.saturating_duration_since(failures.last) < MEMORY);
         }
-        if networks.len() >= MOST_NETWORKS {
+        if networks.len() >= MOST_NETWORKS && !networks.contains_key(&client_network(client)) {
             return LONGEST;
         }
         let failures = networks.entry(client_network(client)).or_insert(Failures { count: 0, last: now });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// No clock of a machine that runs this program is right and earlier than this: 2025-01-01, in seconds since 1970.
-const WRITTEN: u64 = 1_735_689_600;
+pub const WRITTEN: u64 = 1_735_689_600;
 /// How far two clocks may differ that are both right.
 const TOLERANCE: Duration = Duration::from_secs(15 * 60);
 

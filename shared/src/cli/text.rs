@@ -11,7 +11,9 @@ const COLUMNS: usize = 80;
 /// What the writer gives.
 pub fn write_row(writer: &mut impl Write, indent: usize, label: &str, value: impl Display) -> fmt::Result {
     write!(writer, "{label:<indent$}")?;
-    let (value, mut column) = (value.to_string(), label.chars().count().max(indent));
+    // What another machine said must not reach the terminal as commands.
+    let value = value.to_string().replace(char::is_control, " ");
+    let mut column = label.chars().count().max(indent);
     let mut first = true;
     for word in value.split_whitespace() {
         let width = word.chars().count();

@@ -66,7 +66,10 @@ impl Pusher {
         }
         let request = Request::new(Method::PUT, BANS_PATH).with_json(&list).map_err(ControlError::Request)?;
         let answer = self.signer.call(edge, request, status.last_counter).await?;
-        let taken: BansTaken = answer.json().map_err(ControlError::Answer)?;
+        let mut taken: BansTaken = answer.json().map_err(ControlError::Answer)?;
+        // An edge that was taken over may refuse what it was never sent.
+        taken.refused.retain(|refused| list.bans.iter().any(|ban| ban.network == refused.network));
+        taken.refused.truncate(list.bans.len());
         for RefusedBan { network, why } in &taken.refused {
             tracing::warn!(%network, why, "the edge does not take a ban");
         }
