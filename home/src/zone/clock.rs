@@ -72,7 +72,8 @@ pub fn judge(evidence: Evidence) -> Result<(), Doubt> {
     }
 }
 
-fn timestamp(seconds: u64) -> Timestamp {
+/// Seconds since 1970 as a time; the last one there is where they are too many.
+pub fn timestamp(seconds: u64) -> Timestamp {
     i64::try_from(seconds)
         .ok()
         .and_then(|seconds| Timestamp::from_second(seconds).ok())

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::Facts;
-use super::clock::{Evidence, judge};
+use super::clock::{Evidence, judge, timestamp};
 use super::renew::{self, Moment, RenewError, Signed};
 use super::sign::Validity;
 use crate::hostname::Hostname;
-use crate::link::{EdgeAddresses, EdgeZones, Link};
+use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
 
 /// How often zones are looked at that are well.
 const ROUND: Duration = Duration::from_secs(60);
@@ -84,7 +84,8 @@ impl Publisher {
     async fn round(&self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
         let (directory, hostname) = (self.directory.clone(), self.hostname.current());
         let served = self.link.edge_zones();
-        let work = tokio::task::spawn_blocking(move || look(&directory, &hostname, &edge, &served, now()));
+        let work =
+            tokio::task::spawn_blocking(move || look(&directory, &hostname, &edge, &served, seconds_now()));
         let outcome = work.await.unwrap_or_else(|error| Outcome { zones: None, report: failed(error) });
         self.tell(outcome.report);
         if outcome.zones.is_some() && outcome.zones != *handed_over {
@@ -176,15 +177,6 @@ impl Outcome {
             Ok(None) | Err(_) => self.zones = None,
         }
     }
-}
-
-fn timestamp(seconds: u64) -> Timestamp {
-    i64::try_from(seconds).ok().and_then(|it| Timestamp::from_second(it).ok()).unwrap_or(Timestamp::MAX)
-}
-
-/// Seconds since 1970; a clock before that is as wrong as one at it.
-fn now() -> u64 {
-    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
 #[cfg(test)]
