@@ -1,39 +1,42 @@
 //! What the edge can be asked to do, whoever asks: the control protocol or the operator on this machine.
 //!
-//! In: parsed calls. Out: changed zones, forwarding, bans and epochs, durable before they are acknowledged. Refused: zones
-//! that cannot be served, go back in serial or fail [`zone_check`], forwarding that would take this machine's own ports, bans
-//! of what must not be cut off.
+//! In: parsed calls. Out: changed zones ([`zones`]), forwarding ([`mod@forward`]), bans ([`bans`]), and here enrolment and
+//! epochs, all durable before they are acknowledged. Refused: see there.
 //!
 //! One lock orders all changes. Answers to DNS queries never wait for it: they read [`SharedZones`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bans;
+mod forward;
+mod zones;
+
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use hickory_proto::rr::{LowerName, Name};
-use postern_shared::bans::{Ban, BanList, BansTaken, MOST_BANS, Protected, RefusedBan, canonical};
-use postern_shared::control::{self, BansHeld, Changed, Count, Forward, ZoneStatus};
+use hickory_proto::rr::LowerName;
+use postern_shared::bans::MOST_BANS;
+use postern_shared::control::{self, Changed};
 use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
 use postern_shared::join_code::{Endpoint, JoinCode};
 use postern_shared::rotation::{Answer, Offer};
 use postern_shared::tunnel::{EpochId, Tunnel, TunnelStatus};
-use postern_shared::zone::{Zone, ZoneError, is_older};
+use postern_shared::zone::ZoneError;
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 
 use crate::config::Config;
-use crate::dns::{ServedZone, SharedZones, ZoneSet};
+use crate::dns::{SharedZones, ZoneSet};
 use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, StepError, Terms};
-use crate::forward::{DesiredState, ForwardError, Forwarding, OnStop, OpenPorts, Passage, read_counters};
-use crate::host::{self, Public, Survey};
+use crate::forward::{ForwardError, Forwarding, Passage};
+use crate::host::{self, Public};
 use crate::state::{KeptBans, State};
 use crate::status::{EdgeStatus, TunnelReport};
 use crate::tunnel::inner_addresses;
 use crate::zone_check;
 
-/// Ports that home cannot have forwarded by itself: the machine's ssh and the name server.
-const RESERVED_PORTS: [u16; 2] = [22, 53];
+use forward::{counters, forward_of};
+pub use forward::{desired_state, on_stop};
 
 /// Everything that changes while the edge runs.
 #[derive(Debug)]
@@ -138,34 +141,6 @@ impl Service {
         }
     }
 
-    /// Brings the firewall's sets to the bans that hold now; to be repeated every few seconds.
-    pub async fn refresh_bans(&self) {
-        let mut changes = self.changes.lock().await;
-        if let Err(error) = block_in_place(|| changes.apply_bans()) {
-            tracing::error!(%error, "the firewall does not hold all bans");
-        }
-    }
-
-    /// Sends new connections home, or holds them.
-    pub async fn set_passage(&self, passage: Passage) {
-        let mut changes = self.changes.lock().await;
-        let wanted = DesiredState { passage, ..changes.forwarding.state().clone() };
-        if wanted == *changes.forwarding.state() {
-            return;
-        }
-        match (block_in_place(|| changes.forwarding.change(wanted)), passage) {
-            (Ok(()), Passage::ToHome) => tracing::info!("home is heard: connections go to it"),
-            (Ok(()), Passage::Held) => {
-                tracing::warn!(
-                    "home is silent: port 25 is told to try again later, the other ports are closed"
-                );
-            }
-            (Err(error), _) => {
-                tracing::error!(%error, ?passage, "the firewall cannot change where connections go")
-            }
-        }
-    }
-
     /// Lets the tunnel know which epochs count now; to be repeated every minute, since invites expire.
     pub async fn refresh_epochs(&self) {
         self.changes.lock().await.set_epochs(&self.inner());
@@ -245,116 +220,6 @@ impl Service {
     ) -> Result<(), NotAuthorized> {
         let mut changes = self.changes.lock().await;
         block_in_place(|| changes.enrolment.authorize(method, path, body, signature))
-    }
-
-    /// Serves `zone` from now on; `origin` is the one of the call's path.
-    ///
-    /// # Errors
-    /// See [`ChangeError`]; the zone before is then still being served.
-    pub async fn put_zone(&self, origin: &str, zone: &Zone) -> Result<ZoneStatus, ChangeError> {
-        let mut changes = self.changes.lock().await;
-        let served = block_in_place(|| ServedZone::new(zone))?;
-        if path_origin(origin).as_ref() != Some(&served.origin) {
-            return Err(ChangeError::OtherZone);
-        }
-        let current = self.zones.current();
-        let before = current.get(&served.origin).filter(|_| !changes.unbound.contains(&served.origin));
-        if let Some(before) = before.filter(|before| is_older(served.serial, before.serial)) {
-            return Err(ChangeError::OlderSerial { got: served.serial, served: before.serial });
-        }
-        block_in_place(|| {
-            let before = before.and_then(|_| changes.state.zone(&zone.origin));
-            zone_check::check(zone, before.as_ref(), seconds_now())
-        })?;
-        block_in_place(|| changes.state.save_zone(zone))?;
-        changes.unbound.remove(&served.origin);
-        let status = zone_status(&served);
-        tracing::info!(origin = %status.origin, serial = status.serial, "zone taken from home");
-        self.zones.replace(current.with(Arc::new(served)));
-        Ok(status)
-    }
-
-    /// Serves the zone at `origin` no longer.
-    ///
-    /// # Errors
-    /// [`ChangeError::NotKept`]; the zone is then still being served.
-    pub async fn delete_zone(&self, origin: &str) -> Result<Changed, ChangeError> {
-        let changes = self.changes.lock().await;
-        let current = self.zones.current();
-        let Some(zone) = path_origin(origin).and_then(|name| current.get(&name)) else {
-            return Ok(Changed { changed: false });
-        };
-        block_in_place(|| changes.state.remove_zone(&zone.origin.to_string()))?;
-        tracing::info!(origin = %zone.origin, "zone removed by home");
-        self.zones.replace(current.without(&zone.origin));
-        Ok(Changed { changed: true })
-    }
-
-    /// Forwards as home asks from now on, instead of as the configuration file says.
-    ///
-    /// # Errors
-    /// See [`ChangeError`]; the forwarding before is then still in force.
-    pub async fn put_forward(&self, forward: &Forward) -> Result<Changed, ChangeError> {
-        check_forward(forward)?;
-        let mut changes = self.changes.lock().await;
-        let wanted = self.wanted(&changes, Some(forward));
-        let changed = *changes.forwarding.state() != wanted;
-        block_in_place(|| {
-            changes.state.save_forward(forward)?;
-            changes.forwarding.change(wanted).map_err(ChangeError::from)
-        })?;
-        Ok(Changed { changed })
-    }
-
-    /// The table for what home pushed. What changes by itself stays as it is.
-    fn wanted(&self, changes: &Changes, pushed: Option<&Forward>) -> DesiredState {
-        let now = changes.forwarding.state();
-        DesiredState { passage: now.passage, ..desired_state(&self.config, pushed, now.hold_port) }
-    }
-
-    /// Bans what home lists, and nothing else, from now on.
-    ///
-    /// # Errors
-    /// See [`ChangeError`]; the bans before then hold.
-    pub async fn put_bans(&self, list: &BanList) -> Result<BansTaken, ChangeError> {
-        if list.bans.len() > MOST_BANS {
-            return Err(ChangeError::TooManyBans(list.bans.len()));
-        }
-        let survey = host::survey().await.unwrap_or_default();
-        let mut changes = self.changes.lock().await;
-        let (taken, refused) = sorted_out(list, &self.protected(&survey, &changes));
-        let bans = KeptBans::new(&taken, seconds_now());
-        let changed = changes.bans.revision != bans.revision;
-        let before = std::mem::replace(&mut changes.bans, bans);
-        block_in_place(|| changes.keep_bans(before))?;
-        tracing::info!(bans = taken.bans.len(), refused = refused.len(), "bans taken from home");
-        Ok(BansTaken { changed, refused })
-    }
-
-    /// What home cannot have banned.
-    fn protected(&self, survey: &Survey, changes: &Changes) -> Protected {
-        let mut protected = Protected::default();
-        let tunnel = &self.config.tunnel;
-        for inner in [
-            IpAddr::from(tunnel.edge_v4),
-            tunnel.home_v4.into(),
-            tunnel.edge_v6.into(),
-            tunnel.home_v6.into(),
-        ] {
-            protected.add(inner, "an address of the tunnel");
-        }
-        let own = survey.interfaces.values().flatten().copied().chain(self.public().addresses);
-        own.for_each(|address| protected.add(address, "an address of the edge itself"));
-        let home = changes
-            .tunnel
-            .status()
-            .epochs
-            .into_iter()
-            .filter_map(|epoch| Some(epoch.endpoint?.ip().to_canonical()));
-        protected.add_all(home, "where home is now");
-        protected
-            .add_all(self.config.forward.never_ban.iter().copied(), "listed in `never_ban` of edge.toml");
-        protected
     }
 
     /// Accepts an offered epoch of the tunnel.
@@ -472,130 +337,21 @@ impl Service {
     fn public(&self) -> Public {
         self.public.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    fn zone_statuses(&self) -> Vec<ZoneStatus> {
-        self.zones.current().iter().map(|zone| zone_status(zone)).collect()
-    }
 }
 
 impl Changes {
     fn set_epochs(&self, inner: &InnerAddresses) {
         self.tunnel.set_epochs(self.enrolment.epochs(inner, SystemTime::now()));
     }
-
-    /// Puts the bans on the disk and in force; where that fails, those before, so that home sees them and tries again.
-    fn keep_bans(&mut self, before: KeptBans) -> Result<(), ChangeError> {
-        let saved = self.state.save_bans(&self.bans).map_err(ChangeError::from);
-        let kept = saved.and_then(|()| Ok(self.apply_bans()?));
-        if kept.is_err() {
-            self.bans = before;
-            if let Err(error) = self.state.save_bans(&self.bans) {
-                tracing::warn!(%error, "the former bans could not be stored again");
-            }
-        }
-        kept
-    }
-
-    fn apply_bans(&mut self) -> Result<(), ForwardError> {
-        let now = seconds_now();
-        self.forwarding.ban(&self.bans.current(now), now)
-    }
-
-    fn bans_held(&self) -> BansHeld {
-        BansHeld { revision: self.bans.revision.clone(), count: self.bans.current(seconds_now()).len() }
-    }
-}
-
-/// What can be taken of a list, and what not.
-fn sorted_out(list: &BanList, protected: &Protected) -> (BanList, Vec<RefusedBan>) {
-    let (mut bans, mut refused) = (Vec::new(), Vec::new());
-    for ban in &list.bans {
-        let network = canonical(ban.network);
-        match protected.refusal(&network) {
-            Some(why) => refused.push(RefusedBan { network, why }),
-            None => bans.push(Ban { network, ..ban.clone() }),
-        }
-    }
-    for RefusedBan { network, why } in &refused {
-        tracing::warn!(%network, why, "a ban of home's is not taken");
-    }
-    (BanList { revision: list.revision.clone(), bans }, refused)
-}
-
-/// The table for the configuration file, or for what home pushed where it has pushed something. `hold_port` is where SMTP
-/// is answered while home is silent.
-pub fn desired_state(config: &Config, pushed: Option<&Forward>, hold_port: u16) -> DesiredState {
-    let ports = pushed.map_or(&config.forward.ports, |forward| &forward.ports).clone();
-    let outbound = pushed.map(|forward| forward.home_may_connect_to.iter().copied().collect());
-    DesiredState {
-        tunnel_interface: config.tunnel.interface.clone(),
-        tunnel_port: config.tunnel.port,
-        edge_v4: config.tunnel.edge_v4,
-        edge_v6: config.tunnel.edge_v6,
-        home_v4: config.tunnel.home_v4,
-        home_v6: config.tunnel.home_v6,
-        ports,
-        home_may_connect_to: outbound.unwrap_or_else(|| config.forward.home_may_connect_to.clone()),
-        closed_input: config.forward.drop_other_input.then(|| open_ports(config)),
-        operator_ports: config.forward.open_input.clone(),
-        limits: config.limits,
-        passage: Passage::ToHome,
-        hold_port,
-    }
-}
-
-/// What a closed input still needs: the name server, the tunnel, the operator's own, and DHCP (RFC 2131, RFC 8415).
-fn open_ports(config: &Config) -> OpenPorts {
-    const DHCP_CLIENT: [u16; 2] = [68, 546];
-    let dns: BTreeSet<u16> = config.dns.listen.iter().map(|address| address.port()).collect();
-    let udp = dns.iter().copied().chain(DHCP_CLIENT).chain([config.tunnel.port]).collect();
-    OpenPorts { tcp: dns.union(&config.forward.open_input).copied().collect(), udp }
-}
-
-/// Whether the table stays after the daemon.
-pub fn on_stop(config: &Config) -> OnStop {
-    if config.forward.keep_on_stop { OnStop::Keep } else { OnStop::Remove }
-}
-
-fn check_forward(forward: &Forward) -> Result<(), ChangeError> {
-    if let Some(port) = RESERVED_PORTS.iter().find(|port| forward.ports.contains_key(port)) {
-        return Err(ChangeError::ReservedPort(*port));
-    }
-    let mut all =
-        forward.ports.iter().flat_map(|(public, home)| [public, home]).chain(&forward.home_may_connect_to);
-    if all.any(|port| *port == 0) { Err(ChangeError::NoPort) } else { Ok(()) }
-}
-
-fn forward_of(state: &DesiredState) -> Forward {
-    Forward {
-        ports: state.ports.clone(),
-        home_may_connect_to: state.home_may_connect_to.iter().copied().collect(),
-    }
-}
-
-fn zone_status(zone: &ServedZone) -> ZoneStatus {
-    ZoneStatus { origin: zone.origin.to_string(), serial: zone.serial, digest: zone.digest.clone() }
 }
 
 fn enrol_status(enrolment: &Enrolment) -> EnrolStatus {
     enrolment.status(SystemTime::now())
 }
 
-fn counters() -> BTreeMap<String, Count> {
-    block_in_place(read_counters).unwrap_or_else(|error| {
-        tracing::warn!(%error, "firewall counters cannot be read");
-        BTreeMap::new()
-    })
-}
-
 /// This machine's clock, in seconds since 1970.
 fn seconds_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn path_origin(origin: &str) -> Option<LowerName> {
-    let absolute = format!("{}.", origin.trim_end_matches('.'));
-    Name::from_ascii(absolute).ok().map(LowerName::from)
 }
 
 /// Whether an address is the one that homes have while they join.
@@ -606,30 +362,6 @@ pub fn is_bootstrap(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn home_overrides_the_file_but_not_the_machine() {
-        let config = Config::default();
-        assert_eq!(forward_of(&desired_state(&config, None, 2525)).ports.len(), 4);
-        let pushed = Forward { ports: [(25, 2525)].into(), home_may_connect_to: vec![] };
-        assert_eq!(forward_of(&desired_state(&config, Some(&pushed), 2525)), pushed);
-        assert!(check_forward(&pushed).is_ok());
-        for port in RESERVED_PORTS {
-            let greedy = Forward { ports: [(port, 25)].into(), home_may_connect_to: vec![] };
-            assert!(matches!(check_forward(&greedy), Err(ChangeError::ReservedPort(_))));
-        }
-        let zero = Forward { ports: [(25, 0)].into(), home_may_connect_to: vec![] };
-        assert!(matches!(check_forward(&zero), Err(ChangeError::NoPort)));
-    }
-
-    #[test]
-    fn a_closed_input_keeps_what_the_edge_needs() {
-        let mut config = Config::default();
-        config.forward.drop_other_input = true;
-        let open = desired_state(&config, None, 2525).closed_input.unwrap();
-        assert_eq!(open.tcp, [22, 53].into());
-        assert_eq!(open.udp, [53, 68, 546, 51820].into());
-    }
 
     #[test]
     fn the_bootstrap_peer_is_known_in_both_notations() {
