@@ -159,3 +159,42 @@ database.commit()";
     ensure!(served_serial(&lab)? == serial, "the edge has another zone");
     lab.require_validated("home.example", "MX")
 }
+
+#[test]
+fn own_records_are_published_signed_and_bad_ones_are_refused() -> Result<()> {
+    let lab = Lab::joined()?;
+    let record = |arguments: &[&str]| {
+        lab.host(Host::Home).run([&["postern-home", "dns", "record"], arguments].concat())
+    };
+    record(&["add", HOME_DOMAIN, "www", "A", "192.0.2.77"])?.success()?;
+    record(&["add", HOME_DOMAIN, "@", "TXT", "some-site-verification=a b"])?.success()?;
+    let listed = record(&["list", HOME_DOMAIN])?.success()?.stdout;
+    ensure!(listed.contains("192.0.2.77") && listed.contains("\"some-site-verification=a b\""), "{listed}");
+    wait_until("the world sees the records", Duration::from_secs(20), || {
+        ensure!(lab.resolve("www.home.example", "A")? == ["192.0.2.77"]);
+        let texts = lab.resolve("home.example", "TXT")?;
+        ensure!(texts.iter().any(|text| text == "\"some-site-verification=a b\""), "{texts:?}");
+        ensure!(texts.iter().any(|text| text.starts_with("\"v=spf1 ")), "{texts:?}");
+        lab.require_validated("www.home.example", "A")
+    })?;
+    for (arguments, reason) in [
+        (["www", "CNAME", "mail"], "CNAME beside other"),
+        (["@", "MX", "10 elsewhere.test."], "Postern publishes MX"),
+        (["www.elsewhere.test.", "A", "192.0.2.1"], "not a name in the zone"),
+        (["x", "TLSA", "3 1 1 nonsense"], "not those of a TLSA record"),
+    ] {
+        let refused = record(&[&["add", HOME_DOMAIN], &arguments[..]].concat())?;
+        ensure!(refused.code() == 1 && refused.stderr.contains(reason), "{arguments:?}: {refused:?}");
+    }
+    record(&["remove", HOME_DOMAIN, "www", "A"])?.success()?;
+    wait_until("the record is gone, provably", Duration::from_secs(20), || {
+        ensure!(lab.resolve("www.home.example", "A").is_err());
+        lab.require_validated("www.home.example", "A")
+    })?;
+    for host in ["ns1.home.example", "mail.home.example"] {
+        ensure!(lab.resolve(host, "MX")? == ["0 ."], "{host} takes mail");
+    }
+    ensure!(lab.resolve("_pop3s._tcp.home.example", "SRV")? == ["0 0 0 ."]);
+    ensure!(lab.resolve("_smtp._tls.home.example", "TXT")?.join("").contains("v=TLSRPTv1"));
+    Ok(())
+}

@@ -20,7 +20,7 @@ fn the_edge_answers_for_its_zone_and_for_nothing_else() -> Result<()> {
 
     let missing = ask(&["nobody.home.example", "A"])?;
     assert!(missing.contains("status: NXDOMAIN") && missing.contains("SOA"), "{missing}");
-    let empty = ask(&["mail.home.example", "MX"])?;
+    let empty = ask(&["mail.home.example", "SRV"])?;
     assert!(
         empty.contains("status: NOERROR") && empty.contains("ANSWER: 0") && empty.contains("SOA"),
         "{empty}"

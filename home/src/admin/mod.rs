@@ -9,6 +9,7 @@
 //! | `/v1/status` | [`Status`](crate::status::Status) | | | |
 //! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | | [`wire::RemoveDomain`] |
 //! | `/v1/dns/DOMAIN` | [`wire::DomainDns`] | | | |
+//! | `/v1/dns/DOMAIN/records` | list of [`wire::DnsRecord`] | [`wire::WrittenRecord`] | | [`wire::WrittenRecord`] |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
@@ -50,6 +51,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::bans::Bans;
+use crate::config::ServiceKind;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::status::{self, Listening};
@@ -71,6 +73,8 @@ pub struct Admin {
     pub bans: Bans,
     /// How the zones are.
     pub zones: watch::Receiver<zone::publish::Report>,
+    /// The services that home listens for.
+    pub offered: Arc<[ServiceKind]>,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.
@@ -110,6 +114,13 @@ impl Admin {
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
             (&Method::GET, ["v1", "dns", domain]) => answer(dns::show(self, domain)),
+            (&Method::GET, ["v1", "dns", domain, "records"]) => answer(dns::own_records(self, domain)),
+            (&Method::POST, ["v1", "dns", domain, "records"]) => {
+                change(request, |body| dns::add_record(self, domain, &body))
+            }
+            (&Method::DELETE, ["v1", "dns", domain, "records"]) => {
+                change(request, |body| dns::remove_records(self, domain, &body))
+            }
             (&Method::GET, ["v1", "users"]) => answer(users::list(self)),
             (&Method::POST, ["v1", "users"]) => change(request, |body| users::add(self, body)),
             (&Method::PUT, ["v1", "users", "password"]) => {

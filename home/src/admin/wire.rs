@@ -79,6 +79,20 @@ pub struct DnsRecord {
     pub data: String,
 }
 
+/// A record of the operator's own, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenRecord {
+    /// `@`, a name relative to the domain, or an absolute one with its final dot.
+    pub owner: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// Seconds.
+    pub ttl: Option<u32>,
+    /// The data, in one or several parts; none where all records of the name and type are meant.
+    pub data: Vec<String>,
+}
+
 /// A user in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {

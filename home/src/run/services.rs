@@ -94,6 +94,7 @@ impl Services {
             link: self.link.clone(),
             bans: self.bans.clone(),
             zones: self.zones.subscribe(),
+            offered: self.offered(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
@@ -183,9 +184,15 @@ impl Services {
         zone::publish::Publisher {
             directory: self.directory.clone(),
             hostname: self.hostname.clone(),
+            offered: self.offered(),
             link: self.link.clone(),
             report: self.zones.clone(),
         }
+    }
+
+    fn offered(&self) -> Arc<[ServiceKind]> {
+        let services = self.config.listen.services();
+        services.iter().filter(|(_, addresses)| !addresses.is_empty()).map(|(kind, _)| *kind).collect()
     }
 
     fn limits(&self) -> Limits {

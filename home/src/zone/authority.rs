@@ -6,10 +6,10 @@ use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{RData, Record};
 use postern_shared::zone::ZoneError;
 
-use super::{Facts, TTL};
+use super::{Facts, TTL, mx, spf};
 
 /// The labels of the name servers.
-const NAME_SERVERS: [&str; 2] = ["ns1", "ns2"];
+pub(super) const NAME_SERVERS: [&str; 2] = ["ns1", "ns2"];
 /// Nobody transfers the zone; the values are those a secondary could live with, in seconds.
 const REFRESH: i32 = 3600;
 const RETRY: i32 = 600;
@@ -25,6 +25,7 @@ pub(super) fn records(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneErr
     for label in NAME_SERVERS {
         let host = facts.below(label)?;
         records.extend(facts.at_edge(&host));
+        records.extend([mx::null(&host), spf::nobody(host.clone())]);
         records.push(Record::from_rdata(apex.clone(), TTL, RData::NS(NS(host))));
     }
     Ok(records)

@@ -4,16 +4,28 @@
 //! is another name of this zone.
 
 use hickory_proto::rr::Record;
+use postern_message::address::DomainName;
 use postern_shared::zone::ZoneError;
 
-use super::{Facts, name};
+use super::authority::NAME_SERVERS;
+use super::{Facts, mx, name, spf};
 use crate::hostname::mail_host;
 
 pub(super) fn records(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
     let of_domain = mail_host(&facts.domain).ok_or_else(|| ZoneError::Name(facts.domain.to_string()))?;
-    let mut records: Vec<Record> = facts.at_home(&name(of_domain.as_str())?).collect();
-    if facts.hostname != of_domain && facts.hostname.is_within(&facts.domain) {
-        records.extend(facts.at_home(&name(facts.hostname.as_str())?));
+    let mut records = host(facts, &of_domain)?;
+    let is_name_server =
+        NAME_SERVERS.iter().any(|label| facts.hostname.as_str() == format!("{label}.{}", facts.domain));
+    let is_below = facts.hostname.is_within(&facts.domain) && facts.hostname != facts.domain;
+    if facts.hostname != of_domain && is_below && !is_name_server {
+        records.extend(host(facts, &facts.hostname)?);
     }
+    Ok(records)
+}
+
+fn host(facts: &Facts, host: &DomainName) -> Result<Vec<Record>, ZoneError> {
+    let host = name(host.as_str())?;
+    let mut records: Vec<Record> = facts.at_home(&host).collect();
+    records.extend([mx::null(&host), spf::senders(facts, host)]);
     Ok(records)
 }

@@ -3,11 +3,12 @@
 //! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial; for signing,
 //!   keys and the time.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
-//!   DMARC, and the SRV records by which mail programs find the services. One file for each record family; to add one,
-//!   write its function and name it in `records`.
+//!   DMARC, TLS reporting, the SRV records by which mail programs find the services, and the operator's own records. One
+//!   file for each record family; to add one, write its function and name it in `records`.
+//! * Left out, since nothing serves it yet: MTA-STS, autoconfiguration, TLSA and CAA.
 //! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
-//!   8314 §5.1 (SRV).
+//!   8314 §5.1 (SRV), RFC 7505 (null MX), RFC 8460 (TLS reporting).
 //!
 //! The same facts give the same records, so a digest tells whether anything changed. [`sign`] makes a signed zone of them,
 //! [`renew`] says when, [`publish`] hands it over.
@@ -22,6 +23,9 @@ mod srv;
 mod dkim;
 mod dmarc;
 mod spf;
+mod tls_rpt;
+
+pub mod own;
 
 pub mod key;
 pub mod sign;
@@ -41,7 +45,10 @@ use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{Name, RData, Record};
 use postern_message::address::DomainName;
 use postern_shared::zone::{Zone, ZoneError};
-use postern_store::directory::DkimKey;
+use postern_store::directory::{Directory, DirectoryError, DkimKey, OwnRecord};
+
+use crate::config::ServiceKind;
+use crate::link::EdgeAddresses;
 
 /// Time to live of records that seldom change, in seconds.
 const TTL: u32 = 3600;
@@ -63,6 +70,41 @@ pub struct Facts {
     pub mail_addresses: Vec<IpAddr>,
     /// The domain's DKIM keys.
     pub dkim_keys: Vec<Arc<DkimKey>>,
+    /// The services that home listens for.
+    pub offered: Arc<[ServiceKind]>,
+    /// The records that the operator has added.
+    pub own: Vec<OwnRecord>,
+}
+
+/// What the zones of all domains have in common.
+#[derive(Clone)]
+pub struct Household {
+    /// The domains, their keys and the operator's own records.
+    pub directory: Directory,
+    /// The name of the mail host.
+    pub hostname: DomainName,
+    /// The edge's addresses; none before the first join.
+    pub edge: Option<EdgeAddresses>,
+    /// The services that home listens for.
+    pub offered: Arc<[ServiceKind]>,
+}
+
+impl Household {
+    /// The facts of one domain.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Storage`] when the database cannot be read.
+    pub fn facts(&self, domain: &DomainName) -> Result<Facts, DirectoryError> {
+        Ok(Facts {
+            domain: domain.clone(),
+            hostname: self.hostname.clone(),
+            addresses: self.edge.as_ref().map(|edge| edge.public.clone()).unwrap_or_default(),
+            mail_addresses: self.edge.as_ref().map(EdgeAddresses::of_mail).unwrap_or_default(),
+            dkim_keys: self.directory.dkim_keys(domain),
+            offered: self.offered.clone(),
+            own: self.directory.own_records(domain)?,
+        })
+    }
 }
 
 /// Builds the zone with this serial.
@@ -82,6 +124,8 @@ fn records(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneError> {
     records.extend(spf::records(facts)?);
     records.extend(dkim::records(facts)?);
     records.extend(dmarc::records(facts)?);
+    records.extend(tls_rpt::records(facts)?);
+    records.extend(own::records(facts)?);
     Ok(records)
 }
 

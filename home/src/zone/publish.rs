@@ -7,6 +7,7 @@
 //! The zones are looked at once a minute, and every few seconds while something is wrong, so that a clock that is set
 //! right or a disk that is emptied has its effect at once. Zones that are the same as before are not handed over again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,10 +17,11 @@ use postern_store::directory::Directory;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::Facts;
+use super::Household;
 use super::clock::{Evidence, judge, timestamp};
 use super::renew::{self, Moment, RenewError, Signed};
 use super::sign::Validity;
+use crate::config::ServiceKind;
 use crate::hostname::Hostname;
 use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
 
@@ -56,6 +58,8 @@ pub struct Publisher {
     pub directory: Directory,
     /// What MX records point to.
     pub hostname: Hostname,
+    /// The services that home listens for.
+    pub offered: Arc<[ServiceKind]>,
     /// Takes the zones to the edge.
     pub link: Link,
     /// Where the reports go.
@@ -82,10 +86,14 @@ impl Publisher {
     }
 
     async fn round(&self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
-        let (directory, hostname) = (self.directory.clone(), self.hostname.current());
+        let household = Household {
+            directory: self.directory.clone(),
+            hostname: self.hostname.current(),
+            edge: Some(edge),
+            offered: self.offered.clone(),
+        };
         let served = self.link.edge_zones();
-        let work =
-            tokio::task::spawn_blocking(move || look(&directory, &hostname, &edge, &served, seconds_now()));
+        let work = tokio::task::spawn_blocking(move || look(&household, &served, seconds_now()));
         let outcome = work.await.unwrap_or_else(|error| Outcome { zones: None, report: failed(error) });
         self.tell(outcome.report);
         if outcome.zones.is_some() && outcome.zones != *handed_over {
@@ -120,13 +128,8 @@ fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Op
 }
 
 /// Looks at the zones of all domains.
-fn look(
-    directory: &Directory,
-    hostname: &DomainName,
-    edge: &EdgeAddresses,
-    served: &EdgeZones,
-    now: u64,
-) -> Outcome {
+fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
+    let directory = &household.directory;
     let snapshot = directory.snapshot();
     let domains: Vec<&DomainName> = snapshot.domains().collect();
     let newest = domains.iter().filter_map(|domain| renew::kept(directory, domain).ok().flatten());
@@ -137,15 +140,10 @@ fn look(
         format!("Zones are not signed anew, since {doubt}. Set this machine's clock; the kept zones are served on.")
     }));
     for domain in domains {
-        let facts = Facts {
-            domain: domain.clone(),
-            hostname: hostname.clone(),
-            addresses: edge.public.clone(),
-            mail_addresses: edge.of_mail(),
-            dkim_keys: snapshot.dkim_keys(domain).to_vec(),
-        };
         let moment = Moment { now, clock, served: served.serial(domain) };
-        outcome.add(domain, renew::zone(directory, &facts, moment), || renew::kept(directory, domain));
+        let facts = household.facts(domain).map_err(RenewError::from);
+        let renewed = facts.and_then(|facts| renew::zone(directory, &facts, moment));
+        outcome.add(domain, renewed, || renew::kept(directory, domain));
     }
     outcome
 }

@@ -6,7 +6,7 @@ use postern_store::directory::Directory;
 use super::*;
 
 /// The facts of one domain of a real directory, behind one edge.
-fn facts(domain: &str, hostname: &str) -> Facts {
+pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
     let state_dir = tempfile::tempdir().expect("temporary directory");
     let directory = Directory::open(state_dir.path()).expect("opened");
     let domain: DomainName = domain.parse().expect("a domain");
@@ -16,6 +16,8 @@ fn facts(domain: &str, hostname: &str) -> Facts {
         dkim_keys: directory.dkim_keys(&domain),
         domain,
         hostname: hostname.parse().expect("a name"),
+        offered: [ServiceKind::Imaps, ServiceKind::Submissions].into(),
+        own: Vec::new(),
         mail_addresses: addresses.clone(),
         addresses,
     }
@@ -59,6 +61,17 @@ fn a_zone_has_all_that_mail_needs() {
     }
     assert_eq!(data(&zone, "home.example.", RecordType::MX), ["10 mail.home.example."]);
     assert_eq!(data(&zone, "_imaps._tcp.home.example.", RecordType::SRV), ["0 1 993 mail.home.example."]);
+    assert_eq!(data(&zone, "_submission._tcp.home.example.", RecordType::SRV), ["0 0 0 ."]);
+    assert_eq!(data(&zone, "_pop3s._tcp.home.example.", RecordType::SRV), ["0 0 0 ."]);
+    for (host, spf) in [
+        ("ns1.home.example.", "v=spf1 -all"),
+        ("ns2.home.example.", "v=spf1 -all"),
+        ("mail.home.example.", "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all"),
+    ] {
+        assert_eq!(data(&zone, host, RecordType::MX), ["0 ."], "{host}");
+        assert_eq!(text(&zone, host), spf);
+    }
+    assert_eq!(text(&zone, "_smtp._tls.home.example."), "v=TLSRPTv1; rua=mailto:postmaster@home.example");
     assert_eq!(text(&zone, "home.example."), "v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 -all");
     assert_eq!(text(&zone, "_dmarc.home.example."), "v=DMARC1; p=none; rua=mailto:postmaster@home.example");
 }

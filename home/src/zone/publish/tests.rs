@@ -5,13 +5,18 @@ use super::*;
 const NOW: u64 = 1_800_000_000;
 
 fn outcome(directory: &Directory, public: &str, now: u64) -> Outcome {
-    let hostname = "mail.home.example".parse().expect("a name");
     let edge = EdgeAddresses {
         public: vec![public.parse().expect("an address")],
         home_v4: [10, 118, 0, 2].into(),
         home_v6: "fd70:6f73:7465::2".parse().expect("an address"),
     };
-    look(directory, &hostname, &edge, &EdgeZones::default(), now)
+    let household = Household {
+        directory: directory.clone(),
+        hostname: "mail.home.example".parse().expect("a name"),
+        edge: Some(edge),
+        offered: Arc::new([ServiceKind::Imaps]),
+    };
+    look(&household, &EdgeZones::default(), now)
 }
 
 fn directory() -> (Directory, tempfile::TempDir) {

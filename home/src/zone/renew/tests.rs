@@ -24,6 +24,8 @@ fn home() -> Home {
         hostname: "mail.home.example".parse().expect("a name"),
         addresses: vec!["192.0.2.1".parse().expect("an address")],
         mail_addresses: vec!["192.0.2.1".parse().expect("an address")],
+        offered: [].into(),
+        own: Vec::new(),
         domain,
     };
     Home { directory, facts, _state_dir: state_dir }

@@ -30,6 +30,7 @@
 //! | `dkim_key` | a DKIM key pair, private half in PKCS#8 | domain, selector |
 //! | `dnssec_key` | a key that signs the domain's zone, private half in PKCS#8 | number, never given twice |
 //! | `signed_zone` | the domain's zone as it was signed last | domain |
+//! | `dns_record` | a record that the operator has added to the zone | domain, owner, type, data |
 //! | `setting` | a value the program itself keeps | name |
 //!
 //! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
@@ -41,6 +42,7 @@ mod dkim;
 
 mod aliases;
 mod domains;
+mod records;
 mod settings;
 mod users;
 mod zones;
@@ -61,6 +63,7 @@ use crate::db::Database;
 pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERATIONS};
 pub use dkim::{DkimAlgorithm, DkimKey};
 pub use domains::WithUsers;
+pub use records::OwnRecord;
 pub use snapshot::{Alias, Resolution, Snapshot, User};
 pub use zones::{DnssecKey, SignedZone};
 

@@ -64,5 +64,13 @@ pub(super) static SCHEMA: Schema = Schema {
          ) STRICT;
 
          ALTER TABLE domain DROP COLUMN zone_digest;",
+        "CREATE TABLE dns_record (
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             owner TEXT NOT NULL,
+             type INTEGER NOT NULL,
+             rdata BLOB NOT NULL,
+             ttl INTEGER NOT NULL,
+             PRIMARY KEY (domain, owner, type, rdata)
+         ) STRICT, WITHOUT ROWID;",
     ],
 };

@@ -228,3 +228,29 @@ fn what_a_zone_leaves_behind_survives_a_restart() {
     assert!(matches!(again.dnssec_keys(&name), Err(DirectoryError::UnknownDomain(_))));
     assert_eq!(again.signed_zone(&name).expect("read"), None);
 }
+
+#[test]
+fn own_records_come_and_go_with_notice_and_with_the_domain() {
+    let home = home();
+    let name = domain("home.example");
+    let record = |last: u8, ttl| OwnRecord {
+        owner: "www.home.example.".to_owned(),
+        record_type: 1,
+        ttl,
+        rdata: vec![192, 0, 2, last],
+    };
+    let mut changes = home.directory.subscribe();
+    changes.mark_unchanged();
+    for (last, ttl) in [(2, 60), (1, 60), (1, 300)] {
+        home.directory.add_record(&name, record(last, ttl)).expect("added");
+    }
+    assert!(changes.has_changed().expect("open"));
+    assert_eq!(home.directory.own_records(&name).expect("read"), [record(1, 300), record(2, 60)]);
+    let remove = |rdata| home.directory.remove_records(&name, "www.home.example.", 1, rdata).expect("done");
+    assert_eq!(remove(Some(vec![192, 0, 2, 9])), 0);
+    assert_eq!(remove(Some(vec![192, 0, 2, 2])), 1);
+    assert_eq!(remove(None), 1);
+    home.directory.add_record(&name, record(3, 60)).expect("added");
+    home.directory.remove_domain(&name, WithUsers::Remove).expect("removed");
+    assert_eq!(home.directory.own_records(&name).expect("read"), []);
+}
