@@ -8,8 +8,8 @@
 //! |---|---|---|---|---|
 //! | `/v1/status` | [`Status`](crate::status::Status) | | | |
 //! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | | [`wire::RemoveDomain`] |
-//! | `/v1/dns/DOMAIN` | [`wire::DomainDns`] | | | |
-//! | `/v1/dns/DOMAIN/records` | list of [`wire::DnsRecord`] | [`wire::WrittenRecord`] | | [`wire::WrittenRecord`] |
+//! | `/v1/dns/DOMAIN` | [`wire::dns::DomainDns`] | | | |
+//! | `/v1/dns/DOMAIN/records` | list of [`wire::dns::DnsRecord`] | [`wire::dns::WrittenRecord`] | | [`wire::dns::WrittenRecord`] |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
@@ -113,14 +113,7 @@ impl Admin {
             (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
-            (&Method::GET, ["v1", "dns", domain]) => answer(dns::show(self, domain)),
-            (&Method::GET, ["v1", "dns", domain, "records"]) => answer(dns::own_records(self, domain)),
-            (&Method::POST, ["v1", "dns", domain, "records"]) => {
-                change(request, |body| dns::add_record(self, domain, &body))
-            }
-            (&Method::DELETE, ["v1", "dns", domain, "records"]) => {
-                change(request, |body| dns::remove_records(self, domain, &body))
-            }
+            (_, ["v1", "dns", domain, path @ ..]) => dns::handle(self, request, domain, path),
             (&Method::GET, ["v1", "users"]) => answer(users::list(self)),
             (&Method::POST, ["v1", "users"]) => change(request, |body| users::add(self, body)),
             (&Method::PUT, ["v1", "users", "password"]) => {

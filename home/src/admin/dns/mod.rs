@@ -1,0 +1,77 @@
+//! The domains' DNS, over the administration interface: one file for each family of requests.
+
+mod records;
+mod zone;
+
+use hickory_proto::rr::Record;
+use postern_message::address::DomainName;
+use postern_shared::http::{Method, Request, Response, StatusCode};
+use postern_store::directory::DirectoryError;
+
+use super::wire::dns::DnsRecord;
+use super::{Admin, Refusal, answer, change};
+use crate::zone::own::OwnRecordError;
+use crate::zone::renew::RenewError;
+use crate::zone::{Facts, Household, text};
+
+/// Answers a request about one domain; `path` is what follows `/v1/dns/DOMAIN`. Waits for the disk.
+pub(super) fn handle(admin: &Admin, request: &Request, domain: &str, path: &[&str]) -> Response {
+    let domain = match hosted(admin, domain) {
+        Ok(domain) => domain,
+        Err(refusal) => return answer::<()>(Err(refusal)),
+    };
+    match (&request.method, path) {
+        (&Method::GET, []) => answer(zone::show(admin, domain)),
+        (&Method::GET, ["records"]) => answer(records::list(admin, &domain)),
+        (&Method::POST, ["records"]) => change(request, |body| records::add(admin, &domain, &body)),
+        (&Method::DELETE, ["records"]) => change(request, |body| records::remove(admin, &domain, &body)),
+        _ => Response::not_found(),
+    }
+}
+
+/// The domain that is meant, which is one of ours.
+fn hosted(admin: &Admin, domain: &str) -> Result<DomainName, Refusal> {
+    let refusal = |_| Refusal(StatusCode::NOT_FOUND, format!("`{domain}` is not a domain name."));
+    let domain = DomainName::parse(domain).map_err(refusal)?;
+    if admin.directory.is_local(&domain) {
+        Ok(domain)
+    } else {
+        Err(DirectoryError::UnknownDomain(domain).into())
+    }
+}
+
+/// What the zone depends on, as it is now.
+fn facts(admin: &Admin, domain: &DomainName) -> Result<Facts, Refusal> {
+    let household = Household {
+        directory: admin.directory.clone(),
+        hostname: admin.hostname.current(),
+        edge: admin.link.edge_addresses().borrow().clone(),
+        offered: admin.offered.clone(),
+    };
+    Ok(household.facts(domain)?)
+}
+
+/// The record for people.
+fn describe(record: &Record) -> DnsRecord {
+    DnsRecord {
+        owner: record.name.to_ascii(),
+        ttl: record.ttl,
+        record_type: text::mnemonic(record.record_type()),
+        data: text::rdata(&record.data),
+    }
+}
+
+impl From<OwnRecordError> for Refusal {
+    fn from(error: OwnRecordError) -> Self {
+        Self(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}."))
+    }
+}
+
+impl From<RenewError> for Refusal {
+    fn from(error: RenewError) -> Self {
+        match error {
+            RenewError::Directory(error) => error.into(),
+            error => Self(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}.")),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `postern-home dns ds`.
+
+use std::fmt::{self, Display, Formatter};
+
+use postern_message::address::DomainName;
+use postern_shared::cli::{Exit, Failure};
+
+use super::{Client, zone};
+use crate::admin::wire::dns::DomainDns;
+
+pub(super) fn show(client: &Client, domain: &DomainName) -> Result<Exit, Failure> {
+    let dns = zone::fetch(client, domain)?;
+    client.print(&dns.ds, Ds(&dns))
+}
+
+/// Lines of a master file, which every registry understands.
+struct Ds<'a>(&'a DomainDns);
+
+impl Display for Ds<'_> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> =
+            self.0.ds.iter().map(|ds| format!("{}. IN DS {ds}", self.0.domain)).collect();
+        formatter.write_str(&lines.join("\n"))
+    }
+}
