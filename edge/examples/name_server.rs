@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use postern_edge::config::Dns;
-use postern_edge::dns::{NameServer, ServedZone, SharedZones, ZoneSet};
+use postern_edge::dns::{NameServer, Served, ServedZone, SharedZones, ZoneSet};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +31,7 @@ fn serve(address: &str, zone: &Path, limit_answers: bool) -> Result<(), Box<dyn 
     let config = Dns { listen: vec![address.parse()?], limit_answers };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut server = NameServer::start(&config, zones)?;
+        let mut server = NameServer::start(&config, Served { zones, ..Served::default() })?;
         Err(server.failed().await.into())
     })
 }

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::control::ControlServer;
-use crate::dns::{NameServer, SharedZones};
+use crate::dns::{NameServer, Served};
 use crate::enrol::Enrolment;
 use crate::forward::Forwarding;
 use crate::health::Health;
@@ -46,8 +46,9 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
 
     let state = State::open(&config.state_dir).map_err(failed)?;
     let enrolment = enrolment(&config)?;
-    let zones = SharedZones::default();
-    zones.replace(state.load_zones());
+    let served = Served::default();
+    served.zones.replace(state.load_zones());
+    served.secondaries.replace(state.load_secondaries());
 
     let tunnel = tunnel::start(&config.tunnel).await.map_err(failed)?;
     let tunnel_ended = tunnel.ended();
@@ -56,12 +57,12 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let wanted = desired_state(&config, state.load_forward().as_ref(), hold.port());
     let forwarding =
         Forwarding::start(wanted, public.interface.as_deref(), on_stop(&config)).map_err(failed)?;
-    let mut name_server = NameServer::start(&config.dns, zones.clone()).map_err(failed)?;
+    let mut name_server = NameServer::start(&config.dns, served.clone()).map_err(failed)?;
     let control = ControlServer::bind(&config).map_err(failed)?;
     let operator = local::Server::bind(&config.runtime_dir).map_err(failed)?;
 
     let hold_after = Duration::from_secs(config.forward.hold_after_seconds.into());
-    let service = Arc::new(Service::new(config, public, zones, state, enrolment, tunnel, forwarding).await);
+    let service = Arc::new(Service::new(config, public, served, state, enrolment, tunnel, forwarding).await);
     let on_operator_call = {
         let service = service.clone();
         move |request| {

@@ -1,12 +1,13 @@
 //! What the edge can be asked to do, whoever asks: the control protocol or the operator on this machine.
 //!
-//! In: parsed calls. Out: changed zones ([`zones`]), forwarding ([`mod@forward`]), bans ([`bans`]), and here enrolment and
+//! In: parsed calls. Out: changed zones ([`zones`]), forwarding ([`mod@forward`]), bans ([`bans`]), secondary name servers ([`secondaries`]), and here enrolment and
 //! epochs, all durable before they are acknowledged. Refused: see there.
 //!
 //! One lock orders all changes. Answers to DNS queries never wait for it: they read [`SharedZones`].
 
 mod bans;
 mod forward;
+mod secondaries;
 mod zones;
 
 use std::collections::BTreeSet;
@@ -20,13 +21,14 @@ use postern_shared::control::{self, Changed};
 use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
 use postern_shared::join_code::{Endpoint, JoinCode};
 use postern_shared::rotation::{Answer, Offer};
+use postern_shared::secondary::{InvalidSecondary, SecondaryList};
 use postern_shared::tunnel::{EpochId, Tunnel, TunnelStatus};
 use postern_shared::zone::ZoneError;
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
 
 use crate::config::Config;
-use crate::dns::{SharedZones, ZoneSet};
+use crate::dns::{Served, SharedSecondaries, SharedZones, ZoneSet};
 use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, StepError, Terms};
 use crate::forward::{ForwardError, Forwarding, Passage};
 use crate::host::{self, Public};
@@ -45,6 +47,7 @@ pub struct Service {
     /// How this machine faces the internet, as it was last looked up.
     public: RwLock<Public>,
     zones: SharedZones,
+    secondaries: SharedSecondaries,
     /// What the tunnel says of itself.
     heard: watch::Receiver<TunnelStatus>,
     changes: Mutex<Changes>,
@@ -89,6 +92,9 @@ pub enum ChangeError {
     /// Port 0.
     #[error("0 is not a port.")]
     NoPort,
+    /// A list of secondaries that cannot be used.
+    #[error("the secondaries are refused: {0}.")]
+    Secondaries(#[from] InvalidSecondary),
     /// More than the firewall's sets hold.
     #[error("{0} bans are too many; the edge holds {MOST_BANS}.")]
     TooManyBans(usize),
@@ -105,7 +111,7 @@ impl Service {
     pub async fn new(
         config: Config,
         public: Public,
-        zones: SharedZones,
+        served: Served,
         state: State,
         enrolment: Enrolment,
         tunnel: Tunnel,
@@ -115,7 +121,8 @@ impl Service {
         let bans = state.load_bans();
         let changes =
             Mutex::new(Changes { state, enrolment, tunnel, forwarding, bans, unbound: BTreeSet::new() });
-        let service = Self { config, public: RwLock::new(public), zones, heard, changes };
+        let Served { zones, secondaries } = served;
+        let service = Self { config, public: RwLock::new(public), zones, secondaries, heard, changes };
         service.refresh_epochs().await;
         service.refresh_bans().await;
         service
@@ -182,6 +189,7 @@ impl Service {
         let forgotten = names
             .map(|origin| changes.state.remove_zone(&origin))
             .chain([changes.state.remove_forward(), changes.state.remove_bans()])
+            .chain([changes.state.remove_secondaries()])
             .collect::<Result<(), _>>()
             .map_err(ChangeError::from)
             .and_then(|()| Ok(changes.forwarding.change(self.wanted(changes, None))?));
@@ -190,6 +198,7 @@ impl Service {
             tracing::warn!(%error, "what the former home banned is still banned");
         }
         self.zones.replace(ZoneSet::default());
+        self.secondaries.replace(SecondaryList::default());
         if let Err(error) = forgotten {
             tracing::warn!(%error, "what the former home pushed could not be forgotten");
         }
@@ -277,6 +286,7 @@ impl Service {
             zones: self.zone_statuses(),
             forward: forward_of(changes.forwarding.state()),
             bans: Some(changes.bans_held()),
+            secondaries: Some(self.secondaries_held()),
             counters: counters(),
         }
     }
@@ -300,6 +310,7 @@ impl Service {
             forward: forward_of(changes.forwarding.state()),
             holding: changes.forwarding.state().passage == Passage::Held,
             bans: changes.bans_held(),
+            secondaries: self.secondaries_held().secondaries,
             counters: counters(),
             warnings: Vec::new(),
         };

@@ -6,6 +6,7 @@
 //!   zones/ORIGIN.json     the zone as pushed, without the origin's final dot
 //!   forward.json          the forwarding as pushed
 //!   bans.json             the bans as pushed, each with its end
+//!   secondaries.json      the secondary name servers as pushed, with their keys
 //!   enrolment.json        see `enrol`
 //! ```
 //! Every file is replaced whole ([`durable`]). All but `enrolment.json` is a cache: a file that cannot be read or used is
@@ -21,9 +22,11 @@ use ipnet::IpNet;
 use postern_shared::bans::BanList;
 use postern_shared::control::Forward;
 use postern_shared::durable;
+use postern_shared::secondary::SecondaryList;
 use postern_shared::zone::Zone;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::dns::{ServedZone, ZoneSet};
 use crate::forward::Bans;
@@ -176,6 +179,28 @@ impl State {
     /// What the system said, except that there were none.
     pub fn remove_bans(&self) -> io::Result<()> {
         remove(&self.directory.join("bans.json"))
+    }
+
+    /// The secondary name servers that were pushed last.
+    pub fn load_secondaries(&self) -> SecondaryList {
+        load_json(&self.directory.join("secondaries.json")).unwrap_or_default()
+    }
+
+    /// Keeps the secondary name servers. Durable on return.
+    ///
+    /// # Errors
+    /// What the system said; what was kept before is then still there.
+    pub fn save_secondaries(&self, list: &SecondaryList) -> io::Result<()> {
+        let json = Zeroizing::new(serde_json::to_vec(list)?);
+        durable::write_secret(&self.directory.join("secondaries.json"), &json)
+    }
+
+    /// Forgets the secondary name servers.
+    ///
+    /// # Errors
+    /// What the system said, except that there were none.
+    pub fn remove_secondaries(&self) -> io::Result<()> {
+        remove(&self.directory.join("secondaries.json"))
     }
 
     /// Only host-name characters reach the file system, so an origin cannot leave the directory.

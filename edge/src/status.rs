@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use postern_shared::cli::write_row;
 use postern_shared::control::{BansHeld, Count, Forward, ZoneStatus};
+use postern_shared::secondary::SecondaryStatus;
 use postern_shared::tunnel::{EpochStatus, Fenced, Measured, moves};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct EdgeStatus {
     pub dns: Vec<SocketAddr>,
     /// The zones being served.
     pub zones: Vec<ZoneStatus>,
+    /// The secondary name servers.
+    #[serde(default)]
+    pub secondaries: Vec<SecondaryStatus>,
     /// What is being forwarded.
     pub forward: Forward,
     /// Whether connections are held because home is silent.
@@ -136,6 +140,9 @@ impl fmt::Display for EdgeStatus {
         row(f, "dns", list(&self.dns))?;
         for zone in &self.zones {
             row(f, "zone", format_args!("{}, serial {}", zone.origin.trim_end_matches('.'), zone.serial))?;
+        }
+        for secondary in &self.secondaries {
+            row(f, "secondary", secondary)?;
         }
         for (public, home) in &self.forward.ports {
             let connections = self.count(&port_counter(*public));

@@ -13,7 +13,7 @@ use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name, RData, Record};
 use postern_edge::config::Config;
 use postern_edge::control::handle;
-use postern_edge::dns::SharedZones;
+use postern_edge::dns::Served;
 use postern_edge::enrol::Enrolment;
 use postern_edge::forward::Forwarding;
 use postern_edge::host::Public;
@@ -45,14 +45,15 @@ fn zone(origin: &str, serial: u32) -> Zone {
 async fn edge(state_dir: &Path) -> Service {
     let config = Config { state_dir: state_dir.to_path_buf(), ..Config::default() };
     let state = State::open(state_dir).unwrap();
-    let zones = SharedZones::default();
-    zones.replace(state.load_zones());
+    let served = Served::default();
+    served.zones.replace(state.load_zones());
+    served.secondaries.replace(state.load_secondaries());
     let tunnel = tunnel::start(&config.tunnel).await.unwrap();
     let wanted = desired_state(&config, state.load_forward().as_ref(), 2525);
     let forwarding = Forwarding::start(wanted, None, on_stop(&config)).unwrap();
     let public = Public { interface: None, addresses: vec!["203.0.113.1".parse().unwrap()] };
     let enrolment = Enrolment::open(state_dir).unwrap();
-    Service::new(config, public, zones, state, enrolment, tunnel, forwarding).await
+    Service::new(config, public, served, state, enrolment, tunnel, forwarding).await
 }
 
 /// A home: an identity and the counter of its signed calls.

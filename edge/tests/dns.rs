@@ -11,7 +11,8 @@ use std::time::Duration;
 use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record};
 use postern_edge::config::Dns;
-use postern_edge::dns::{NameServer, ServedZone, SharedZones, ZoneSet};
+use postern_edge::dns::{NameServer, Served, ServedZone, SharedSecondaries, SharedZones, ZoneSet};
+use postern_shared::secondary::{Secondary, SecondaryList, Secret, TransferKey, TransferKind};
 use postern_shared::zone::Zone;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -48,20 +49,22 @@ fn listening(address: SocketAddr) -> Dns {
 
 struct Running {
     zones: SharedZones,
+    secondaries: SharedSecondaries,
     address: SocketAddr,
     _server: NameServer,
     runtime: tokio::runtime::Runtime,
 }
 
 fn start(listen: &str) -> Running {
-    let zones = SharedZones::default();
-    zones.replace(ZoneSet::default().with(Arc::new(ServedZone::new(&zone(7)).unwrap())));
+    let served = Served::default();
+    served.zones.replace(ZoneSet::default().with(Arc::new(ServedZone::new(&zone(7)).unwrap())));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = {
         let _entered = runtime.enter();
-        NameServer::start(&listening(listen.parse().unwrap()), zones.clone()).unwrap()
+        NameServer::start(&listening(listen.parse().unwrap()), served.clone()).unwrap()
     };
-    Running { zones, address: server.addresses()[0], _server: server, runtime }
+    let Served { zones, secondaries } = served;
+    Running { zones, secondaries, address: server.addresses()[0], _server: server, runtime }
 }
 
 impl Running {
@@ -108,6 +111,62 @@ fn dig_gets_every_kind_of_answer() {
     for question in ["home.example MX", "other.example A", "home.example AXFR +notcp"] {
         assert!(!ask(question).contains(" ra"), "recursion must never be offered");
     }
+}
+
+/// The secret of the key `k1.ns3.example`, and another.
+const SECRET: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+const OTHER: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
+
+fn secondaries() -> SecondaryList {
+    let key = TransferKey { name: "k1.ns3.example".to_owned(), secret: Secret::from_base64(SECRET).unwrap() };
+    let secondary = Secondary {
+        name: "ns3.example".to_owned(),
+        addresses: vec!["127.0.0.1:53".parse().unwrap()],
+        zones: None,
+        keys: vec![key],
+    };
+    SecondaryList { revision: String::new(), secondaries: vec![secondary] }
+}
+
+#[test]
+fn dig_transfers_with_the_key_and_only_so() {
+    let running = start("127.0.0.1:0");
+    running.secondaries.replace(secondaries());
+    let ask = |question: &str, secret: &str, name: &str| {
+        running.dig(&format!("{question} -y hmac-sha256:{name}:{secret}"))
+    };
+    let key = "K1.ns3.example";
+    let whole = ask("home.example AXFR +onesoa", SECRET, key);
+    assert_has(&whole, &["IN\tSOA\t", "XFR size: 33 records (messages 1", "host-name-11.many.home.example."]);
+    let status = running.secondaries.status(&running.zones.current());
+    let taken = status.secondaries[0].zones[0].transfer.as_ref().unwrap();
+    assert_eq!((taken.serial, taken.kind), (7, TransferKind::Axfr));
+
+    let newer = ServedZone::new(&zone(8)).unwrap();
+    let zones = running.zones.current();
+    let newer = newer.following(zones.iter().next().unwrap());
+    running.zones.replace(zones.with(Arc::new(newer)));
+    assert_has(&ask("home.example IXFR=7", SECRET, key), &["XFR size: 4 records"]);
+    assert_has(&ask("home.example IXFR=8", SECRET, key), &["XFR size: 1 records"]);
+    assert_has(&ask("home.example IXFR=3", SECRET, key), &["XFR size: 33 records"]);
+
+    assert_has(&running.dig("home.example AXFR"), &["Transfer failed"]);
+    let error =
+        |running: &Running| running.secondaries.status(&running.zones.current()).secondaries[0].error.clone();
+    assert_eq!(error(&running).unwrap(), "it asks for a transfer without a key");
+    assert_has(&ask("home.example AXFR", OTHER, key), &["BADSIG", "Transfer failed"]);
+    assert_eq!(error(&running).unwrap(), "it has another secret for the key `k1.ns3.example`");
+    assert_has(&ask("home.example AXFR", SECRET, "k2.ns3.example"), &["BADKEY", "Transfer failed"]);
+    assert!(error(&running).unwrap().contains("`k2.ns3.example`, which is none of its keys"));
+    assert_has(&ask("other.example AXFR", SECRET, key), &["Transfer failed"]);
+    assert_eq!(error(&running).unwrap(), "it asks for other.example, which is not served here");
+    assert_has(&ask("home.example SOA +tcp", SECRET, key), &["NOERROR", "TSIG", " 8 3600"]);
+    let signed = ask("mail.home.example A +notcp +norecurse", SECRET, key);
+    assert_has(&signed, &["NOERROR", "TSIG PSEUDOSECTION", "192.0.2.1"]);
+    assert!(!signed.contains("Couldn't verify") && !signed.contains("WARNING"), "{signed}");
+    assert!(error(&running).is_some());
+    ask("home.example AXFR", SECRET, key);
+    assert_eq!(error(&running), None);
 }
 
 #[test]
@@ -182,7 +241,7 @@ fn a_port_in_use_is_named_with_its_key() {
     let address = taken.local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
-    let error = NameServer::start(&listening(address), SharedZones::default()).err().unwrap().to_string();
+    let error = NameServer::start(&listening(address), Served::default()).err().unwrap().to_string();
     assert_has(&error, &[&address.to_string(), "`dns.listen`", "Another program uses the port", "ss -lnptu"]);
 }
 

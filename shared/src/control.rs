@@ -11,6 +11,7 @@
 //! | `DELETE /v1/zones/{origin}` | | [`Changed`] | yes |
 //! | `PUT /v1/forward` | [`Forward`] | [`Changed`] | yes |
 //! | `PUT /v1/bans` | [`BanList`](crate::bans::BanList) | [`BansTaken`](crate::bans::BansTaken) | yes |
+//! | `PUT /v1/secondaries` | [`SecondaryList`](crate::secondary::SecondaryList) | [`Changed`] | yes |
 //! | `PUT /v1/epochs/{id}` | [`Offer`](crate::rotation::Offer) | [`Answer`](crate::rotation::Answer) | yes |
 //! | `POST /v1/epochs/{id}/commit` | | [`Changed`] | yes |
 //! | `DELETE /v1/epochs/{id}` | | [`Changed`] | yes |
@@ -23,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::secondary::SecondariesHeld;
 use crate::tunnel::EpochId;
 
 /// The version that the paths begin with (`/v1/`).
@@ -37,6 +39,9 @@ pub const FORWARD_PATH: &str = "/v1/forward";
 
 /// The path of [`BanList`](crate::bans::BanList).
 pub const BANS_PATH: &str = "/v1/bans";
+
+/// The path of [`SecondaryList`](crate::secondary::SecondaryList).
+pub const SECONDARIES_PATH: &str = "/v1/secondaries";
 
 /// Whether home's inner IPv6 address is a public one: the world reaches home there without translation. All that is
 /// assigned to the internet lies in 2000::/3.
@@ -85,6 +90,9 @@ pub struct Status {
     /// What is banned; absent where the edge is too old to ban.
     #[serde(default)]
     pub bans: Option<BansHeld>,
+    /// The secondary name servers; absent where the edge is too old to have any.
+    #[serde(default)]
+    pub secondaries: Option<SecondariesHeld>,
     /// The firewall's counters, by name.
     #[serde(default)]
     pub counters: BTreeMap<String, Count>,

@@ -20,3 +20,5 @@ pub mod control;
 pub mod http;
 pub mod local;
 pub mod zone;
+
+pub mod secondary;

@@ -16,6 +16,7 @@ use postern_shared::enrolment::{BOOTSTRAP_CONTROL_PORT, BOOTSTRAP_EDGE_V4, Refus
 use postern_shared::http::{Limits, Method, Request, Response, StatusCode, serve_connection};
 use postern_shared::identity::SIGNATURE_HEADER;
 use postern_shared::rotation::{LadderError, Offer};
+use postern_shared::secondary::SecondaryList;
 use postern_shared::tunnel::EpochId;
 use postern_shared::zone::Zone;
 use serde::Serialize;
@@ -142,6 +143,10 @@ pub async fn handle(service: &Service, peer: IpAddr, request: Request) -> Respon
             Ok(list) => changed(service.put_bans(&list).await),
             Err(refusal) => refusal,
         },
+        (&Method::PUT, ["v1", "secondaries"]) => match signed::<SecondaryList>(service, &request).await {
+            Ok(list) => changed(service.put_secondaries(list).await),
+            Err(refusal) => refusal,
+        },
         (_, ["v1", "epochs", id, rest @ ..]) => match id.parse() {
             Ok(id) => epoch(service, EpochId(id), rest, &request).await,
             Err(_) => Response::not_found(),
@@ -241,6 +246,7 @@ fn changed<T: Serialize>(result: Result<T, ChangeError>) -> Response {
         ChangeError::Zone(_)
         | ChangeError::RefusedZone(Refused::NotAuthentic(_))
         | ChangeError::OtherZone
+        | ChangeError::Secondaries(_)
         | ChangeError::ReservedPort(_)
         | ChangeError::NoPort
         | ChangeError::TooManyBans(_) => StatusCode::UNPROCESSABLE_ENTITY,

@@ -22,18 +22,28 @@ pub mod limit;
 mod rare;
 pub mod respond;
 
+pub mod message;
+pub mod secondaries;
+mod signed;
+pub mod tsig;
+
+pub mod difference;
+pub mod transfer;
+
 mod mmsg;
+mod outgoing;
 mod tcp;
 mod udp;
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Dns;
@@ -41,8 +51,11 @@ use crate::host::lacks_ipv6;
 
 use cookie::Cookies;
 use limit::Limiter;
+use outgoing::Outgoing;
+use respond::Context;
 
 pub use respond::respond;
+pub use secondaries::SharedSecondaries;
 pub use zones::{ServedZone, ZoneSet};
 
 /// Connections that wait to be accepted.
@@ -75,19 +88,39 @@ fn mend(error: &io::Error, address: &SocketAddr) -> String {
 }
 
 /// The zones that are being served, shared with whoever changes them. A change is one pointer.
-#[derive(Debug, Clone, Default)]
-pub struct SharedZones(Arc<RwLock<Arc<ZoneSet>>>);
+#[derive(Debug, Clone)]
+pub struct SharedZones(Arc<watch::Sender<Arc<ZoneSet>>>);
+
+impl Default for SharedZones {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Arc::default())))
+    }
+}
 
 impl SharedZones {
     /// The zones of this moment; they stay as they are while the caller holds them.
     pub fn current(&self) -> Arc<ZoneSet> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
+    }
+
+    /// The zones as they change.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<ZoneSet>> {
+        self.0.subscribe()
     }
 
     /// Serves `zones` from now on.
     pub fn replace(&self, zones: ZoneSet) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(zones);
+        self.0.send_replace(Arc::new(zones));
     }
+}
+
+/// What is served, and to whom it is transferred.
+#[derive(Debug, Clone, Default)]
+pub struct Served {
+    /// The zones.
+    pub zones: SharedZones,
+    /// The secondaries.
+    pub secondaries: SharedSecondaries,
 }
 
 /// What all transports share.
@@ -97,6 +130,15 @@ struct Shared {
     cookies: Arc<Cookies>,
     /// `None`: answers are not limited.
     limiter: Option<Arc<Mutex<Limiter>>>,
+    secondaries: SharedSecondaries,
+    outgoing: Outgoing,
+}
+
+impl Shared {
+    /// What an answer depends on now.
+    fn context<'a>(&'a self, zones: &'a ZoneSet) -> Context<'a> {
+        Context { zones, cookies: &self.cookies, secondaries: &self.secondaries, now: unix_seconds() }
+    }
 }
 
 /// The running name server. It stops when dropped.
@@ -113,7 +155,7 @@ impl NameServer {
     ///
     /// # Errors
     /// The first address that could not be had; none is then served. Where the machine has no IPv6, `[::]` is left out.
-    pub fn start(config: &Dns, zones: SharedZones) -> Result<Self, BindError> {
+    pub fn start(config: &Dns, Served { zones, secondaries }: Served) -> Result<Self, BindError> {
         let mut sockets = Vec::new();
         for address in &config.listen {
             match bind(*address) {
@@ -126,7 +168,13 @@ impl NameServer {
         }
         let limiter =
             config.limit_answers.then(|| Arc::new(Mutex::new(Limiter::new(random(), Instant::now()))));
-        let shared = Shared { zones, cookies: Arc::new(Cookies::new(random())), limiter };
+        let shared = Shared {
+            zones,
+            cookies: Arc::new(Cookies::new(random())),
+            limiter,
+            secondaries,
+            outgoing: Outgoing::default(),
+        };
         let (mut receivers, mut acceptors, places) = (JoinSet::new(), JoinSet::new(), tcp::Places::default());
         let addresses = sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
         for (udp, tcp) in sockets {
@@ -158,10 +206,9 @@ fn random() -> [u8; 16] {
     octets
 }
 
-/// Seconds since 1970, modulo 2^32.
-fn unix_seconds() -> u32 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs() as u32
+/// Seconds since 1970.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// An IPv6 socket takes IPv6 only, so that `0.0.0.0` and `[::]` can both be listed.

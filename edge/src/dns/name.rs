@@ -11,7 +11,7 @@ const MAX_NAME: usize = 255;
 const MAX_LABELS: usize = 127;
 
 /// A whole name in wire form, its final zero octet included, in the case in which it was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WireName<'a>(&'a [u8]);
 
 /// A name from the root down, in lower case, each label ended by a zero octet.

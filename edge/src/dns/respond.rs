@@ -1,8 +1,8 @@
 //! From one message to its answer, octets to octets: header bits, EDNS, cookies and size.
 //!
 //! In: a message, who sent it and how, and the zones. Out: the answer's octets, or none. Refused: names outside our zones,
-//! classes other than IN and zone transfers (REFUSED), EDNS versions other than 0 (BADVERS), impossible cookies (FORMERR);
-//! what is no usual query goes to [`rare`]. RA is never set.
+//! classes other than IN and zone transfers without a key (REFUSED), EDNS versions other than 0 (BADVERS), impossible cookies
+//! (FORMERR); what is no usual query and not signed goes to [`rare`]. RA is never set.
 //!
 //! A UDP answer is at most [`MAX_UDP_PAYLOAD`] octets, and at most what the asker takes. What does not fit loses additional
 //! records first, and then everything, with TC set (RFC 2181 §9): an amplifier that gives little. RFC 1035 §4, RFC 6891,
@@ -18,6 +18,9 @@ use super::cookie::{self, Cookies, Judged};
 use super::prepared::{Head, write};
 use super::query::{self, Asked, Edns, Query, Received};
 use super::rare;
+use super::secondaries::SharedSecondaries;
+use super::signed::{Opened, Proven, Refusal, open, without_records};
+use super::transfer::{Request, Transfer};
 use super::writer::{HEADER, Writer};
 use super::zones::{Place, ServedZone, ZoneSet};
 
@@ -47,8 +50,10 @@ pub struct Context<'a> {
     pub zones: &'a ZoneSet,
     /// The maker of server cookies.
     pub cookies: &'a Cookies,
-    /// Seconds since 1970, modulo 2^32.
-    pub now: u32,
+    /// Who has keys.
+    pub secondaries: &'a SharedSecondaries,
+    /// Seconds since 1970.
+    pub now: u64,
 }
 
 /// Who asks.
@@ -75,13 +80,71 @@ pub struct Reply {
 pub fn respond(message: &[u8], asker: Asker, context: &Context<'_>, out: &mut Vec<u8>) -> Option<Reply> {
     out.clear();
     match query::read(message) {
-        Received::Query(query) => Some(answer_query(&query, asker, context, out)),
-        Received::Rare => {
-            rare::refuse(message, out)?;
-            Some(Reply { records: out.len(), opt: out.len(), is_proven: false })
-        }
+        Received::Query(query) => Some(answer_query(&query, asker, context, 0, out)),
+        Received::Rare => match open(message, asker, context) {
+            Opened::Unsigned if Request::is_in(message) => {
+                Some(refuse(without_records(message, ResponseCode::Refused), out))
+            }
+            Opened::Unsigned => answer_rare(message, out),
+            Opened::Refused(refusal) => Some(refuse(refusal, out)),
+            Opened::Proven(proven) => answer_proven(*proven, asker, context, out),
+        },
         Received::Nothing => None,
     }
+}
+
+fn answer_rare(message: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
+    rare::refuse(message, out)?;
+    Some(Reply { records: out.len(), opt: out.len(), is_proven: false })
+}
+
+fn refuse(refusal: Refusal, out: &mut Vec<u8>) -> Reply {
+    *out = refusal.octets;
+    Reply { records: refusal.records, opt: refusal.records, is_proven: false }
+}
+
+/// Answers a secondary, signed.
+fn answer_proven(
+    mut proven: Proven,
+    asker: Asker,
+    context: &Context<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Reply> {
+    if Request::read(&proven.message).is_some() {
+        return answer_transfer(proven, asker, context, out);
+    }
+    let reply = match query::read(&proven.message) {
+        Received::Query(query) => {
+            answer_query(&query, asker, context, proven.conversation.record_length(), out)
+        }
+        Received::Rare => answer_rare(&proven.message, out)?,
+        Received::Nothing => return None,
+    };
+    proven.conversation.sign(out, context.now);
+    Some(Reply { is_proven: true, ..reply })
+}
+
+/// Answers a question for a transfer where none is made: over UDP, and where it may not be or cannot be now.
+fn answer_transfer(
+    mut proven: Proven,
+    asker: Asker,
+    context: &Context<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Reply> {
+    let request = Request::read(&proven.message)?;
+    let rcode = match request.zone(&proven.secondary, context) {
+        Err(rcode) => rcode,
+        Ok(_) if asker.transport == Transport::Tcp => ResponseCode::ServFail,
+        // RFC 5936 §4.2: there is no AXFR over UDP.
+        Ok(_) if !request.is_for_differences() => ResponseCode::Refused,
+        Ok(_) => {
+            *out = Transfer::new(proven, context)?.in_one_message(context.now)?;
+            return Some(Reply { records: out.len(), opt: out.len(), is_proven: true });
+        }
+    };
+    let reply = refuse(without_records(&proven.message, rcode), out);
+    proven.conversation.sign(out, context.now);
+    Some(Reply { is_proven: true, ..reply })
 }
 
 /// Takes the records out of an answer and sets TC: the asker may come back over TCP.
@@ -94,11 +157,18 @@ pub fn shorten(reply: Reply, out: &mut Vec<u8>) {
     }
 }
 
-fn answer_query(query: &Query<'_>, asker: Asker, context: &Context<'_>, out: &mut Vec<u8>) -> Reply {
+/// `reserved` octets are left for what the caller appends.
+fn answer_query(
+    query: &Query<'_>,
+    asker: Asker,
+    context: &Context<'_>,
+    reserved: usize,
+    out: &mut Vec<u8>,
+) -> Reply {
     let judged = query
         .edns
         .and_then(|edns| edns.cookie)
-        .map(|data| context.cookies.judge(data, asker.address, context.now));
+        .map(|data| context.cookies.judge(data, asker.address, context.now as u32));
     let opt_length = match (query.edns, judged) {
         (None, _) => 0,
         (Some(_), Some(Some(_))) => OPT_LENGTH + OPTION_HEAD + cookie::LENGTH,
@@ -107,7 +177,7 @@ fn answer_query(query: &Query<'_>, asker: Asker, context: &Context<'_>, out: &mu
     out.extend_from_slice(query.header);
     out.extend_from_slice(query.question.map_or(&[], |question| question.octets));
     let records = out.len();
-    let limit = size_limit(query.edns, asker.transport) - opt_length;
+    let limit = size_limit(query.edns, asker.transport).saturating_sub(opt_length + reserved);
     let head = match (refusal(query, judged), query.question) {
         (None, Some(question)) => answer_question(&question, dnssec_of(query), context.zones, limit, out),
         (rcode, _) => Head { rcode: rcode.unwrap_or_default(), ..Head::default() },
@@ -243,7 +313,8 @@ mod tests {
 
     fn answer_to(message: &[u8], transport: Transport) -> Option<(Vec<u8>, Reply)> {
         let (zones, cookies) = (zones(), Cookies::new([3; 16]));
-        let context = Context { zones: &zones, cookies: &cookies, now: 1_000_000 };
+        let secondaries = SharedSecondaries::default();
+        let context = Context { zones: &zones, cookies: &cookies, secondaries: &secondaries, now: 1_000_000 };
         let mut out = vec![1, 2, 3];
         let asker = Asker { address: "192.0.2.7".parse().unwrap(), transport };
         let reply = respond(message, asker, &context, &mut out)?;

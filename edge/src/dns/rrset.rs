@@ -19,7 +19,7 @@ pub struct RrSet {
 }
 
 /// What a record has beside its owner and type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rr {
     /// Seconds.
     pub ttl: u32,

@@ -1,7 +1,7 @@
 //! DNS over TCP: many queries on one connection, many connections, little memory for each.
 //!
 //! In: connections, on which every message has its length before it (RFC 1035 §4.2.2). Out: the answers, in order; those
-//! to queries that came together leave together (RFC 7766 §6.2.1.1). Refused: more than [`MOST_PER_NETWORK`] connections
+//! to queries that came together leave together (RFC 7766 §6.2.1.1); zone transfers go by [`outgoing`](super::outgoing). Refused: more than [`MOST_PER_NETWORK`] connections
 //! from one client network (RFC 7766 §6.2.2): they are closed at once. Silence, a message that comes too slowly, one
 //! longer than [`LONGEST_QUERY`] and one that cannot be answered end a connection. When all [`MOST`] places are taken, a new client gets that of the one that
 //! has been silent longest (RFC 7766 §6.2.3), so that idle connections keep nobody out.
@@ -21,7 +21,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::Shared;
-use super::respond::{Asker, Context, Transport, respond};
+use super::outgoing::Placed;
+use super::respond::{Asker, Transport, respond};
 
 /// Connections at once, on all listening addresses.
 pub const MOST: usize = 2500;
@@ -95,6 +96,15 @@ async fn converse(mut stream: TcpStream, client: IpAddr, shared: Shared, mut pla
         let mut output = Vec::new();
         while let Some((message, behind)) = split_message(rest) {
             rest = behind;
+            if let Some(transfer) = begin_transfer(message, asker, &shared) {
+                let before = timeout(PATIENCE, stream.write_all(&output)).await;
+                output.clear();
+                let sent = transfer.send(&mut stream, &shared.secondaries, || place.was_heard()).await;
+                if !matches!((before, sent), (Ok(Ok(())), Ok(()))) {
+                    return;
+                }
+                continue;
+            }
             if answer(message, asker, &shared, &mut output).is_none() {
                 return;
             }
@@ -140,12 +150,16 @@ fn split_message(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u16::from_be_bytes(*length).into())
 }
 
+fn begin_transfer(message: &[u8], asker: Asker, shared: &Shared) -> Option<Placed> {
+    let zones = shared.zones.current();
+    shared.outgoing.begin(message, asker, &shared.context(&zones))
+}
+
 /// Appends the answer and its length, which leave in one segment (RFC 7766 §8).
 fn answer(message: &[u8], asker: Asker, shared: &Shared, output: &mut Vec<u8>) -> Option<()> {
     let zones = shared.zones.current();
-    let context = Context { zones: &zones, cookies: &shared.cookies, now: super::unix_seconds() };
     let mut answer = Vec::new();
-    respond(message, asker, &context, &mut answer)?;
+    respond(message, asker, &shared.context(&zones), &mut answer)?;
     output.extend_from_slice(&u16::try_from(answer.len()).ok()?.to_be_bytes());
     output.extend_from_slice(&answer);
     Some(())

@@ -15,7 +15,7 @@ use tokio::task::coop::consume_budget;
 use super::Shared;
 use super::limit::{Limiter, Verdict};
 use super::mmsg::{BATCH, Batch};
-use super::respond::{Asker, Context, Transport, respond, shorten};
+use super::respond::{Asker, Transport, respond, shorten};
 
 /// How often the log says that answers are limited.
 const SAY_EVERY: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ async fn answer_all(socket: UdpSocket, shared: &Shared) -> io::Result<Infallible
 /// Fills `answers` for the first `count` datagrams of a batch; those that get no answer have an empty one.
 fn answer(batch: &Batch, count: usize, shared: &Shared, answers: &mut [Vec<u8>]) {
     let zones = shared.zones.current();
-    let context = Context { zones: &zones, cookies: &shared.cookies, now: super::unix_seconds() };
+    let context = shared.context(&zones);
     let mut limiter =
         shared.limiter.as_ref().map(|limiter| limiter.lock().unwrap_or_else(PoisonError::into_inner));
     let now = Instant::now();

@@ -3,6 +3,9 @@
 //! In: RRsets with their owners. Out: octets behind the question that stands in the buffer already. Refused: an RRset that
 //! would pass the limit; nothing of it is then written.
 
+use hickory_proto::rr::RecordType;
+
+use super::difference::Item;
 use super::name::WireName;
 use super::rrset::{Layout, Rr, RrSet};
 
@@ -68,6 +71,22 @@ impl<'a> Writer<'a> {
             return Err(Full);
         }
         Ok(count)
+    }
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    /// [`Full`]; the message is then as before.
+    pub fn put_item(&mut self, item: Item<'a>) -> Result<(), Full> {
+        let (length, remembered) = (self.message.len(), self.remembered);
+        let layout = Layout::of(RecordType::from(item.record_type));
+        self.put_record(item.owner, item.record_type, layout, item.rr);
+        if self.message.len() > self.limit {
+            self.message.truncate(length);
+            self.remembered = remembered;
+            return Err(Full);
+        }
+        Ok(())
     }
 
     fn put_record(&mut self, owner: WireName<'a>, number: u16, layout: Layout, record: &'a Rr) {

@@ -13,6 +13,7 @@ use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 use postern_shared::zone::{Zone, ZoneError};
 
+use super::difference::{History, Item};
 use super::name::{Key, WireName, parent, wildcard_under};
 use super::prepared::Prepared;
 use super::rrset::{Rr, RrSet};
@@ -39,6 +40,8 @@ pub struct ServedZone {
     negative_soa: RrSet,
     /// What stands in advance for the node of the same index.
     prepared: Vec<Option<Prepared>>,
+    /// How it came to be from the versions before it.
+    pub history: History,
 }
 
 /// Where a node stands in its zone.
@@ -93,6 +96,12 @@ impl ZoneSet {
         self.zones.iter().find(|zone| zone.origin == *origin)
     }
 
+    /// The zone whose apex has this key.
+    pub fn at(&self, apex: &Key) -> Option<&Arc<ServedZone>> {
+        let found = self.zones.binary_search_by(|zone| (*zone.key).cmp(apex.octets()));
+        found.ok().and_then(|index| self.zones.get(index))
+    }
+
     /// The zone that answers a question of a type for a name: that with the longest apex that the name is at or below;
     /// for DS at an apex, the parent's where it is served here too (RFC 4035 §3.1.4.1).
     pub fn find(&self, name: &Key, record_type: RecordType) -> Option<&ServedZone> {
@@ -133,9 +142,36 @@ impl ServedZone {
             nodes,
             negative_soa,
             prepared: Vec::new(),
+            history: History::default(),
         };
         served.prepared = (0..served.nodes.len()).map(|index| Prepared::new(&served, index)).collect();
         Ok(served)
+    }
+
+    /// The same zone as the one that follows `before`.
+    pub fn following(self, before: &Self) -> Self {
+        let history = before.history.followed(before, &self);
+        Self { history, ..self }
+    }
+
+    /// The SOA record.
+    pub fn soa(&self) -> Item<'_> {
+        let mut items = self.items().filter(|item| item.record_type == u16::from(RecordType::SOA));
+        items.next().expect("a zone without a SOA record is not servable")
+    }
+
+    /// Every record but the SOA, in canonical order of the names.
+    pub fn body(&self) -> impl Iterator<Item = Item<'_>> {
+        self.items().filter(|item| item.record_type != u16::from(RecordType::SOA))
+    }
+
+    /// Octets of all records on the wire, uncompressed.
+    pub fn octets(&self) -> usize {
+        self.items().map(|item| item.octets()).sum()
+    }
+
+    fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        self.nodes.iter().flat_map(Node::items)
     }
 
     /// The part of a name's key below this zone's apex; `None` where the name is outside.
@@ -187,6 +223,16 @@ impl Node {
     /// The RRset of one type. Signatures that cover nothing are no RRset.
     pub fn rrset(&self, record_type: RecordType) -> Option<&RrSet> {
         self.rrsets().find(|rrset| rrset.record_type == record_type)
+    }
+
+    /// Every record, signatures that cover nothing included.
+    fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        let owner = self.owner();
+        self.rrsets.iter().flat_map(move |rrset| {
+            let item = move |number: u16| move |rr| Item { owner, record_type: number, rr };
+            let signatures = rrset.signatures.iter().map(item(RecordType::RRSIG.into()));
+            rrset.records.iter().map(item(rrset.record_type.into())).chain(signatures)
+        })
     }
 
     /// All RRsets, by type.

@@ -38,6 +38,10 @@ impl Service {
         changes.unbound.remove(&served.origin);
         let status = zone_status(&served);
         tracing::info!(origin = %status.origin, serial = status.serial, "zone taken from home");
+        let served = block_in_place(|| match before {
+            Some(before) => served.following(before),
+            None => served,
+        });
         self.zones.replace(current.with(Arc::new(served)));
         Ok(status)
     }

@@ -12,7 +12,7 @@ use hickory_proto::serialize::binary::BinEncodable;
 use postern_edge::config::Dns;
 use postern_edge::dns::cookie::Cookies;
 use postern_edge::dns::respond::{Asker, Context, Transport, respond};
-use postern_edge::dns::{NameServer, ServedZone, SharedZones, ZoneSet};
+use postern_edge::dns::{NameServer, Served, ServedZone, SharedSecondaries, SharedZones, ZoneSet};
 use postern_shared::zone::{Record, Zone};
 use tempfile::TempDir;
 
@@ -128,7 +128,9 @@ impl Ours {
     }
 
     pub fn ask(&self, question: &Question) -> Vec<u8> {
-        let context = Context { zones: &self.zones, cookies: &self.cookies, now: 0 };
+        let secondaries = SharedSecondaries::default();
+        let context =
+            Context { zones: &self.zones, cookies: &self.cookies, secondaries: &secondaries, now: 0 };
         let asker = Asker { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Udp };
         let mut out = Vec::new();
         respond(&message(question), asker, &context, &mut out).unwrap();
@@ -151,7 +153,7 @@ impl Listening {
         let config = Dns { listen: vec![(Ipv4Addr::LOCALHOST, 0).into()], ..Dns::default() };
         let server = {
             let _entered = runtime.enter();
-            NameServer::start(&config, zones).unwrap()
+            NameServer::start(&config, Served { zones, ..Served::default() }).unwrap()
         };
         Self { address: server.addresses()[0], _server: server, _runtime: runtime }
     }

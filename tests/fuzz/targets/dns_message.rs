@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use postern_edge::dns::cookie::Cookies;
 use postern_edge::dns::respond::{Asker, Context, Transport, respond, shorten};
-use postern_edge::dns::{ServedZone, ZoneSet};
+use postern_edge::dns::{ServedZone, SharedSecondaries, ZoneSet};
 use postern_shared::zone::Zone;
 
 static ZONES: LazyLock<ZoneSet> = LazyLock::new(|| {
@@ -30,8 +30,8 @@ fn base64(octets: &[u8]) -> String {
 }
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
-    let cookies = Cookies::new([7; 16]);
-    let context = Context { zones: &ZONES, cookies: &cookies, now: 1_000_000 };
+    let (cookies, secondaries) = (Cookies::new([7; 16]), SharedSecondaries::default());
+    let context = Context { zones: &ZONES, cookies: &cookies, secondaries: &secondaries, now: 1_000_000 };
     let mut out = Vec::new();
     for transport in [Transport::Udp, Transport::Tcp] {
         let asker = Asker { address: [192, 0, 2, 1].into(), transport };

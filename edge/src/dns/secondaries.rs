@@ -1,0 +1,205 @@
+//! The secondary name servers: their keys, and what is known of each.
+//!
+//! In: the list that home pushed; what transfers, answers and failures show. Out: the key of a name, and the status that
+//! home and the operator see. A trouble is logged when it begins, not each time that it is met.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use postern_shared::secondary::{
+    SecondariesHeld, Secondary, SecondaryList, SecondaryStatus, SecondaryZone, Transferred,
+};
+use postern_shared::zone::is_older;
+use tokio::sync::watch;
+
+use super::message;
+use super::tsig::Key;
+use super::zones::ZoneSet;
+
+/// The secondaries, shared with whoever changes them; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct SharedSecondaries(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    list: watch::Sender<Arc<SecondaryList>>,
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { list: watch::Sender::new(Arc::default()), known: Mutex::default() }
+    }
+}
+
+/// What is known of one secondary.
+#[derive(Debug, Default)]
+struct Known {
+    key: Option<String>,
+    error: Option<String>,
+    zones: BTreeMap<String, KnownZone>,
+}
+
+#[derive(Debug, Default)]
+struct KnownZone {
+    serials: BTreeMap<SocketAddr, u32>,
+    errors: BTreeMap<SocketAddr, String>,
+    transfer: Option<Transferred>,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyOf {
+    /// The key.
+    pub key: Key,
+    /// The secondary.
+    pub secondary: String,
+}
+
+impl SharedSecondaries {
+    /// The secondaries of this moment.
+    pub fn current(&self) -> Arc<SecondaryList> {
+        self.0.list.borrow().clone()
+    }
+
+    /// The list as it changes.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<SecondaryList>> {
+        self.0.list.subscribe()
+    }
+
+    /// These, and no others, from now on; what is known of the others is forgotten.
+    pub fn replace(&self, list: SecondaryList) {
+        self.known().retain(|name, _| list.secondaries.iter().any(|secondary| secondary.name == *name));
+        self.0.list.send_replace(Arc::new(list));
+    }
+
+    /// The key with a name in wire form and lower case.
+    pub fn key(&self, name: &[u8]) -> Option<KeyOf> {
+        let list = self.current();
+        let mut all = list.secondaries.iter().flat_map(|one| one.keys.iter().map(move |key| (one, key)));
+        let (secondary, key) = all.find(|(_, key)| message::from_text(&key.name).as_deref() == Some(name))?;
+        Some(KeyOf { key: Key::new(name, key.secret.expose()), secondary: secondary.name.clone() })
+    }
+
+    /// Whether a secondary may have the zone of this apex.
+    pub fn may_have(&self, secondary: &str, origin: &str) -> bool {
+        let is_it = |one: &&Secondary| one.name == secondary;
+        self.current().secondaries.iter().find(is_it).is_some_and(|one| one.may_have(trimmed(origin)))
+    }
+
+    /// The secondary at this address.
+    pub fn at(&self, address: IpAddr) -> Option<String> {
+        let has = |one: &&Secondary| one.addresses.iter().any(|own| own.ip() == address.to_canonical());
+        self.current().secondaries.iter().find(has).map(|one| one.name.clone())
+    }
+
+    /// A secondary has used this key.
+    pub fn has_used(&self, secondary: &str, key: &[u8]) {
+        let name = message::to_text(key);
+        self.change(secondary, |known| known.key = Some(name));
+    }
+
+    /// A secondary got what it asked for.
+    pub fn was_served(&self, secondary: &str) {
+        self.change(secondary, |known| known.error = None);
+    }
+
+    /// What a secondary asked for was refused.
+    pub fn was_refused(&self, secondary: &str, why: String) {
+        self.change(secondary, |known| {
+            if known.error.as_ref() != Some(&why) {
+                tracing::warn!(secondary, why, "a transfer is refused");
+            }
+            known.error = Some(why);
+        });
+    }
+
+    /// A zone has been transferred.
+    pub fn has_taken(&self, secondary: &str, origin: &str, transfer: Transferred) {
+        tracing::info!(secondary, origin, serial = transfer.serial, kind = ?transfer.kind, "zone transferred");
+        self.change_zone(secondary, origin, |zone| zone.transfer = Some(transfer));
+    }
+
+    /// A secondary serves this serial at one of its addresses.
+    pub fn serves(&self, secondary: &str, origin: &str, address: SocketAddr, serial: u32) {
+        self.change_zone(secondary, origin, |zone| {
+            zone.serials.insert(address, serial);
+        });
+    }
+
+    /// What is wrong with a zone at one address of a secondary; `None` where nothing is.
+    pub fn has_trouble(&self, secondary: &str, origin: &str, address: SocketAddr, trouble: Option<String>) {
+        self.change_zone(secondary, origin, |zone| match trouble {
+            Some(trouble) => {
+                if zone.errors.get(&address) != Some(&trouble) {
+                    tracing::warn!(secondary, origin, %address, trouble, "a secondary does not follow");
+                }
+                zone.errors.insert(address, trouble);
+            }
+            None => drop(zone.errors.remove(&address)),
+        });
+    }
+
+    /// What home and the operator are told.
+    pub fn status(&self, zones: &ZoneSet) -> SecondariesHeld {
+        let (list, known) = (self.current(), self.known());
+        let none = Known::default();
+        let status = |one: &Secondary| one.status(known.get(&one.name).unwrap_or(&none), zones);
+        SecondariesHeld {
+            revision: list.revision.clone(),
+            secondaries: list.secondaries.iter().map(status).collect(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only of those on the list: what arrives late of one that is gone is not kept.
+    fn change(&self, secondary: &str, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known();
+        if self.current().secondaries.iter().any(|one| one.name == secondary) {
+            change(known.entry(secondary.to_owned()).or_default());
+        }
+    }
+
+    fn change_zone(&self, secondary: &str, origin: &str, change: impl FnOnce(&mut KnownZone)) {
+        self.change(secondary, |known| change(known.zones.entry(trimmed(origin).to_owned()).or_default()));
+    }
+}
+
+trait Status {
+    fn status(&self, known: &Known, zones: &ZoneSet) -> SecondaryStatus;
+}
+
+impl Status for Secondary {
+    fn status(&self, known: &Known, zones: &ZoneSet) -> SecondaryStatus {
+        let zones = zones.iter().filter_map(|zone| {
+            let origin = zone.origin.to_string();
+            let origin = trimmed(&origin);
+            self.may_have(origin).then(|| status_of(origin, zone.serial, known.zones.get(origin)))
+        });
+        SecondaryStatus {
+            name: self.name.clone(),
+            key: known.key.clone(),
+            error: known.error.clone(),
+            zones: zones.collect(),
+        }
+    }
+}
+
+fn status_of(origin: &str, wanted: u32, known: Option<&KnownZone>) -> SecondaryZone {
+    let serials = known.into_iter().flat_map(|known| known.serials.values().copied());
+    SecondaryZone {
+        origin: origin.to_owned(),
+        wanted,
+        serial: serials.reduce(|one, other| if is_older(other, one) { other } else { one }),
+        transfer: known.and_then(|known| known.transfer.clone()),
+        error: known.and_then(|known| known.errors.values().next().cloned()),
+    }
+}
+
+fn trimmed(origin: &str) -> &str {
+    origin.trim_end_matches('.')
+}

@@ -1,0 +1,29 @@
+//! The secondary name servers, as home lists them.
+
+use postern_shared::control::Changed;
+use postern_shared::secondary::{SecondariesHeld, SecondaryList};
+use tokio::task::block_in_place;
+
+use super::{ChangeError, Service};
+
+impl Service {
+    /// Lets these secondaries transfer zones, and no others, from now on, and tells them of changes.
+    ///
+    /// # Errors
+    /// See [`ChangeError`]; those before then still hold.
+    pub async fn put_secondaries(&self, list: SecondaryList) -> Result<Changed, ChangeError> {
+        list.check()?;
+        let changes = self.changes.lock().await;
+        if *self.secondaries.current() == list {
+            return Ok(Changed { changed: false });
+        }
+        block_in_place(|| changes.state.save_secondaries(&list))?;
+        tracing::info!(secondaries = list.secondaries.len(), "secondary name servers taken from home");
+        self.secondaries.replace(list);
+        Ok(Changed { changed: true })
+    }
+
+    pub(super) fn secondaries_held(&self) -> SecondariesHeld {
+        self.secondaries.status(&self.zones.current())
+    }
+}
