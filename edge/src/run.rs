@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::control::ControlServer;
-use crate::dns::{NameServer, Served};
+use crate::dns::{NameServer, Served, notify};
 use crate::enrol::Enrolment;
 use crate::forward::Forwarding;
 use crate::health::Health;
@@ -62,7 +62,12 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
     let operator = local::Server::bind(&config.runtime_dir).map_err(failed)?;
 
     let hold_after = Duration::from_secs(config.forward.hold_after_seconds.into());
-    let service = Arc::new(Service::new(config, public, served, state, enrolment, tunnel, forwarding).await);
+    let service =
+        Arc::new(Service::new(config, public, served.clone(), state, enrolment, tunnel, forwarding).await);
+    let sources = {
+        let service = service.clone();
+        Arc::new(move || service.name_server_addresses())
+    };
     let on_operator_call = {
         let service = service.clone();
         move |request| {
@@ -76,6 +81,7 @@ pub async fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
         () = control.serve(service.clone()) => Err(Failure::failed("the control server ended by itself.")),
         () = operator.serve(Limits::default(), on_operator_call) => Err(Failure::failed("the administration socket ended.")),
         () = hold.serve() => Err(Failure::failed("the listener for held connections ended.")),
+        () = notify::run(served, sources) => Err(Failure::failed("the notification of secondaries ended.")),
         () = follow_health(&service, hold_after) => Err(Failure::failed("the watch over home ended.")),
         () = refresh_epochs(&service) => Err(Failure::failed("the epoch refresh ended.")),
         () = refresh(&service) => Err(Failure::failed("the refresh of bans and addresses ended.")),

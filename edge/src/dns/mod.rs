@@ -30,6 +30,8 @@ pub mod tsig;
 pub mod difference;
 pub mod transfer;
 
+pub mod notify;
+
 mod mmsg;
 mod outgoing;
 mod tcp;

@@ -1,5 +1,7 @@
 //! The secondary name servers, as home lists them.
 
+use std::net::IpAddr;
+
 use postern_shared::control::Changed;
 use postern_shared::secondary::{SecondariesHeld, SecondaryList};
 use tokio::task::block_in_place;
@@ -21,6 +23,12 @@ impl Service {
         tracing::info!(secondaries = list.secondaries.len(), "secondary name servers taken from home");
         self.secondaries.replace(list);
         Ok(Changed { changed: true })
+    }
+
+    /// The addresses at which secondaries know the name server: those that it is told to listen on, or the public ones.
+    pub fn name_server_addresses(&self) -> Vec<IpAddr> {
+        let listed = self.config.dns.listen.iter().map(|address| address.ip());
+        listed.filter(|address| !address.is_unspecified()).chain(self.public().addresses).collect()
     }
 
     pub(super) fn secondaries_held(&self) -> SecondariesHeld {
