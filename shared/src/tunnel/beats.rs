@@ -75,7 +75,7 @@ impl Beats {
                 None
             }
             (Beats::Edge(answering), Kind::Beat) => Some(answering.beat(message, has_sent_long, now)),
-            // The edge asks for a sign of life where two homes contend.
+            // The edge's challenge where two homes contend.
             (Beats::Home(_), Kind::Beat) => Some(Message { kind: Kind::Answer, ..*message }),
             (Beats::Edge(_), Kind::Answer) | (_, Kind::Fenced) => None,
         }

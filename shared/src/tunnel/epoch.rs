@@ -249,10 +249,11 @@ impl Epoch {
     }
 
     fn take_beat(&mut self, message: &Message, packet: &[u8], now: Instant, out: &mut impl Outlet) {
-        match message.kind {
-            Kind::Beat => {}
-            Kind::Answer => self.answered(),
-            Kind::Fenced => self.told_of(fenced_by(packet), now),
+        match (self.role, message.kind) {
+            (Role::Home, Kind::Answer) => self.answered(),
+            (Role::Home, Kind::Fenced) => self.told_of(fenced_by(packet), now),
+            (Role::Edge, Kind::Answer) => self.vouched(message.sequence),
+            (Role::Edge, Kind::Fenced) | (_, Kind::Beat) => {}
         }
         let octets = packet.len() as u16;
         if let Some(answer) = self.beats.receive(message, octets, self.has_sent_long, now) {

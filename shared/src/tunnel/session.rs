@@ -107,6 +107,8 @@ pub struct Session {
     pub endpoint: Option<SocketAddr>,
     /// When the last authenticated packet came.
     pub last_received: Option<Instant>,
+    /// The greatest of the edge's challenges that the peer has answered (see `candidate`); 0 none yet.
+    pub answered: u64,
     tunn: Tunn,
     initiation: Option<Fingerprint>,
     has_queued: bool,
@@ -128,6 +130,7 @@ impl Session {
             run: None,
             endpoint: config.endpoint,
             last_received: None,
+            answered: 0,
             tunn,
             initiation: None,
             has_queued: false,

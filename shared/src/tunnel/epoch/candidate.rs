@@ -1,6 +1,6 @@
 //! Who may be home: handshakes that the edge has answered beside the session that carries the mail.
 //!
-//! In: answered initiations, the proof that somebody holds the keys of one, the signs of life of the current session.
+//! In: answered initiations, the proof that somebody holds the keys of one, the current session's answers to challenges.
 //! Out: which candidate takes the current session's place, and which one is fenced. Refused: an initiation seen before,
 //! and any candidate that has proven nothing.
 //!
@@ -15,11 +15,14 @@
 //!                   |                           or nobody is current or heard ------------------> current
 //!                   |                        \-> another home: CONTENDING --current is silent---> current
 //!      15 s, or more than 16                          |
-//!                   v                                 current has answered
+//!                   v                          current has answered the challenge
 //!                 dropped  <------silent for 60 s--- FENCED --current silent for an hour--------> current
 //! ```
-//! While a candidate contends, the edge asks the current session for a sign of life five times a second. So a restarted
-//! home is let in after [`TRIAL`], and a copy of home beside the living one is fenced within a round trip.
+//! While a candidate contends, the edge challenges the current session five times a second. So a restarted home is let in
+//! after [`trial`], and a copy of home beside the living one is fenced within a round trip. Only the answer to a challenge
+//! that is younger than the candidate counts: another packet may have been sent before the current home died, and have
+//! stood in a queue, or been withheld by somebody on the way. A stock WireGuard peer in the place of home answers none, so
+//! of two such peers the later one is current.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -28,8 +31,8 @@ use crate::tunnel::beats::DEAD_AFTER;
 use crate::tunnel::gate::network;
 use crate::tunnel::session::Session;
 
-/// How long the current session may be silent, while it is asked for a sign of life, before a contender takes its place.
-pub const TRIAL: Duration = Duration::from_millis(1500);
+/// How long the current session may leave the challenge unanswered, at least, before a contender takes its place.
+const TRIAL: Duration = Duration::from_millis(1500);
 
 /// How long the current home must have been silent before a home that was fenced takes its place. A fenced home is
 /// likely to be an old copy: mail must not go there because a line was down for a while, and senders try for days.
@@ -55,8 +58,10 @@ pub enum Standing {
     Unproven,
     /// It holds the keys, and wants to take the current session's place.
     Contending {
-        /// When it proved itself.
-        since: Instant,
+        /// When it takes that place unless the challenge is answered.
+        until: Instant,
+        /// The challenge that was new when it proved itself; greater ones are newer.
+        challenge: u64,
     },
     /// It holds the keys, but another home that holds them too is alive.
     Fenced {
@@ -86,11 +91,9 @@ impl Candidate {
         match self.standing {
             Standing::Unproven => Claim::Waits,
             _ if is_free => Claim::Succeeds,
-            Standing::Contending { since } if heard > since => Claim::Refused,
-            Standing::Contending { since } => {
-                let is_over = now.saturating_duration_since(since) >= TRIAL;
-                if is_over || silence >= DEAD_AFTER { Claim::Succeeds } else { Claim::Waits }
-            }
+            Standing::Contending { challenge, .. } if current.answered >= challenge => Claim::Refused,
+            Standing::Contending { until, .. } if now >= until || silence >= DEAD_AFTER => Claim::Succeeds,
+            Standing::Contending { .. } => Claim::Waits,
             Standing::Fenced { .. } if silence >= TAKEOVER_AFTER => Claim::Succeeds,
             Standing::Fenced { .. } => Claim::Refused,
         }
@@ -112,6 +115,14 @@ pub enum Claim {
 #[derive(Default)]
 pub struct Candidates {
     list: Vec<Candidate>,
+    /// The latest challenge; the first one is 1.
+    challenge: u64,
+}
+
+/// How long the current session may leave a challenge unanswered, where its round trip is known: a line that is busy with
+/// an upload may take seconds.
+pub fn trial(round_trip: Option<Duration>) -> Duration {
+    round_trip.map_or(TRIAL, |time| (time * 3).clamp(TRIAL, DEAD_AFTER))
 }
 
 impl Candidates {
@@ -163,9 +174,9 @@ impl Candidates {
         self.list.retain(|other| !is_of_run(other) || other.answered > answered);
     }
 
-    /// Notes a transport packet on a candidate: whoever sent it holds the keys. An older session of the same run hands its
-    /// standing on and goes.
-    pub fn prove(&mut self, index: u32, from: SocketAddr, now: Instant) {
+    /// Notes a transport packet on a candidate: whoever sent it holds the keys, and contends for as long as `trial`. An
+    /// older session of the same run hands its standing on and goes.
+    pub fn prove(&mut self, index: u32, from: SocketAddr, trial: Duration, now: Instant) {
         let Some(proven) = self.find(index) else { return };
         proven.session.endpoint = Some(from);
         proven.session.last_received = Some(now);
@@ -175,10 +186,15 @@ impl Candidates {
         let run = proven.session.run;
         let is_older = |other: &Candidate| other.session.run == run && other.standing != Standing::Unproven;
         let older = self.list.iter().position(is_older).map(|place| self.list.swap_remove(place));
-        let standing = older.map_or(Standing::Contending { since: now }, |older| older.standing);
+        let standing = older.map_or_else(|| self.challenged(now + trial), |older| older.standing);
         if let Some(proven) = self.find(index) {
             proven.standing = standing;
         }
+    }
+
+    fn challenged(&mut self, until: Instant) -> Standing {
+        self.challenge += 1;
+        Standing::Contending { until, challenge: self.challenge }
     }
 
     /// The candidate that takes the current session's place now: of several the one that has waited longest.
@@ -212,13 +228,26 @@ impl Candidates {
         });
     }
 
-    /// Whether somebody contends, so that the current session must be asked for a sign of life.
-    pub fn contend(&self) -> bool {
-        self.list.iter().any(|candidate| matches!(candidate.standing, Standing::Contending { .. }))
+    /// What the current session must answer while somebody contends: the newest challenge, which stands for all.
+    pub fn challenge(&self) -> Option<u64> {
+        let contends = |candidate: &Candidate| matches!(candidate.standing, Standing::Contending { .. });
+        self.list.iter().any(contends).then_some(self.challenge)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
         self.list.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_line_has_more_time_and_none_has_more_than_a_dead_one() {
+        let trial = |milliseconds| trial(Some(Duration::from_millis(milliseconds)));
+        assert_eq!([trial(30), trial(500), trial(1000)].map(|time| time.as_millis()), [1500, 1500, 3000]);
+        assert_eq!(trial(60_000), DEAD_AFTER);
     }
 }

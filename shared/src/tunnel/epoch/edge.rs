@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::candidate::{Candidate, Claim, Standing};
+use super::candidate::{Candidate, Claim, Standing, trial};
 use super::{Epoch, Received, session_index};
 use crate::tunnel::Fenced;
 use crate::tunnel::core::Outlet;
@@ -12,9 +12,6 @@ use crate::tunnel::session::{DATA, Fingerprint, Opened, Session};
 
 /// How long packets that were under way when home renewed its keys are still taken.
 const PREVIOUS_FOR: Duration = Duration::from_secs(10);
-
-/// The sequence number of the beats by which the edge asks for a sign of life.
-const PROBE: u64 = 0;
 
 /// The session before the current one, of the same home.
 pub struct Previous {
@@ -111,7 +108,7 @@ impl Epoch {
         now: Instant,
         out: &mut impl Outlet,
     ) -> bool {
-        self.candidates.prove(index, from, now);
+        self.candidates.prove(index, from, trial(self.beats.report().round_trip), now);
         let Some(candidate) = self.candidates.find(index) else { return false };
         if candidate.claim(&self.current, now) == Claim::Succeeds {
             self.succeed(index, now);
@@ -163,9 +160,14 @@ impl Epoch {
             );
             self.tell_fenced(index, out);
         }
-        if self.candidates.contend() {
-            self.send_beat(&Message { sequence: PROBE, ..Message::default() }, MESSAGE_OCTETS, out);
+        if let Some(challenge) = self.candidates.challenge() {
+            self.send_beat(&Message { sequence: challenge, ..Message::default() }, MESSAGE_OCTETS, out);
         }
+    }
+
+    /// The current home has answered a challenge, so it lived when that was made.
+    pub(super) fn vouched(&mut self, challenge: u64) {
+        self.current.answered = self.current.answered.max(challenge);
     }
 
     /// Answers a fenced home's beat: it carries no mail, and why.
@@ -175,7 +177,7 @@ impl Epoch {
         let (Standing::Fenced { .. }, Some(endpoint)) = (fenced.standing, fenced.session.endpoint) else {
             return;
         };
-        let sequence = fenced.last_beat.unwrap_or(PROBE);
+        let sequence = fenced.last_beat.unwrap_or_default();
         let packet = encode_fenced(sequence, current, self.config.heartbeat);
         if let Some((octets, Some(DATA))) = fenced.session.seal(&packet, out) {
             out.send_slot(endpoint, octets);

@@ -261,6 +261,46 @@ fn a_bad_line_does_not_let_the_second_home_in() {
 }
 
 #[test]
+fn a_packet_that_was_withheld_does_not_fence_the_restarted_home() {
+    let mut world = with_home();
+    let home = &mut world.homes[FIRST];
+    home.core.handle_packet(&packet(HOME, WORLD, b"withheld"), world.now, &mut home.out);
+    let withheld = home.out.sent.pop_front().unwrap().1;
+    let address = world.homes[FIRST].address;
+    world.stop_home(FIRST);
+    world.start_home("198.51.100.20:40001");
+    world.pass(Duration::from_millis(600));
+    world.deliver(address, &withheld);
+    assert_eq!(std::mem::take(&mut world.edge.out.delivered).len(), 1);
+    world.pass(Duration::from_millis(1400));
+    assert_eq!(world.fenced(SECOND), None);
+    assert!(world.carries(SECOND));
+}
+
+#[test]
+fn an_answer_to_an_older_challenge_does_not_fence_the_restarted_home() {
+    let mut world = with_home();
+    world.start_home("198.18.7.5:40000");
+    world.pass(Duration::from_millis(200));
+    // The living home's answer to the copy's challenge is withheld until the home has died.
+    let address = world.homes[FIRST].address;
+    world.edge.core.handle_timeout(world.now, &mut world.edge.out);
+    let (_, challenge) = world.edge.out.sent.iter().rfind(|(to, _)| *to == address).unwrap().clone();
+    world.edge.out.sent.clear();
+    let (edge, home) = (world.edge.address, &mut world.homes[FIRST]);
+    home.core.handle_datagram(edge, &challenge, world.now, &mut home.out);
+    let withheld = home.out.sent.pop_front().unwrap().1;
+    world.stop_home(FIRST);
+    world.stop_home(SECOND);
+    let third = world.start_home("198.51.100.20:40001");
+    world.pass(Duration::from_millis(600));
+    world.deliver(address, &withheld);
+    world.pass(Duration::from_millis(1400));
+    assert_eq!(world.fenced(third), None);
+    assert!(world.carries(third));
+}
+
+#[test]
 fn a_fenced_home_takes_over_after_an_hour_of_silence_and_not_before() {
     let mut world = with_home();
     world.start_home("198.18.7.5:40000");
