@@ -223,7 +223,6 @@ impl Epoch {
     /// Notes an authenticated packet: the peer is alive and is where it came from.
     fn heard(&mut self, from: SocketAddr, now: Instant) -> Received {
         if self.role == Role::Edge && self.current.endpoint != Some(from) {
-            tracing::info!(epoch = self.config.id.0, endpoint = %from, "home is at a new endpoint");
             self.current.endpoint = Some(from);
         }
         self.current.last_received = Some(now);
@@ -312,12 +311,20 @@ impl Epoch {
                 out.send(to, datagram);
             }
         }
-        if let Some(endpoint) = self.current.endpoint {
-            self.roaming.note(endpoint, now);
-        }
+        self.note_endpoint(now);
         match self.role {
             Role::Home => self.keep_connected(scratch, now, out),
             Role::Edge => self.judge(now, out),
+        }
+    }
+
+    /// Notes where the peer is, and logs home's moves: home dials, so where the edge is it knows.
+    fn note_endpoint(&mut self, now: Instant) {
+        let Some(endpoint) = self.current.endpoint else { return };
+        if let Some(moves) = self.roaming.note(endpoint, now)
+            && self.role == Role::Edge
+        {
+            tracing::info!(epoch = self.config.id.0, %endpoint, moves, "home is at a new endpoint");
         }
     }
 

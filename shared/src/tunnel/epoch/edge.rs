@@ -126,10 +126,6 @@ impl Epoch {
     fn succeed(&mut self, index: u32, now: Instant) {
         let Some(Candidate { session, answered, .. }) = self.candidates.take(index) else { return };
         self.candidates.forget_before(session.run, answered);
-        let epoch = self.config.id.0;
-        if let Some(endpoint) = session.endpoint.filter(|_| session.endpoint != self.current.endpoint) {
-            tracing::info!(epoch, %endpoint, "home is at a new endpoint");
-        }
         let is_same_home = session.is_same_home(&self.current);
         let former = std::mem::replace(&mut self.current, session);
         self.previous = is_same_home.then_some(Previous { session: former, replaced: now });
