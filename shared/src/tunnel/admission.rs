@@ -2,9 +2,11 @@
 //!
 //! In: a decrypted packet whose source has been checked. Out: whether it may be delivered. The edge admits everything and
 //! leaves the choice to its firewall. Home admits packets to its inner addresses only, and of these what mail needs: TCP
-//! to the service ports, TCP that belongs to a connection, and of ICMP what TCP needs to hear: errors, and echo. Router
-//! advertisements and redirects, which could change home's routes, are not among them. So a taken-over edge reaches
-//! nothing else on the home machine or behind it, whatever home's own firewall says.
+//! to the service ports, TCP that belongs to a connection, and of ICMP what TCP needs to hear: errors about TCP that an
+//! inner address has sent, and echo. An error about anything else would speak of home's other connections, those of its
+//! local network among them, and could narrow or break them. Router advertisements and redirects, which could change home's
+//! routes, are not admitted either. So a taken-over edge reaches nothing else on the home machine or behind it, whatever
+//! home's own firewall says.
 //!
 //! The check keeps no state: a TCP segment that opens no connection (SYN without ACK, RFC 9293 §3.5) is passed, and the
 //! kernel refuses it where there is no connection. Fragments and IPv6 extension headers are refused, since their ports
@@ -18,10 +20,17 @@ const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const ICMP_V6: u8 = 58;
 
-/// Echo reply, destination unreachable, echo, time exceeded, parameter problem (RFC 792).
-const ICMP_TYPES: [u8; 5] = [0, 3, 8, 11, 12];
-/// Destination unreachable, packet too big, time exceeded, parameter problem, echo, echo reply (RFC 4443).
-const ICMP_V6_TYPES: [u8; 6] = [1, 2, 3, 4, 128, 129];
+/// Echo reply and echo (RFC 792).
+const ECHO: [u8; 2] = [0, 8];
+/// Destination unreachable, time exceeded, parameter problem (RFC 792): they quote what they are about.
+const ERRORS: [u8; 3] = [3, 11, 12];
+/// Echo and echo reply (RFC 4443 §4).
+const ECHO_V6: [u8; 2] = [128, 129];
+/// Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443 §3).
+const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
+
+/// Octets of an ICMP header, before what an error quotes (RFC 792, RFC 4443 §3).
+const ICMP_HEADER_OCTETS: usize = 8;
 
 /// Offset of the flags in a TCP header (RFC 9293 §3.1), and two of them.
 const TCP_FLAGS: usize = 13;
@@ -49,27 +58,40 @@ impl Admission {
             Admission::Everything => true,
             Admission::Services { addresses, tcp_ports } => {
                 Tunn::dst_address(packet).is_some_and(|address| addresses.contains(&address))
-                    && transport(packet)
-                        .is_some_and(|(protocol, segment)| serves(tcp_ports, protocol, segment))
+                    && transport(packet).is_some_and(|(protocol, segment)| match protocol {
+                        TCP => serves(tcp_ports, segment),
+                        ICMP => informs(addresses, segment, &ECHO, &ERRORS),
+                        ICMP_V6 => informs(addresses, segment, &ECHO_V6, &ERRORS_V6),
+                        _ => false,
+                    })
             }
         }
     }
 }
 
-fn serves(tcp_ports: &[u16], protocol: u8, segment: &[u8]) -> bool {
-    match protocol {
-        ICMP => segment.first().is_some_and(|kind| ICMP_TYPES.contains(kind)),
-        ICMP_V6 => segment.first().is_some_and(|kind| ICMP_V6_TYPES.contains(kind)),
-        TCP => {
-            let port = segment.get(2..4).and_then(|octets| octets.try_into().ok()).map(u16::from_be_bytes);
-            let opens = segment.get(TCP_FLAGS).map(|flags| flags & (SYN | ACK) == SYN);
-            match (port, opens) {
-                (Some(port), Some(true)) => tcp_ports.contains(&port),
-                (Some(_), Some(false)) => true,
-                _ => false,
-            }
-        }
+fn serves(tcp_ports: &[u16], segment: &[u8]) -> bool {
+    let port = segment.get(2..4).and_then(|octets| octets.try_into().ok()).map(u16::from_be_bytes);
+    let opens = segment.get(TCP_FLAGS).map(|flags| flags & (SYN | ACK) == SYN);
+    match (port, opens) {
+        (Some(port), Some(true)) => tcp_ports.contains(&port),
+        (Some(_), Some(false)) => true,
         _ => false,
+    }
+}
+
+/// Whether an ICMP message is an echo, or an error about TCP from one of the inner addresses.
+fn informs(addresses: &[IpAddr], message: &[u8], echo: &[u8], errors: &[u8]) -> bool {
+    let Some(kind) = message.first() else { return false };
+    let quoted = message.get(ICMP_HEADER_OCTETS..).filter(|_| errors.contains(kind));
+    echo.contains(kind) || quoted.and_then(tcp_sender).is_some_and(|sender| addresses.contains(&sender))
+}
+
+/// Who has sent a TCP segment, of which perhaps no more is there than the IP header.
+fn tcp_sender(packet: &[u8]) -> Option<IpAddr> {
+    let (TCP, _) = transport(packet)? else { return None };
+    match packet.first()? >> 4 {
+        4 => Some(IpAddr::from(*packet.get(12..)?.first_chunk::<4>()?)),
+        _ => Some(IpAddr::from(*packet.get(8..)?.first_chunk::<16>()?)),
     }
 }
 
@@ -136,8 +158,47 @@ mod tests {
     fn replies_to_home_and_icmp_pass() {
         assert!(home().admits(&v4(HOME, TCP, &tcp(40_000, SYN | ACK))));
         assert!(home().admits(&v4(HOME, TCP, &tcp(40_000, ACK))));
-        assert!(home().admits(&v4(HOME, ICMP, &[3, 4, 0, 0])));
-        assert!(home().admits(&v6(ICMP_V6, &[2, 0, 0, 0])));
+        assert!(home().admits(&v4(HOME, ICMP, &[8, 0, 0, 0])));
+        assert!(home().admits(&v6(ICMP_V6, &[129, 0, 0, 0])));
+    }
+
+    /// An ICMP error of `kind` about a packet.
+    fn error(kind: u8, about: &[u8]) -> Vec<u8> {
+        [&[kind, 4, 0, 0, 0, 0, 5, 0], about].concat()
+    }
+
+    /// The head of a packet of the protocol that has been sent from an address to another.
+    fn quoted_v4(from: [u8; 4], protocol: u8) -> Vec<u8> {
+        let mut packet = v4([203, 0, 113, 9], protocol, &[0; 8]);
+        packet[12..16].copy_from_slice(&from);
+        packet
+    }
+
+    fn quoted_v6(from: &str, next_header: u8) -> Vec<u8> {
+        let mut packet = v6(next_header, &[0; 8]);
+        packet[8..24].copy_from_slice(&from.parse::<std::net::Ipv6Addr>().unwrap().octets());
+        packet
+    }
+
+    #[test]
+    fn errors_about_homes_own_tcp_pass_and_no_others() {
+        for kind in [3, 11, 12] {
+            assert!(home().admits(&v4(HOME, ICMP, &error(kind, &quoted_v4(HOME, TCP)))), "type {kind}");
+            let elsewhere = error(kind, &quoted_v4([192, 168, 1, 20], TCP));
+            assert!(!home().admits(&v4(HOME, ICMP, &elsewhere)), "type {kind}");
+        }
+        for kind in [1, 2, 3, 4] {
+            let own = error(kind, &quoted_v6("fd70:6f73:7465::2", TCP));
+            assert!(home().admits(&v6(ICMP_V6, &own)), "type {kind}");
+            let elsewhere = error(kind, &quoted_v6("2001:db8:cafe::20", TCP));
+            assert!(!home().admits(&v6(ICMP_V6, &elsewhere)), "type {kind}");
+        }
+        assert!(!home().admits(&v4(HOME, ICMP, &error(3, &quoted_v4(HOME, 17)))), "home sends no UDP");
+        assert!(!home().admits(&v6(ICMP_V6, &error(2, &quoted_v6("fd70:6f73:7465::2", 0)))), "options");
+        let whole = error(3, &quoted_v4(HOME, TCP));
+        for octets in 0..ICMP_HEADER_OCTETS + 16 {
+            assert!(!home().admits(&v4(HOME, ICMP, &whole[..octets])), "{octets} octets");
+        }
     }
 
     #[test]
