@@ -20,7 +20,7 @@ use postern_shared::bans::MOST_BANS;
 use postern_shared::control::{self, Changed};
 use postern_shared::enrolment::{EnrolResponse, InnerAddresses, Refusal};
 use postern_shared::join_code::{Endpoint, JoinCode};
-use postern_shared::rotation::{Answer, Offer};
+use postern_shared::rotation::{Answer, Commit, Offer};
 use postern_shared::secondary::{InvalidSecondary, SecondaryList};
 use postern_shared::tunnel::{EpochId, Tunnel, TunnelStatus};
 use postern_shared::zone::ZoneError;
@@ -245,9 +245,9 @@ impl Service {
     ///
     /// # Errors
     /// See [`StepError`]; the epochs are as before then.
-    pub async fn commit_epoch(&self, epoch: EpochId) -> Result<Changed, StepError> {
-        let changed = self.climb(|enrolment| enrolment.commit(epoch)).await?;
-        tracing::info!(epoch = epoch.0, "the epoch is preferred");
+    pub async fn commit_epoch(&self, commit: &Commit) -> Result<Changed, StepError> {
+        let changed = self.climb(|enrolment| enrolment.commit(commit)).await?;
+        tracing::info!(epoch = commit.epoch.0, "the epoch is preferred");
         Ok(changed)
     }
 

@@ -25,7 +25,8 @@ use postern_shared::enrolment::{BOOTSTRAP_HOME_V4, EnrolRequest, EnrolResponse};
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_shared::identity::{Identity, SIGNATURE_HEADER};
 use postern_shared::join_code::JoinCode;
-use postern_shared::tunnel::PrivateKey;
+use postern_shared::rotation::Commit;
+use postern_shared::tunnel::{EpochId, PrivateKey};
 use postern_shared::zone::Zone;
 use support::{Namespace, require_root};
 
@@ -140,8 +141,13 @@ fn a_home_joins_pushes_and_is_remembered() {
         assert_eq!(from_home(&edge, unsigned.clone()).await.status, StatusCode::FORBIDDEN);
         let in_use = from_home(&edge, home.sign(unsigned)).await;
         assert_eq!(in_use.status, StatusCode::CONFLICT, "the epoch in use cannot be retired");
-        let commit = home.sign(Request::new(Method::POST, "/v1/epochs/2/commit"));
-        assert_eq!(from_home(&edge, commit).await.status, StatusCode::CONFLICT, "nobody offered it");
+        let key = PrivateKey::generate().unwrap().public();
+        for (epoch, status) in [(2, StatusCode::CONFLICT), (3, StatusCode::UNPROCESSABLE_ENTITY)] {
+            let commit = Commit { epoch: EpochId(epoch), home_key: key, edge_key: key };
+            let request = Request::new(Method::POST, "/v1/epochs/2/commit").with_json(&commit).unwrap();
+            let answer = from_home(&edge, home.sign(request)).await;
+            assert_eq!(answer.status, status, "nobody offered epoch {epoch}, and the path says 2");
+        }
         let delete = home.sign(Request::new(Method::DELETE, "/v1/zones/home.example"));
         assert_eq!(from_home(&edge, delete).await.status, StatusCode::OK);
         assert!(self::status(&edge).await.zones.is_empty());

@@ -13,7 +13,7 @@
 //! | `PUT /v1/bans` | [`BanList`](crate::bans::BanList) | [`BansTaken`](crate::bans::BansTaken) | yes |
 //! | `PUT /v1/secondaries` | [`SecondaryList`](crate::secondary::SecondaryList) | [`Changed`] | yes |
 //! | `PUT /v1/epochs/{id}` | [`Offer`](crate::rotation::Offer) | [`Answer`](crate::rotation::Answer) | yes |
-//! | `POST /v1/epochs/{id}/commit` | | [`Changed`] | yes |
+//! | `POST /v1/epochs/{id}/commit` | [`Commit`](crate::rotation::Commit) | [`Changed`] | yes |
 //! | `DELETE /v1/epochs/{id}` | | [`Changed`] | yes |
 //!
 //! `{origin}` is the apex with or without its final dot. Fields that a version does not know are ignored, and new

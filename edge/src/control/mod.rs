@@ -15,7 +15,7 @@ use postern_shared::control::Forward;
 use postern_shared::enrolment::{BOOTSTRAP_CONTROL_PORT, BOOTSTRAP_EDGE_V4, RefusalBody};
 use postern_shared::http::{Limits, Method, Request, Response, StatusCode, serve_connection};
 use postern_shared::identity::SIGNATURE_HEADER;
-use postern_shared::rotation::{LadderError, Offer};
+use postern_shared::rotation::{Commit, LadderError, Offer};
 use postern_shared::secondary::SecondaryList;
 use postern_shared::tunnel::EpochId;
 use postern_shared::zone::Zone;
@@ -160,14 +160,12 @@ async fn epoch(service: &Service, id: EpochId, rest: &[&str], request: &Request)
     match (&request.method, rest) {
         (&Method::PUT, []) => match signed::<Offer>(service, request).await {
             Ok(offer) if offer.epoch == id => stepped(service.offer_epoch(&offer).await),
-            Ok(_) => Response::error(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "the offered epoch is not the one in the path.",
-            ),
+            Ok(_) => other_epoch(),
             Err(refusal) => refusal,
         },
-        (&Method::POST, ["commit"]) => match authorize(service, request).await {
-            Ok(()) => stepped(service.commit_epoch(id).await),
+        (&Method::POST, ["commit"]) => match signed::<Commit>(service, request).await {
+            Ok(commit) if commit.epoch == id => stepped(service.commit_epoch(&commit).await),
+            Ok(_) => other_epoch(),
             Err(refusal) => refusal,
         },
         (&Method::DELETE, []) => match authorize(service, request).await {
@@ -176,6 +174,10 @@ async fn epoch(service: &Service, id: EpochId, rest: &[&str], request: &Request)
         },
         _ => Response::not_found(),
     }
+}
+
+fn other_epoch() -> Response {
+    Response::error(StatusCode::UNPROCESSABLE_ENTITY, "the epoch is not the one in the path.")
 }
 
 async fn enrol(service: &Service, peer: IpAddr, request: &Request) -> Response {

@@ -33,7 +33,7 @@ use postern_shared::enrolment::{
 };
 use postern_shared::identity::{PublicIdentity, RequestSignature, SignatureError};
 use postern_shared::join_code::{Endpoint, JoinCode, Secret};
-use postern_shared::rotation::{Answer, EdgeEpoch, EdgeLadder, Entropy, LadderError, Offer};
+use postern_shared::rotation::{Answer, Commit, EdgeEpoch, EdgeLadder, Entropy, LadderError, Offer};
 use postern_shared::tunnel::{
     Admission, EpochConfig, EpochId, HeartbeatAddresses, NoRandomness, PresharedKey, PrivateKey, PublicKey,
 };
@@ -370,9 +370,9 @@ impl Enrolment {
     ///
     /// # Errors
     /// See [`StepError`]; nothing has changed then.
-    pub fn commit(&mut self, epoch: EpochId) -> Result<Changed, StepError> {
+    pub fn commit(&mut self, commit: &Commit) -> Result<Changed, StepError> {
         self.climb(|ladder| {
-            let next = ladder.committed(epoch)?;
+            let next = ladder.committed(commit)?;
             let changed = next != *ladder;
             Ok((next, Changed { changed }))
         })

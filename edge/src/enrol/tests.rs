@@ -1,6 +1,7 @@
 //! A home asks, an edge answers, and the file is opened again at every step.
 
 use postern_shared::identity::Identity;
+use postern_shared::rotation::Commit;
 use postern_shared::rotation::kem::{RandomPart, Seed};
 
 use super::*;
@@ -155,9 +156,6 @@ fn every_rung_of_a_rotation_survives_a_restart_and_a_repetition() {
     let (directory, mut edge, code) = invited();
     let home = Asking::new();
     let reopened = || Enrolment::open(directory.path()).unwrap();
-    assert!(matches!(edge.commit(EpochId(2)), Err(StepError::NotJoined)));
-    home.ask(&mut edge, &code, 1, at(1)).unwrap();
-    edge.confirm().unwrap();
     let offer = Offer {
         epoch: EpochId(2),
         home_key: PrivateKey::generate().unwrap().public(),
@@ -168,13 +166,17 @@ fn every_rung_of_a_rotation_survives_a_restart_and_a_repetition() {
         let epochs = edge.epochs(&terms().inner, at(100_000));
         epochs.iter().map(|epoch| epoch.id.0).collect::<Vec<_>>()
     };
+    assert!(matches!(edge.offer(&offer), Err(StepError::NotJoined)));
+    home.ask(&mut edge, &code, 1, at(1)).unwrap();
+    edge.confirm().unwrap();
     let answer = edge.offer(&offer).unwrap();
+    let commit = Commit { epoch: EpochId(2), home_key: offer.home_key, edge_key: answer.edge_key };
     let mut edge = reopened();
     assert_eq!(edge.offer(&offer).unwrap(), answer);
     assert_eq!(accepted(&edge), [1, 2]);
-    assert!(edge.commit(EpochId(2)).unwrap().changed);
+    assert!(edge.commit(&commit).unwrap().changed);
     let mut edge = reopened();
-    assert!(!edge.commit(EpochId(2)).unwrap().changed);
+    assert!(!edge.commit(&commit).unwrap().changed);
     assert_eq!(accepted(&edge), [2, 1]);
     assert!(matches!(edge.retire(EpochId(2)), Err(StepError::Ladder(LadderError::InUse(_)))));
     assert!(edge.retire(EpochId(1)).unwrap().changed);

@@ -116,8 +116,9 @@ impl Driver {
                 let answer = self.call(&edge, request).await?.json().map_err(ControlError::Answer)?;
                 Ok(Some(Event::Answered(answer, seconds_now())))
             }
-            (Todo::Commit(epoch), Some(edge)) => {
-                self.call(&edge, Request::new(Method::POST, commit_path(epoch))).await?;
+            (Todo::Commit(commit), Some(edge)) => {
+                let request = Request::new(Method::POST, commit_path(commit.epoch));
+                self.call(&edge, request.with_json(&commit).map_err(ControlError::Request)?).await?;
                 Ok(Some(Event::CommitAcknowledged))
             }
             (Todo::Retire(epoch), Some(edge)) => {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::kem::{self, Transcript};
-use super::{Answer, Offer};
+use super::{Answer, Commit, Offer};
 use crate::tunnel::{EpochId, NoRandomness, PresharedKey, PrivateKey, PublicKey};
 
 /// One epoch as the edge holds it.
@@ -69,6 +69,12 @@ pub enum LadderError {
         /// Preferred.
         current: EpochId,
     },
+    /// The epoch has other keys here.
+    #[error(
+        "the edge has epoch {} with other keys: another home with the same identity has offered it. Stop that one, and \
+         join again: `postern-edge invite` here, `postern-home join` at home", .0.0
+    )]
+    OtherKeys(EpochId),
     /// The last rotation has not ended.
     #[error("epoch {} must be retired before another is offered", .0.0)]
     NotRetired(EpochId),
@@ -170,13 +176,18 @@ impl EdgeLadder {
     ///
     /// # Errors
     /// See [`LadderError`].
-    pub fn committed(&self, epoch: EpochId) -> Result<EdgeLadder, LadderError> {
-        if epoch == self.current.epoch {
+    pub fn committed(&self, commit: &Commit) -> Result<EdgeLadder, LadderError> {
+        let known = [Some(&self.current), self.next()].into_iter().flatten();
+        let meant = known.into_iter().find(|keys| keys.epoch == commit.epoch);
+        let meant =
+            meant.ok_or(LadderError::NotNext { wanted: commit.epoch, current: self.current.epoch })?;
+        if (meant.home_key, meant.edge_key.public()) != (commit.home_key, commit.edge_key) {
+            return Err(LadderError::OtherKeys(commit.epoch));
+        }
+        if meant.epoch == self.current.epoch {
             return Ok(self.clone());
         }
-        let next = self.next().filter(|next| next.epoch == epoch).cloned();
-        let current = next.ok_or(LadderError::NotNext { wanted: epoch, current: self.current.epoch })?;
-        Ok(EdgeLadder { current, next: None, former: Some(self.current.clone()) })
+        Ok(EdgeLadder { current: meant.clone(), next: None, former: Some(self.current.clone()) })
     }
 
     /// Drops an epoch older than the preferred one.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::kem::{self, RandomPart, Seed, Transcript};
-use super::{Answer, Offer, Step};
+use super::{Answer, Commit, Offer, Step};
 use crate::tunnel::{EpochId, NoRandomness, PresharedKey, PrivateKey, PublicKey};
 
 /// One epoch as home holds it.
@@ -74,7 +74,7 @@ pub enum Todo {
     /// Wait until this epoch has carried data both ways; then [`Event::DataBothWays`].
     AwaitProof(EpochId),
     /// `POST /v1/epochs/{id}/commit`; then [`Event::CommitAcknowledged`].
-    Commit(EpochId),
+    Commit(Commit),
     /// Wait until `old` is idle and `new` works; then [`Event::Idle`].
     AwaitDrain {
         /// Carries nothing any more.
@@ -105,6 +105,12 @@ pub enum Event {
 
 fn first() -> EpochId {
     EpochId::FIRST
+}
+
+impl HomeEpoch {
+    fn commit(&self) -> Commit {
+        Commit { epoch: self.epoch, home_key: self.home_key.public(), edge_key: self.edge_key }
+    }
 }
 
 impl OfferSecrets {
@@ -195,7 +201,7 @@ impl HomeLadder {
             None => Todo::Rest,
             Some(Rotation::Generated(secrets)) => Todo::Offer(secrets.offer(self.next_id())),
             Some(Rotation::Offered(next)) => Todo::AwaitProof(next.epoch),
-            Some(Rotation::Proven(next)) => Todo::Commit(next.epoch),
+            Some(Rotation::Proven(next)) => Todo::Commit(next.commit()),
             Some(Rotation::Committed(next)) => Todo::AwaitDrain { old: self.current.epoch, new: next.epoch },
             Some(Rotation::Drained { retire }) => Todo::Retire(*retire),
         }

@@ -59,6 +59,18 @@ pub struct Answer {
     pub ciphertext: kem::Ciphertext,
 }
 
+/// What home sends to have an epoch preferred: `POST /v1/epochs/{id}/commit`. The number alone does not say which offer is
+/// meant: a home that was restored from a backup may have made another one since. Both keys are new with each offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The epoch.
+    pub epoch: EpochId,
+    /// Home's static key in it.
+    pub home_key: PublicKey,
+    /// The edge's.
+    pub edge_key: PublicKey,
+}
+
 /// The states of the ladder, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

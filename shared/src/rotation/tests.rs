@@ -132,8 +132,8 @@ impl World {
                 let answer = self.call(fate, |edge| edge.offered(&offer, Entropy::draw().unwrap()));
                 answer.map(|answer| Event::Answered(answer, 7))
             }
-            Todo::Commit(epoch) => {
-                self.call(fate, |edge| Ok((edge.committed(epoch)?, ()))).map(|()| Event::CommitAcknowledged)
+            Todo::Commit(commit) => {
+                self.call(fate, |edge| Ok((edge.committed(&commit)?, ()))).map(|()| Event::CommitAcknowledged)
             }
             Todo::Retire(epoch) => {
                 self.retired.insert(epoch);
@@ -229,17 +229,29 @@ fn a_forgotten_offer_is_replaced_and_calls_out_of_order_are_refused() {
     };
     let entropy = || Entropy::draw().unwrap();
     let edge = world.edge();
-    let (first, forgotten) = edge.offered(&offer(2), entropy()).unwrap();
-    let (second, answer) = first.offered(&offer(2), entropy()).unwrap();
+    let commit = |offer: &Offer, answer: &Answer| Commit {
+        epoch: offer.epoch,
+        home_key: offer.home_key,
+        edge_key: answer.edge_key,
+    };
+    let (early, late) = (offer(2), offer(2));
+    let (first, forgotten) = edge.offered(&early, entropy()).unwrap();
+    let (second, answer) = first.offered(&late, entropy()).unwrap();
     assert_ne!(forgotten, answer);
     assert_eq!(second.accepted().len(), 2);
     assert!(matches!(edge.offered(&offer(3), entropy()), Err(LadderError::NotNext { .. })));
     assert!(matches!(edge.offered(&offer(1), entropy()), Err(LadderError::NotNext { .. })));
-    assert!(matches!(edge.committed(EpochId(2)), Err(LadderError::NotNext { .. })));
-    let committed = second.committed(EpochId(2)).unwrap();
+    assert!(matches!(edge.committed(&commit(&late, &answer)), Err(LadderError::NotNext { .. })));
+    for other in [commit(&early, &forgotten), commit(&early, &answer), commit(&late, &forgotten)] {
+        assert_eq!(second.committed(&other), Err(LadderError::OtherKeys(EpochId(2))));
+    }
+    let committed = second.committed(&commit(&late, &answer)).unwrap();
+    assert_eq!(committed.committed(&commit(&late, &answer)), Ok(committed.clone()));
+    assert_eq!(committed.committed(&commit(&early, &forgotten)), Err(LadderError::OtherKeys(EpochId(2))));
     assert_eq!(committed.offered(&offer(3), entropy()), Err(LadderError::NotRetired(EpochId(1))));
     assert_eq!(committed.retired(EpochId(2)), Err(LadderError::InUse(EpochId(2))));
-    assert!(matches!(committed.committed(EpochId(1)), Err(LadderError::NotNext { .. })), "never back");
+    let back = Commit { epoch: EpochId(1), ..commit(&late, &answer) };
+    assert!(matches!(committed.committed(&back), Err(LadderError::NotNext { .. })), "never back");
     let retired = committed.retired(EpochId(1)).unwrap();
     assert_eq!(retired.retired(EpochId(1)), Ok(retired));
 }
