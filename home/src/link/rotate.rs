@@ -30,6 +30,9 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How often the age of the keys is looked at.
 const LOOK: Duration = Duration::from_secs(60);
 
+/// How long an offered epoch may carry nothing, while the edge is heard on the old one, before it is offered anew.
+const PROOF_WITHIN: Duration = Duration::from_secs(300);
+
 /// What the driver has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -43,6 +46,8 @@ pub struct Progress {
 #[derive(Debug, Default)]
 struct Watches {
     drain: Option<Drain>,
+    /// Since when an offered epoch has carried nothing, while the edge was heard.
+    unproven: Option<Instant>,
     age: AgeWatch,
 }
 
@@ -95,7 +100,7 @@ impl Driver {
     async fn advance(&self, watches: &mut Watches) -> Result<bool, LinkError> {
         let Some(ladder) = lock(&self.file).edge().map(|edge| edge.ladder.clone()) else { return Ok(false) };
         match self.event(&ladder, watches).await? {
-            Some(event) => self.climb(&ladder, event, &mut watches.drain),
+            Some(event) => self.climb(&ladder, event, watches),
             None => Ok(false),
         }
     }
@@ -106,7 +111,7 @@ impl Driver {
         let edge = self.edge.borrow().clone();
         match (todo, edge) {
             (Todo::Rest, _) => self.wish_of_age(ladder, &mut watches.age),
-            (Todo::AwaitProof(epoch), _) => Ok(self.has_carried_data(epoch).then_some(Event::DataBothWays)),
+            (Todo::AwaitProof(epoch), edge) => self.proof(epoch, edge.is_some(), &mut watches.unproven),
             (Todo::AwaitDrain { old, new }, _) => {
                 Ok(self.is_drained(old, new, &mut watches.drain).then_some(Event::Idle))
             }
@@ -134,14 +139,15 @@ impl Driver {
         self.signer.call(edge, request, seen).await
     }
 
-    fn climb(&self, ladder: &HomeLadder, event: Event, drain: &mut Option<Drain>) -> Result<bool, LinkError> {
+    fn climb(&self, ladder: &HomeLadder, event: Event, watches: &mut Watches) -> Result<bool, LinkError> {
         let Some(next) = ladder.after(event) else { return Ok(false) };
         let (step, epoch) = (next.step(), next.target());
         // Before the link hears of it, which then renews the session of the new epoch.
-        *drain = match next.todo() {
+        watches.drain = match next.todo() {
             Todo::AwaitDrain { new, .. } => Some(Drain::begin(self.epoch(new).as_ref(), Instant::now())),
             _ => None,
         };
+        watches.unproven = None;
         if lock(&self.file).climb(ladder, next)? {
             tracing::info!(%step, epoch = epoch.0, "key rotation");
         }
@@ -167,6 +173,27 @@ impl Driver {
         }
     }
 
+    /// Whether an offered epoch works, or has not for so long that another is offered in its place: its keys were damaged
+    /// or false, since the edge is heard.
+    fn proof(
+        &self,
+        epoch: EpochId,
+        is_edge_heard: bool,
+        unproven: &mut Option<Instant>,
+    ) -> Result<Option<Event>, LinkError> {
+        if self.has_carried_data(epoch) {
+            return Ok(Some(Event::DataBothWays));
+        }
+        if !is_overdue(unproven, is_edge_heard, Instant::now()) {
+            return Ok(None);
+        }
+        tracing::warn!(
+            epoch = epoch.0,
+            "an epoch that the edge has accepted carries nothing; it is offered anew"
+        );
+        Ok(Some(Event::Unproven(OfferSecrets::generate()?)))
+    }
+
     /// An answered heartbeat is data both ways.
     fn has_carried_data(&self, id: EpochId) -> bool {
         self.epoch(id).is_some_and(|epoch| epoch.alive && epoch.round_trip.is_some())
@@ -186,6 +213,12 @@ impl Driver {
     fn tell(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_modify(change);
     }
+}
+
+/// Whether an epoch has been without proof for too long; a time without the edge does not count.
+fn is_overdue(unproven: &mut Option<Instant>, is_edge_heard: bool, now: Instant) -> bool {
+    *unproven = is_edge_heard.then(|| unproven.unwrap_or(now));
+    unproven.is_some_and(|since| now.duration_since(since) >= PROOF_WITHIN)
 }
 
 /// A watch over the last days of an old epoch, from COMMITTED on.
@@ -239,6 +272,17 @@ mod tests {
             fenced: None,
             roamed: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_proof_is_overdue_only_where_the_edge_is_heard_all_the_time() {
+        let (start, mut unproven) = (Instant::now(), None);
+        let mut is_overdue = |after, is_heard| is_overdue(&mut unproven, is_heard, start + after);
+        assert!(!is_overdue(Duration::ZERO, true));
+        assert!(!is_overdue(PROOF_WITHIN / 2, false));
+        assert!(!is_overdue(PROOF_WITHIN, true), "it counts from now on");
+        assert!(!is_overdue(PROOF_WITHIN * 2 - Duration::from_secs(1), true));
+        assert!(is_overdue(PROOF_WITHIN * 2, true));
     }
 
     #[test]

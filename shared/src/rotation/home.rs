@@ -71,7 +71,7 @@ pub enum Todo {
     Rest,
     /// `PUT /v1/epochs/{id}`; then [`Event::Answered`].
     Offer(Offer),
-    /// Wait until this epoch has carried data both ways; then [`Event::DataBothWays`].
+    /// Wait until this epoch has carried data both ways; then [`Event::DataBothWays`], or [`Event::Unproven`].
     AwaitProof(EpochId),
     /// `POST /v1/epochs/{id}/commit`; then [`Event::CommitAcknowledged`].
     Commit(Commit),
@@ -95,6 +95,8 @@ pub enum Event {
     Answered(Answer, u64),
     /// The new epoch has carried data both ways.
     DataBothWays,
+    /// The new epoch has carried nothing for too long, while the old one did; the secrets are new.
+    Unproven(OfferSecrets),
     /// The edge prefers the new epoch.
     CommitAcknowledged,
     /// The old epoch has been idle for long enough.
@@ -219,6 +221,9 @@ impl HomeLadder {
             }
             (Some(Rotation::Offered(next)), Event::DataBothWays) => {
                 with(current, Some(Rotation::Proven(next)))
+            }
+            (Some(Rotation::Offered(_)), Event::Unproven(secrets)) => {
+                with(current, Some(Rotation::Generated(secrets)))
             }
             (Some(Rotation::Proven(next)), Event::CommitAcknowledged) => {
                 with(current, Some(Rotation::Committed(next)))

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | STABLE | `n` | `n` | waits for a wish to rotate |
 //! | GENERATED | `n`, its secrets for `n+1` | `n`, perhaps `n+1` | offers, again and again, until it is answered |
-//! | OFFERED | `n` and `n+1` | `n` and `n+1` | tries both; waits until `n+1` has carried data both ways |
+//! | OFFERED | `n` and `n+1` | `n` and `n+1` | tries both; waits until `n+1` has carried data both ways, or too long: then GENERATED |
 //! | PROVEN | `n` and `n+1` | `n` and `n+1` | asks the edge to prefer `n+1` |
 //! | COMMITTED | `n` and `n+1` | `n+1`, and `n` still | renews the session of `n+1`; waits until nothing has used `n` for a while |
 //! | DRAINED | `n+1` | `n+1`, and `n` still | asks the edge to drop `n` |
@@ -16,6 +16,9 @@
 //!
 //! Packets take the newest epoch on which the peer is heard, from OFFERED on: one authenticated packet shows that both ends
 //! hold its keys. What is preferred decides which epoch may be dropped, not the way of a packet.
+//!
+//! From OFFERED home may go back to GENERATED with new secrets, since nothing but home's own PROVEN lets the edge prefer
+//! `n+1`: so an answer that was damaged, or false, is no dead end.
 //!
 //! A crash before or after any of these writes leaves a pair from which the same calls lead on, since each is idempotent.
 //! Invariants: what home may use is a part of what the edge accepts; the edge drops `n` only on home's signed call; home

@@ -21,15 +21,18 @@ enum Fate {
     CallRepeated,
     /// Home has its event and dies, or finds its disk full, before it writes.
     HomeFailsBeforeWriting,
+    /// An epoch that waits for its proof carries nothing.
+    Unproven,
 }
 
-const FATES: [Fate; 6] = [
+const FATES: [Fate; 7] = [
     Fate::Done,
     Fate::CallLost,
     Fate::EdgeFailsBeforeWriting,
     Fate::EdgeDiesAfterWriting,
     Fate::CallRepeated,
     Fate::HomeFailsBeforeWriting,
+    Fate::Unproven,
 ];
 
 /// Two disks; the programs read them anew at every step, as after a crash.
@@ -74,7 +77,8 @@ impl World {
     fn write_home(&mut self, next: &HomeLadder) {
         let before = self.home();
         let kept: Vec<EpochId> = next.usable().iter().map(|keys| keys.epoch).collect();
-        for gone in before.usable().iter().filter(|keys| !kept.contains(&keys.epoch)) {
+        let gone = before.usable().into_iter().filter(|keys| !kept.contains(&keys.epoch));
+        for gone in gone.filter(|gone| gone.epoch <= before.current().epoch) {
             assert!(self.committed.contains(&EpochId(gone.epoch.0 + 1)), "home deletes what it may need");
         }
         if next.step() == Step::Committed {
@@ -126,6 +130,9 @@ impl World {
     fn event(&mut self, fate: Fate) -> Option<Event> {
         match self.home().todo() {
             Todo::Rest => None,
+            Todo::AwaitProof(_) if fate == Fate::Unproven => {
+                Some(Event::Unproven(OfferSecrets::generate().unwrap()))
+            }
             Todo::AwaitProof(_) => Some(Event::DataBothWays),
             Todo::AwaitDrain { .. } => Some(Event::Idle),
             Todo::Offer(offer) => {
@@ -195,13 +202,35 @@ fn every_single_fault_at_every_step_is_survived() {
         for fate in FATES {
             let mut world = World::joined();
             world.begin();
-            for step in 0..8 {
+            for step in 0..9 {
                 world.step(if step == faulty { fate } else { Fate::Done });
             }
             assert_eq!((world.home().step(), world.home().current().epoch), (Step::Stable, EpochId(2)));
             assert_eq!(world.edge().accepted().len(), 1, "{fate:?} at step {faulty}");
         }
     }
+}
+
+#[test]
+fn a_false_answer_is_no_dead_end() {
+    let mut world = World::joined();
+    world.begin();
+    let (honest, false_key) = (world.edge(), PrivateKey::generate().unwrap().public());
+    let Todo::Offer(offer) = world.home().todo() else { panic!("an offer is next") };
+    let (accepting, answer) = honest.offered(&offer, Entropy::draw().unwrap()).unwrap();
+    world.write_edge(&accepting);
+    let answer = Answer { edge_key: false_key, ..answer };
+    world.write_home(&world.home().after(Event::Answered(answer, 7)).unwrap());
+    assert_eq!(world.home().step(), Step::Offered);
+    let again = Event::Unproven(OfferSecrets::generate().unwrap());
+    world.write_home(&world.home().after(again.clone()).unwrap());
+    for _ in 0..6 {
+        world.step(Fate::Done);
+        if world.home().step() != Step::Offered {
+            assert_eq!(world.home().after(again.clone()), None, "only what waits for its proof goes back");
+        }
+    }
+    assert_eq!((world.home().step(), world.home().current().epoch), (Step::Stable, EpochId(2)));
 }
 
 #[test]
