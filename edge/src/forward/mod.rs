@@ -64,6 +64,9 @@ pub enum ForwardError {
         "`nft` refused the table `inet postern`: {0} See that the kernel has nf_tables, nft_nat, nft_fib_inet and nft_masq."
     )]
     Refused(String),
+    /// `nft` ended well and said something else than what was asked.
+    #[error("`nft` lists something that this program cannot read: {0}.")]
+    Unreadable(String),
     /// Forwarding could not be switched on.
     #[error(transparent)]
     Kernel(#[from] KernelError),
