@@ -191,15 +191,25 @@ impl Bans {
             refusal.is_none()
         });
         let changed = self.change(|book| {
+            let (mut banned, mut left_out) = (Vec::new(), None);
             for network in wanted {
                 if !book.covers(&network, Some(now.saturating_add(seconds))) {
-                    book.insert(Entry::new(network, now, Some(seconds), &reason))?;
-                    tracing::info!(%network, seconds, reason, "client banned");
+                    match book.insert(Entry::new(network, now, Some(seconds), &reason)) {
+                        Ok(()) => banned.push(network),
+                        Err(full) => left_out = Some(full),
+                    }
                 }
             }
-            Ok(())
+            Ok((banned, left_out))
         });
-        if let Err(error) = changed {
+        let (banned, left_out) = match changed {
+            Ok((banned, left_out)) => (banned, left_out.map(BanError::Full)),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        for network in banned {
+            tracing::info!(%network, seconds, reason, "client banned");
+        }
+        if let Some(error) = left_out {
             tracing::warn!(%error, "clients whose logins fail cannot be banned");
         }
     }
@@ -225,6 +235,8 @@ fn read(path: &Path) -> Result<Book, BanError> {
 
 #[cfg(test)]
 mod tests {
+    use postern_shared::bans::MOST_BANS;
+
     use super::*;
 
     fn policy() -> BanPolicy {
@@ -288,5 +300,25 @@ mod tests {
         let networks: Vec<String> = current.iter().map(|entry| entry.network.to_string()).collect();
         assert_eq!(networks, ["192.0.2.7/32", "203.0.113.0/24", "2001:db8::/64"]);
         assert_eq!((current[0].seconds, current[0].reason.as_str()), (Some(3600), "3 failed logins"));
+    }
+
+    #[test]
+    fn what_still_fits_into_a_full_list_is_banned() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let bans = Bans::open(directory.path(), policy()).expect("opened");
+        let filled = bans.change(|book| {
+            for number in 1..u32::try_from(MOST_BANS).expect("a small number") {
+                let address = std::net::Ipv4Addr::from(0x0b00_0000 + number);
+                book.insert(Entry::new(IpAddr::from(address).into(), 0, None, "scanner"))?;
+            }
+            Ok(())
+        });
+        filled.expect("room for one more");
+        let clients: Vec<IpAddr> =
+            ["203.0.113.7", "192.0.2.7", "11.0.0.1"].map(|text| text.parse().expect("an address")).into();
+        bans.ban_guessers(&clients, &Protected::default());
+        assert_eq!(bans.current().len(), MOST_BANS);
+        let again = Bans::open(directory.path(), policy()).expect("opened").current();
+        assert!(again.iter().any(|entry| entry.network == network("203.0.113.7/32")), "and it is durable");
     }
 }
