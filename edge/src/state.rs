@@ -12,6 +12,7 @@
 //! Every file is replaced whole ([`durable`]). All but `enrolment.json` is a cache: a file that cannot be read or used is
 //! reported with WARN and left out, and home's next push mends it. Refused: a second daemon in the same directory.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -47,6 +48,9 @@ pub enum StateError {
     InUse(PathBuf),
 }
 
+/// By how many seconds the ends of one ban may differ between two lists.
+const SAME_END: u64 = 2;
+
 /// The bans that home pushed, with their ends by this machine's clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptBans {
@@ -63,11 +67,17 @@ struct KeptBan {
 }
 
 impl KeptBans {
-    /// The list as it is taken at `now`, in seconds since 1970.
-    pub fn new(list: &BanList, now: u64) -> Self {
-        let bans = list.bans.iter().map(|ban| KeptBan {
-            network: ban.network,
-            until: ban.seconds.map(|seconds| now.saturating_add(seconds)),
+    /// The list as it is taken at `now`, in seconds since 1970, after another one. The same ban comes with some seconds
+    /// more or less each time, since home counts whole ones and the list is under way for a while; it keeps its end, so
+    /// that the firewall's element can stay.
+    pub fn new(list: &BanList, now: u64, before: &KeptBans) -> Self {
+        let before: BTreeMap<IpNet, u64> =
+            before.bans.iter().filter_map(|ban| Some((ban.network, ban.until?))).collect();
+        let bans = list.bans.iter().map(|ban| {
+            let until = ban.seconds.map(|seconds| now.saturating_add(seconds));
+            let former = before.get(&ban.network).copied();
+            let same = former.filter(|former| until.is_some_and(|until| until.abs_diff(*former) <= SAME_END));
+            KeptBan { network: ban.network, until: same.or(until) }
         });
         Self { revision: list.revision.clone(), bans: bans.collect() }
     }
@@ -317,10 +327,33 @@ mod tests {
             reason: "guessing".to_owned(),
         };
         let bans = vec![ban("203.0.113.7/32", Some(60)), ban("2001:db8::/64", None)];
-        state.save_bans(&KeptBans::new(&BanList { revision: "one".to_owned(), bans }, 1000)).unwrap();
+        let list = BanList { revision: "one".to_owned(), bans };
+        state.save_bans(&KeptBans::new(&list, 1000, &KeptBans::default())).unwrap();
         let kept = state.load_bans();
         assert_eq!(kept.revision, "one");
         assert_eq!(kept.current(1059).len(), 2);
         assert_eq!(kept.current(1060).into_keys().collect::<Vec<_>>(), ["2001:db8::/64".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_ban_that_comes_again_keeps_its_end_unless_it_is_another() {
+        let network: IpNet = "203.0.113.7/32".parse().unwrap();
+        let list = |seconds| {
+            let ban = postern_shared::bans::Ban { network, seconds, reason: String::new() };
+            BanList { revision: String::new(), bans: vec![ban] }
+        };
+        let first = KeptBans::new(&list(Some(60)), 1000, &KeptBans::default());
+        for (seconds, now, until) in [
+            (Some(50), 1009, Some(1060)),
+            (Some(50), 1012, Some(1060)),
+            (Some(50), 1013, Some(1063)),
+            (Some(3600), 1010, Some(4610)),
+            (None, 1010, None),
+        ] {
+            let next = KeptBans::new(&list(seconds), now, &first);
+            assert_eq!(next.current(1020)[&network], until, "{seconds:?} s left at {now}");
+        }
+        let endless = KeptBans::new(&list(None), 1000, &first);
+        assert_eq!(KeptBans::new(&list(Some(60)), 1000, &endless).current(1000)[&network], Some(1060));
     }
 }

@@ -35,7 +35,7 @@ impl Service {
         let survey = host::survey().await.unwrap_or_default();
         let mut changes = self.changes.lock().await;
         let (taken, refused) = sorted_out(list, &self.protected(&survey, &changes));
-        let bans = KeptBans::new(&taken, seconds_now());
+        let bans = KeptBans::new(&taken, seconds_now(), &changes.bans);
         let changed = changes.bans.revision != bans.revision;
         let before = std::mem::replace(&mut changes.bans, bans);
         block_in_place(|| changes.keep_bans(before))?;
