@@ -7,8 +7,11 @@
 //!
 //! `STATE_DIR/bans.json` (mode 0600) holds the list and is replaced whole.
 
+mod gathering;
+
 mod book;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,12 +27,10 @@ use tokio::task::spawn_blocking;
 use crate::link::{EdgeAddresses, Link, seconds_now};
 
 pub use book::{Book, Entry, Full};
+use gathering::Gathering;
 
 /// Reports of failed logins that wait to become bans.
 const EVIDENCE: usize = 64;
-
-/// The pause after a change by evidence: a thousand guessers make one push in a second, not a thousand.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How bans come about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,21 +167,19 @@ impl Bans {
     }
 
     /// Bans the clients that come through the channel, until its other end is gone.
-    pub async fn follow(self, mut inbox: mpsc::Receiver<IpAddr>, link: Link) {
-        let edge = link.edge_addresses();
-        let mut clients = Vec::new();
-        while inbox.recv_many(&mut clients, EVIDENCE).await > 0 {
+    pub async fn follow(self, inbox: mpsc::Receiver<IpAddr>, link: Link) {
+        let (edge, mut gathering) = (link.edge_addresses(), Gathering::new(inbox));
+        while let Some(clients) = gathering.next().await {
             let known = edge.borrow().clone();
             let protected = self.protected(known.as_ref()).await;
-            let (bans, guessers) = (self.clone(), std::mem::take(&mut clients));
+            let bans = self.clone();
             // The task only ends with the program.
-            let _ = spawn_blocking(move || bans.ban_guessers(&guessers, &protected)).await;
-            tokio::time::sleep(PAUSE).await;
+            let _ = spawn_blocking(move || bans.ban_guessers(&clients, &protected)).await;
         }
         std::future::pending().await
     }
 
-    fn ban_guessers(&self, clients: &[IpAddr], protected: &Protected) {
+    fn ban_guessers(&self, clients: &BTreeSet<IpAddr>, protected: &Protected) {
         let (now, seconds) = (seconds_now(), self.policy.ban_for.as_secs());
         let reason = format!("{} failed logins", self.policy.login_failures.unwrap_or_default());
         let wanted = clients.iter().map(|client| client_network(*client)).filter(|network| {
@@ -292,7 +291,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("temporary directory");
         let bans = Bans::open(directory.path(), policy()).expect("opened");
         bans.add(network("203.0.113.0/24"), None, "scanner", &Protected::default()).expect("added");
-        let clients: Vec<IpAddr> = ["203.0.113.7", "192.0.2.7", "2001:db8::7", "127.0.0.1"]
+        let clients: BTreeSet<IpAddr> = ["203.0.113.7", "192.0.2.7", "2001:db8::7", "127.0.0.1"]
             .map(|text| text.parse().expect("an address"))
             .into();
         bans.ban_guessers(&clients, &Protected::default());
@@ -314,11 +313,11 @@ mod tests {
             Ok(())
         });
         filled.expect("room for one more");
-        let clients: Vec<IpAddr> =
+        let clients: BTreeSet<IpAddr> =
             ["203.0.113.7", "192.0.2.7", "11.0.0.1"].map(|text| text.parse().expect("an address")).into();
         bans.ban_guessers(&clients, &Protected::default());
         assert_eq!(bans.current().len(), MOST_BANS);
         let again = Bans::open(directory.path(), policy()).expect("opened").current();
-        assert!(again.iter().any(|entry| entry.network == network("203.0.113.7/32")), "and it is durable");
+        assert_eq!(again.iter().filter(|entry| entry.reason == "3 failed logins").count(), 1, "durable");
     }
 }
