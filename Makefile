@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test soak bench-tunnel bench-dns build packages rust fuzz
+.PHONY: help demo test soak bench-tunnel bench-dns build packages checkers rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -12,7 +12,7 @@ help: ## Show this list
 demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end by itself)
 	@target/debug/lab demo $(if $(ONCE),--once)
 
-test: packages rust ## Run every test: unit, transcripts, properties, scenarios in the lab
+test: packages checkers rust ## Run every test: unit, transcripts, properties, scenarios in the lab
 	@tests/setup/test.sh
 
 soak: packages rust ## Run the heavy form of the scenarios that have one (200 rotations, a kill at every step; half an hour)
@@ -31,6 +31,10 @@ build: rust ## Build the two programs and the lab
 
 packages: ## Install the Debian packages that the demo and the tests need (PACKAGES=none: do not)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh
+
+checkers: packages ## Install the programs of others that judge the domain's DNS in the tests (PACKAGES=none: do not)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/checkers/debian-packages.txt
+	@[ "$(PACKAGES)" = none ] || tests/setup/checkers.sh
 
 rust:
 	@tests/setup/rust.sh

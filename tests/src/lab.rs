@@ -220,12 +220,20 @@ impl Lab {
     /// When a command fails or the answers do not validate.
     pub fn secure_delegation(&self) -> Result<()> {
         let ds = self.host(Host::Home).run(["postern-home", "dns", "ds", HOME_DOMAIN])?.success()?.stdout;
-        self.host(Host::Registry).run_with_input(["sh", "-ec", ADD_DS], ds.as_bytes())?.success()?;
-        self.stop_daemon(Host::Registry, "nsd", Signal::Terminate)?;
-        self.start_daemon(Host::Registry, "nsd")?;
+        self.register(&ds)?;
         wait_until("the resolver validates home.example", Duration::from_secs(20), || {
             self.require_validated(HOME_DOMAIN, "MX")
         })
+    }
+
+    /// Puts records beside the delegation of home's domain into the parent zone, in the place of those put there before.
+    ///
+    /// # Errors
+    /// When the parent zone cannot be signed with them.
+    pub fn register(&self, records: &str) -> Result<()> {
+        self.host(Host::Registry).run_with_input(["sh", "-ec", ADD_DS], records.as_bytes())?.success()?;
+        self.stop_daemon(Host::Registry, "nsd", Signal::Terminate)?;
+        self.start_daemon(Host::Registry, "nsd")
     }
 
     /// Asks the public resolver from the outside and asks for the AD bit (RFC 4035 §3.2.3).

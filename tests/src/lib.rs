@@ -36,6 +36,7 @@ mod daemons;
 mod enter;
 mod shell;
 
+pub mod checkers;
 pub mod demo;
 pub mod faults;
 pub mod host;

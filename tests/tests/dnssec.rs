@@ -7,7 +7,7 @@ use postern_lab::names::HOME_DOMAIN;
 use postern_lab::{Host, Lab, Signal, wait_until};
 
 #[test]
-fn validators_believe_every_answer_and_checkers_find_nothing() -> Result<()> {
+fn validators_believe_every_answer() -> Result<()> {
     let lab = Lab::joined()?;
     let questions = [
         ("home.example", "SOA"),
@@ -33,14 +33,6 @@ fn validators_believe_every_answer_and_checkers_find_nothing() -> Result<()> {
         ensure!(told.contains("fully validated"), "delv about {name} {record_type}: {told}");
         ensure!(!told.contains("unsigned answer"), "delv about {name} {record_type}: {told}");
     }
-    let zone = lab.host(Host::Home).run(["postern-home", "dns", "export", HOME_DOMAIN])?.success()?.stdout;
-    let cafe = lab.host(Host::Cafe);
-    cafe.write("/run/zone", zone.as_bytes())?;
-    cafe.run(["ldns-verify-zone", "-ZZ", "/run/zone"])?.success()?;
-    let without_mx: String =
-        zone.lines().filter(|line| !line.contains(" IN MX ")).map(|line| format!("{line}\n")).collect();
-    cafe.write("/run/zone", without_mx.as_bytes())?;
-    ensure!(cafe.run(["ldns-verify-zone", "-ZZ", "/run/zone"])?.code() != 0, "ldns misses nothing");
     Ok(())
 }
 
