@@ -1,7 +1,8 @@
-//! Adding and removing domains.
+//! Adding and removing domains, and where their DNS is.
 
 use postern_message::address::DomainName;
 use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
 
 use super::{Directory, DirectoryError, DkimKey, dkim};
 
@@ -14,12 +15,45 @@ pub enum WithUsers {
     Remove,
 }
 
+/// Where the DNS of a domain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DnsHosting {
+    /// Home makes and signs the zone, the edge serves it.
+    #[default]
+    Here,
+    /// Another provider has the zone; a person copies the records there.
+    External,
+}
+
+impl DnsHosting {
+    /// As the database has it, and as people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::External => "external",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Here, Self::External].into_iter().find(|hosting| hosting.as_str() == text)
+    }
+}
+
 impl Directory {
+    /// Adds a domain whose DNS is here, and makes its two DKIM keys. Takes up to a second.
+    ///
+    /// # Errors
+    /// As [`Directory::add_domain_with_dns`].
+    pub fn add_domain(&self, name: &DomainName) -> Result<(), DirectoryError> {
+        self.add_domain_with_dns(name, DnsHosting::Here)
+    }
+
     /// Adds a domain and makes its two DKIM keys. Takes up to a second.
     ///
     /// # Errors
     /// [`DirectoryError::DomainExists`], and [`DirectoryError::DomainTooShort`] for a name of one label.
-    pub fn add_domain(&self, name: &DomainName) -> Result<(), DirectoryError> {
+    pub fn add_domain_with_dns(&self, name: &DomainName, dns: DnsHosting) -> Result<(), DirectoryError> {
         if name.labels().count() < 2 {
             return Err(DirectoryError::DomainTooShort(name.clone()));
         }
@@ -32,9 +66,23 @@ impl Directory {
             if find(connection, &name)?.is_some() {
                 return Err(DirectoryError::DomainExists(name));
             }
-            connection.execute("INSERT INTO domain (name) VALUES (?1)", [name.as_str()])?;
+            connection
+                .execute("INSERT INTO domain (name, dns) VALUES (?1, ?2)", (name.as_str(), dns.as_str()))?;
             let domain = connection.last_insert_rowid();
             keys.iter().try_for_each(|key| insert_key(connection, domain, key))
+        })
+    }
+
+    /// Says where the DNS of a domain is from now on. The key of its zone stays, for the way back.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownDomain`].
+    pub fn set_dns_hosting(&self, name: &DomainName, dns: DnsHosting) -> Result<(), DirectoryError> {
+        let name = name.clone();
+        self.change(move |connection| {
+            let domain = required(connection, &name)?;
+            connection.execute("UPDATE domain SET dns = ?2 WHERE id = ?1", (domain, dns.as_str()))?;
+            Ok(())
         })
     }
 

@@ -24,7 +24,7 @@
 //!
 //! | table | one row is | key |
 //! |---|---|---|
-//! | `domain` | a domain, with the serial of its last zone | name in A-labels |
+//! | `domain` | a domain, with the serial of its last zone, and where its DNS is | name in A-labels |
 //! | `user` | a user, with an Argon2id hash and SCRAM-SHA-256 keys | account id, never given twice |
 //! | `alias` | one target of an alias | domain, folded local part, account id |
 //! | `dkim_key` | a DKIM key pair, private half in PKCS#8 | domain, selector |
@@ -62,7 +62,7 @@ use crate::db::Database;
 
 pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERATIONS};
 pub use dkim::{DkimAlgorithm, DkimKey};
-pub use domains::WithUsers;
+pub use domains::{DnsHosting, WithUsers};
 pub use records::OwnRecord;
 pub use snapshot::{Alias, Resolution, Snapshot, User};
 pub use zones::{DnssecKey, SignedZone};

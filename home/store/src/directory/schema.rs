@@ -72,5 +72,6 @@ pub(super) static SCHEMA: Schema = Schema {
              ttl INTEGER NOT NULL,
              PRIMARY KEY (domain, owner, type, rdata)
          ) STRICT, WITHOUT ROWID;",
+        "ALTER TABLE domain ADD COLUMN dns TEXT NOT NULL DEFAULT 'here';",
     ],
 };

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
-use super::{DirectoryError, DkimAlgorithm, DkimKey};
+use super::{DirectoryError, DkimAlgorithm, DkimKey, DnsHosting};
 use crate::account::AccountId;
 
 /// Local parts that every domain answers for (RFC 5321 §4.5.1, RFC 2142 §2).
@@ -52,6 +52,7 @@ pub struct Alias {
 pub struct Snapshot {
     first_domain: Option<DomainName>,
     domains: BTreeMap<DomainName, Vec<Arc<DkimKey>>>,
+    dns: BTreeMap<DomainName, DnsHosting>,
     users: BTreeMap<AccountId, (User, Credentials)>,
     accounts: HashMap<EmailAddress, AccountId>,
     aliases: BTreeMap<EmailAddress, Vec<AccountId>>,
@@ -71,6 +72,11 @@ impl Snapshot {
     /// Whether mail for this domain is kept here.
     pub fn is_local(&self, domain: &DomainName) -> bool {
         self.domains.contains_key(domain)
+    }
+
+    /// Where the DNS of a domain is.
+    pub fn dns_hosting(&self, domain: &DomainName) -> DnsHosting {
+        self.dns.get(domain).copied().unwrap_or_default()
     }
 
     /// The users in the order in which they were added.
@@ -167,11 +173,14 @@ impl Snapshot {
     }
 
     fn load_domains(&mut self, connection: &Connection) -> Result<(), DirectoryError> {
-        let mut query = connection.prepare("SELECT name FROM domain ORDER BY id")?;
+        let mut query = connection.prepare("SELECT name, dns FROM domain ORDER BY id")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let name = domain(row, 0)?;
+            let dns: String = row.get(1)?;
+            let hosting = DnsHosting::parse(&dns).ok_or(DirectoryError::Corrupt(dns))?;
             self.first_domain.get_or_insert_with(|| name.clone());
+            self.dns.insert(name.clone(), hosting);
             self.domains.insert(name, Vec::new());
         }
         Ok(())

@@ -254,3 +254,18 @@ fn own_records_come_and_go_with_notice_and_with_the_domain() {
     home.directory.remove_domain(&name, WithUsers::Remove).expect("removed");
     assert_eq!(home.directory.own_records(&name).expect("read"), []);
 }
+
+#[test]
+fn the_dns_of_a_domain_may_be_elsewhere() {
+    let home = home();
+    let (here, elsewhere) = (domain("home.example"), domain("other.example"));
+    home.directory.add_domain_with_dns(&elsewhere, DnsHosting::External).expect("added");
+    let again = Directory::open(home.state_dir.path()).expect("opened");
+    let hosting = |name| again.snapshot().dns_hosting(name);
+    assert_eq!((hosting(&here), hosting(&elsewhere)), (DnsHosting::Here, DnsHosting::External));
+    assert_eq!(again.dkim_keys(&elsewhere).len(), 2, "mail is signed all the same");
+    again.set_dns_hosting(&elsewhere, DnsHosting::Here).expect("changed");
+    assert_eq!(again.snapshot().dns_hosting(&elsewhere), DnsHosting::Here);
+    let unknown = again.set_dns_hosting(&domain("nobody.example"), DnsHosting::Here);
+    assert!(matches!(unknown, Err(DirectoryError::UnknownDomain(_))));
+}
