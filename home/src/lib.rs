@@ -13,6 +13,8 @@ pub mod resolver;
 pub mod tls;
 pub mod zone;
 
+pub mod survey;
+
 pub mod auth;
 pub mod dkim;
 pub mod login;

@@ -10,6 +10,7 @@
 //! The name servers are those of the configuration, or else those of `/etc/resolv.conf`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -34,6 +35,7 @@ const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 pub struct Resolver {
     inner: TokioResolver,
+    servers: Arc<[SocketAddr]>,
 }
 
 /// What the DNS says of one name and type.
@@ -91,13 +93,19 @@ impl Resolver {
             [] => read_system_conf()?.0.into_parts().2,
             given => given.iter().map(name_server).collect(),
         };
+        let addresses = servers.iter().map(address).collect();
         let inner = TokioResolver::builder_with_config(
             ResolverConfig::from_parts(None, Vec::new(), servers),
             TokioRuntimeProvider::default(),
         )
         .with_options(options())
         .build()?;
-        Ok(Resolver { inner })
+        Ok(Resolver { inner, servers: addresses })
+    }
+
+    /// The addresses of the resolvers that are asked, for a question that shall not be answered from this cache.
+    pub fn servers(&self) -> &[SocketAddr] {
+        &self.servers
     }
 
     /// Lends this resolver and its cache to mail-auth's SPF, DKIM and DMARC checks.
@@ -112,6 +120,18 @@ impl Resolver {
     pub async fn mx(&self, domain: &str) -> Result<Answer<Mx>, ResolveError> {
         self.lookup(domain, RecordType::MX, |data| match data {
             RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: host_text(&mx.exchange) }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Finds the name servers of the zone `zone`; no data where a name is no zone's origin.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn ns(&self, zone: &Name) -> Result<Answer<Name>, ResolveError> {
+        self.lookup_name(zone.clone(), RecordType::NS, |data| match data {
+            RData::NS(ns) => Some(ns.0.clone()),
             _ => None,
         })
         .await
@@ -207,6 +227,12 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
         connection.port = address.port();
     }
     server
+}
+
+/// Where a name server is asked over UDP and TCP.
+fn address(server: &NameServerConfig) -> SocketAddr {
+    let port = server.connections.first().map_or(53, |connection| connection.port);
+    SocketAddr::new(server.ip, port)
 }
 
 fn options() -> ResolverOpts {

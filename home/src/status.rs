@@ -10,10 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use postern_message::address::DomainName;
 use postern_shared::bans::RefusedBan;
 use postern_shared::cli::write_row;
+use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Admin;
 use crate::link::{LinkState, LinkStatus, Protection};
+use crate::survey::Seen;
 use crate::zone::publish::Report;
 
 /// How home is.
@@ -30,6 +32,9 @@ pub struct Status {
     /// Their zones as they were signed.
     #[serde(default)]
     pub zones: Report,
+    /// How the world sees the domains' DNS.
+    #[serde(default)]
+    pub dns: Vec<Seen>,
     /// How many users there are.
     pub users: usize,
     /// How many aliases there are.
@@ -86,6 +91,7 @@ pub fn gather(admin: &Admin) -> Status {
         link: admin.link.status(),
         domains: snapshot.domains().cloned().collect(),
         zones: admin.zones.borrow().clone(),
+        dns: admin.survey.outlook(),
         users: snapshot.users().count(),
         aliases: snapshot.aliases().count(),
         queued: *queued.as_ref().unwrap_or(&0),
@@ -141,6 +147,7 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
         warn(format!("The edge does not take a ban: {why}. `postern-home bans remove` ends it here."));
     }
     status.zones.troubles.iter().cloned().for_each(&mut warn);
+    status.dns.iter().filter_map(|seen| seen.warning.clone()).for_each(&mut warn);
     if status.certificate.self_signed {
         warn("The certificate is self-signed, so mail programs ask whether to trust it. Name one in the section `[tls]`."
             .to_owned());
@@ -188,6 +195,7 @@ impl Display for Status {
                 &format_args!("{}, serial {}, until {until}", zone.domain, zone.serial),
             )?;
         }
+        self.dns.iter().try_for_each(|seen| write_seen(formatter, seen))?;
         let expires =
             self.certificate.expires.map(|time| format!(", good until {}", time.strftime("%Y-%m-%d")));
         row(formatter, "certificate", &format_args!("{kind}{}", expires.unwrap_or_default()))?;
@@ -219,6 +227,16 @@ fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
         write_protection(formatter, protection)?;
     }
     row(formatter, "identity", &link.identity)
+}
+
+fn write_seen(formatter: &mut Formatter<'_>, seen: &Seen) -> fmt::Result {
+    let Seen { domain, dns, looked, state, warning: _ } = seen;
+    let what = match dns {
+        DnsHosting::Here => "delegation",
+        DnsHosting::External => "DNS elsewhere, records",
+    };
+    let looked = looked.strftime("%Y-%m-%d %H:%M UTC");
+    row(formatter, "world", &format_args!("{domain}: {what} {state}, looked at {looked}"))
 }
 
 fn write_protection(formatter: &mut Formatter<'_>, protection: &Protection) -> fmt::Result {

@@ -3,7 +3,7 @@
 use postern_shared::http::StatusCode;
 use postern_store::directory::{DirectoryError, User, WithUsers};
 
-use super::wire::{AddDomain, Domain, Done, RemoveDomain, Removed};
+use super::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
 use super::{Admin, Refusal, users};
 
 pub(super) fn list(admin: &Admin) -> Vec<Domain> {
@@ -11,14 +11,22 @@ pub(super) fn list(admin: &Admin) -> Vec<Domain> {
     let describe = |name| Domain {
         users: snapshot.users().filter(|user| user.address.domain() == name).count(),
         dkim_selectors: snapshot.dkim_keys(name).iter().map(|key| key.selector.clone()).collect(),
+        dns: snapshot.dns_hosting(name),
         name: name.clone(),
     };
     snapshot.domains().map(describe).collect()
 }
 
 pub(super) fn add(admin: &Admin, request: AddDomain) -> Result<Done, Refusal> {
-    admin.directory.add_domain(&request.name)?;
-    tracing::info!(domain = %request.name, "domain added");
+    admin.directory.add_domain_with_dns(&request.name, request.dns)?;
+    tracing::info!(domain = %request.name, dns = request.dns.as_str(), "domain added");
+    Ok(Done {})
+}
+
+/// The edge drops the zone of a domain whose DNS goes elsewhere, and gets one for a domain whose DNS comes here.
+pub(super) fn set_dns(admin: &Admin, request: SetDns) -> Result<Done, Refusal> {
+    admin.directory.set_dns_hosting(&request.name, request.dns)?;
+    tracing::info!(domain = %request.name, dns = request.dns.as_str(), "place of the DNS changed");
     Ok(Done {})
 }
 

@@ -7,9 +7,11 @@
 //! | path | GET | POST | PUT | DELETE |
 //! |---|---|---|---|---|
 //! | `/v1/status` | [`Status`](crate::status::Status) | | | |
-//! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | | [`wire::RemoveDomain`] |
+//! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | [`wire::SetDns`] | [`wire::RemoveDomain`] |
 //! | `/v1/dns/DOMAIN` | [`wire::dns::DomainDns`] | | | |
 //! | `/v1/dns/DOMAIN/records` | list of [`wire::dns::DnsRecord`] | [`wire::dns::WrittenRecord`] | | [`wire::dns::WrittenRecord`] |
+//! | `/v1/dns/DOMAIN/delegation` | [`Delegation`](crate::survey::Delegation) | | | |
+//! | `/v1/dns/DOMAIN/diff` | [`Difference`](crate::survey::Difference) | | | |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
@@ -51,10 +53,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::bans::Bans;
-use crate::config::ServiceKind;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::status::{self, Listening};
+use crate::survey::Survey;
 use crate::tls::Tls;
 use crate::zone;
 
@@ -73,8 +75,10 @@ pub struct Admin {
     pub bans: Bans,
     /// How the zones are.
     pub zones: watch::Receiver<zone::publish::Report>,
-    /// The services that home listens for.
-    pub offered: Arc<[ServiceKind]>,
+    /// What the zones are made of.
+    pub sources: zone::Sources,
+    /// What the world sees of them.
+    pub survey: Survey,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.
@@ -91,6 +95,10 @@ impl Admin {
     /// Answers one request.
     pub async fn handle(self, request: Request) -> Response {
         match (request.method.clone(), request.segments().as_slice()) {
+            (Method::GET, ["v1", "dns", domain, "delegation"]) => {
+                answer(dns::delegation(&self, domain).await)
+            }
+            (Method::GET, ["v1", "dns", domain, "diff"]) => answer(dns::difference(&self, domain).await),
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
             (Method::POST, ["v1", "bans"]) => answer(bans::add(&self, &request).await),
@@ -112,6 +120,7 @@ impl Admin {
             (&Method::GET, ["v1", "tunnel"]) => answer(Ok(tunnel::show(self))),
             (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
+            (&Method::PUT, ["v1", "domains"]) => change(request, |body| domains::set_dns(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
             (_, ["v1", "dns", domain, path @ ..]) => dns::handle(self, request, domain, path),
             (&Method::GET, ["v1", "users"]) => answer(users::list(self)),

@@ -11,6 +11,7 @@ use postern_shared::identity::PublicIdentity;
 use postern_shared::join_code::Endpoint;
 use postern_shared::tunnel::PublicKey;
 use postern_store::account::AccountId;
+use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
 use crate::link::RotateEvery;
@@ -24,6 +25,9 @@ pub struct Domain {
     pub users: usize,
     /// The selectors of its DKIM keys.
     pub dkim_selectors: Vec<String>,
+    /// Where its DNS is.
+    #[serde(default)]
+    pub dns: DnsHosting,
 }
 
 /// Adds a domain.
@@ -31,6 +35,18 @@ pub struct Domain {
 pub struct AddDomain {
     /// Its name.
     pub name: DomainName,
+    /// Where its DNS is.
+    #[serde(default)]
+    pub dns: DnsHosting,
+}
+
+/// Says where the DNS of a domain is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetDns {
+    /// The domain.
+    pub name: DomainName,
+    /// Where its DNS is from now on.
+    pub dns: DnsHosting,
 }
 
 /// Removes a domain.

@@ -1,20 +1,29 @@
 //! `postern-home domain`.
 
+use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
+use postern_store::directory::DnsHosting;
 
 use super::client::Client;
 use super::table::Table;
 use super::{DomainCommand, user};
-use crate::admin::wire::{AddDomain, Domain, Done, RemoveDomain, Removed};
+use crate::admin::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
 
 const PATH: &str = "/v1/domains";
 
 pub(super) fn execute(client: &Client, command: DomainCommand) -> Result<Exit, Failure> {
     match command {
-        DomainCommand::Add { name } => {
-            let done: Done = client.call(Method::POST, PATH, &AddDomain { name: name.clone() })?;
-            client.print(&done, format_args!("The domain {name} is here now, with two DKIM keys."))
+        DomainCommand::Add { name, dns } => {
+            let dns = DnsHosting::from(dns);
+            let done: Done = client.call(Method::POST, PATH, &AddDomain { name: name.clone(), dns })?;
+            let next = next(&name, dns);
+            client.print(&done, format_args!("The domain {name} is here now, with two DKIM keys. {next}"))
+        }
+        DomainCommand::Dns { name, place } => {
+            let dns = DnsHosting::from(place);
+            let done: Done = client.call(Method::PUT, PATH, &SetDns { name: name.clone(), dns })?;
+            client.print(&done, next(&name, dns))
         }
         DomainCommand::List => {
             let domains: Vec<Domain> = client.fetch(PATH)?;
@@ -28,10 +37,23 @@ pub(super) fn execute(client: &Client, command: DomainCommand) -> Result<Exit, F
     }
 }
 
+/// What a person does after the place of a domain's DNS was chosen.
+fn next(name: &DomainName, dns: DnsHosting) -> String {
+    match dns {
+        DnsHosting::Here => format!("`postern-home dns delegation {name}` says what to give the registrar."),
+        DnsHosting::External => format!(
+            "Its DNS is elsewhere: publish there what `postern-home dns show {name}` prints, then look with `postern-home dns \
+             diff {name}`. The edge does not serve it; the registrar must name the other provider's servers, and no DS record \
+             of a key that was here."
+        ),
+    }
+}
+
 fn table(domains: &[Domain]) -> Table {
-    let mut table = Table::new(["DOMAIN", "USERS", "DKIM KEYS"]);
+    let mut table = Table::new(["DOMAIN", "USERS", "DNS", "DKIM KEYS"]);
     for domain in domains {
-        table.row([domain.name.to_string(), domain.users.to_string(), domain.dkim_selectors.join(", ")]);
+        let Domain { name, users, dns, dkim_selectors } = domain;
+        table.row([name.to_string(), users.to_string(), dns.as_str().to_owned(), dkim_selectors.join(", ")]);
     }
     table
 }

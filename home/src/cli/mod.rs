@@ -33,7 +33,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use ipnet::IpNet;
 use postern_message::address::{DomainName, EmailAddress};
 use postern_shared::bans::parse_network;
@@ -41,6 +41,7 @@ use postern_shared::cli::{self, Colour, Exit, Failure, Output, parse_time};
 use postern_shared::join_code::Endpoint;
 use postern_shared::observability;
 use postern_shared::tunnel::PublicKey;
+use postern_store::directory::DnsHosting;
 use postern_store::queue::QueueId;
 
 use crate::config::{Config, DEFAULT_PATH};
@@ -168,10 +169,24 @@ pub enum TunnelCommand {
 #[derive(Debug, Subcommand)]
 pub enum DomainCommand {
     /// Add a domain and make its DKIM keys
-    #[command(after_help = "Example:\n  postern-home domain add home.example")]
+    #[command(
+        after_help = "Examples:\n  postern-home domain add home.example\n  postern-home domain add other.example --dns external"
+    )]
     Add {
         /// The domain
         name: DomainName,
+        /// Where its DNS is
+        #[arg(long, value_name = "PLACE", default_value = "here")]
+        dns: DnsPlace,
+    },
+    /// Say where the DNS of a domain is
+    #[command(after_help = "Example:\n  postern-home domain dns other.example external")]
+    Dns {
+        /// The domain
+        name: DomainName,
+        /// Where its DNS is from now on
+        #[arg(value_name = "PLACE")]
+        place: DnsPlace,
     },
     /// List the domains
     #[command(after_help = "Example:\n  postern-home domain list --json")]
@@ -188,6 +203,24 @@ pub enum DomainCommand {
         #[command(flatten)]
         mail: MailChoice,
     },
+}
+
+/// Where the DNS of a domain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DnsPlace {
+    /// Home makes and signs the zone, and the edge serves it
+    Here,
+    /// Another provider has the zone, and a person copies the records there
+    External,
+}
+
+impl From<DnsPlace> for DnsHosting {
+    fn from(place: DnsPlace) -> Self {
+        match place {
+            DnsPlace::Here => Self::Here,
+            DnsPlace::External => Self::External,
+        }
+    }
 }
 
 /// `postern-home user …`

@@ -28,6 +28,7 @@ use crate::resolver::Resolver;
 use crate::smtp;
 use crate::status::Listening;
 use crate::submission::Submission;
+use crate::survey::{Survey, Surveyor};
 use crate::tls::{self, Tls};
 use crate::zone;
 
@@ -49,6 +50,10 @@ pub(super) struct Services {
     pub(super) bans: Bans,
     /// How the zones are.
     pub(super) zones: watch::Sender<zone::publish::Report>,
+    /// What they are made of.
+    pub(super) sources: zone::Sources,
+    /// What the world sees of them.
+    pub(super) survey: Survey,
     /// Failed logins, counted together for submission and IMAP.
     pub(super) failures: LoginFailures,
 }
@@ -69,6 +74,13 @@ impl Services {
         let failures = LoginFailures::reporting(evidence);
         tokio::spawn(bans.clone().follow(inbox, link.clone()));
         let zones = watch::Sender::default();
+        let sources = zone::Sources {
+            directory: directory.clone(),
+            hostname: hostname.clone(),
+            offered: offered(&config.listen),
+            link: link.clone(),
+        };
+        let survey = Survey::new(sources.clone(), Surveyor::new(resolver.clone()));
         Ok(Self {
             config,
             directory,
@@ -81,6 +93,8 @@ impl Services {
             link,
             bans,
             zones,
+            sources,
+            survey,
             failures,
         })
     }
@@ -94,7 +108,8 @@ impl Services {
             link: self.link.clone(),
             bans: self.bans.clone(),
             zones: self.zones.subscribe(),
-            offered: self.offered(),
+            sources: self.sources.clone(),
+            survey: self.survey.clone(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
@@ -181,18 +196,7 @@ impl Services {
 
     /// Signs the zones and hands them to the link.
     pub(super) fn publisher(&self) -> zone::publish::Publisher {
-        zone::publish::Publisher {
-            directory: self.directory.clone(),
-            hostname: self.hostname.clone(),
-            offered: self.offered(),
-            link: self.link.clone(),
-            report: self.zones.clone(),
-        }
-    }
-
-    fn offered(&self) -> Arc<[ServiceKind]> {
-        let services = self.config.listen.services();
-        services.iter().filter(|(_, addresses)| !addresses.is_empty()).map(|(kind, _)| *kind).collect()
+        zone::publish::Publisher { sources: self.sources.clone(), report: self.zones.clone() }
     }
 
     fn limits(&self) -> Limits {
@@ -242,6 +246,12 @@ fn forward(listen: &Listen) -> BTreeMap<u16, u16> {
     services
         .filter_map(|(kind, addresses)| Some((kind.public_port(), addresses.iter().find(reached)?.port())))
         .collect()
+}
+
+/// The services that are listened for.
+fn offered(listen: &Listen) -> Arc<[ServiceKind]> {
+    let services = listen.services();
+    services.iter().filter(|(_, addresses)| !addresses.is_empty()).map(|(kind, _)| *kind).collect()
 }
 
 /// The ports of all services, however they are bound.

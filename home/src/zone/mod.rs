@@ -4,7 +4,7 @@
 //!   keys and the time.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
 //!   DMARC, TLS reporting, the SRV records by which mail programs find the services, and the operator's own records. One
-//!   file for each record family; to add one, write its function and name it in `records`.
+//!   file for each record family; to add one, write its function and name it in `content`.
 //! * Left out, since nothing serves it yet: MTA-STS, autoconfiguration, TLSA and CAA.
 //! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
@@ -33,6 +33,8 @@ pub mod sign;
 pub mod clock;
 pub mod renew;
 
+mod sources;
+
 pub mod publish;
 
 pub mod delegation;
@@ -42,13 +44,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::rr::rdata::TXT;
-use hickory_proto::rr::{Name, RData, Record};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_message::address::DomainName;
 use postern_shared::zone::{Zone, ZoneError};
 use postern_store::directory::{Directory, DirectoryError, DkimKey, OwnRecord};
 
 use crate::config::ServiceKind;
 use crate::link::EdgeAddresses;
+
+pub use sources::Sources;
 
 /// Time to live of records that seldom change, in seconds.
 const TTL: u32 = 3600;
@@ -115,10 +119,34 @@ pub fn build(facts: &Facts, serial: u32) -> Result<Zone, ZoneError> {
     Zone::from_records(&name(facts.domain.as_str())?, &records(facts, serial)?)
 }
 
-/// Every record, family by family.
+/// What the DNS of a domain that is hosted elsewhere shall have of it; nothing before the first join. Left out is what only
+/// the name servers there can make, and what changes by itself: a TLSA record that stays when home renews its key would
+/// keep mail away.
+///
+/// # Errors
+/// [`ZoneError`] where a name grows too long under the domain.
+pub fn for_elsewhere(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
+    if facts.mail_addresses.is_empty() {
+        return Ok(Vec::new());
+    }
+    let apex = facts.apex()?;
+    let is_theirs = |record: &Record| match record.record_type() {
+        RecordType::NS => record.name == apex,
+        record_type => record_type.is_dnssec() || record_type == RecordType::TLSA,
+    };
+    Ok(content(facts)?.into_iter().filter(|record| !is_theirs(record)).collect())
+}
+
+/// Every record.
 fn records(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneError> {
     let mut records = authority::records(facts, serial)?;
-    records.extend(hosts::records(facts)?);
+    records.extend(content(facts)?);
+    Ok(records)
+}
+
+/// Every record but those of the zone itself, family by family.
+fn content(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
+    let mut records = hosts::records(facts)?;
     records.extend(mx::records(facts)?);
     records.extend(srv::records(facts)?);
     records.extend(spf::records(facts)?);
@@ -165,7 +193,8 @@ fn txt(owner: Name, text: &str) -> Record {
     Record::from_rdata(owner, TTL, RData::TXT(TXT::from_bytes(strings)))
 }
 
-fn name(text: &str) -> Result<Name, ZoneError> {
+/// A domain or host as an absolute name.
+pub(crate) fn name(text: &str) -> Result<Name, ZoneError> {
     let mut name = Name::from_ascii(text).map_err(|_| ZoneError::Name(text.to_owned()))?;
     name.set_fqdn(true);
     Ok(name)

@@ -7,23 +7,20 @@
 //! The zones are looked at once a minute, and every few seconds while something is wrong, so that a clock that is set
 //! right or a disk that is emptied has its effect at once. Zones that are the same as before are not handed over again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_shared::zone::Zone;
-use postern_store::directory::Directory;
+use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::Household;
 use super::clock::{Evidence, judge, timestamp};
 use super::renew::{self, Moment, RenewError, Signed};
 use super::sign::Validity;
-use crate::config::ServiceKind;
-use crate::hostname::Hostname;
-use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
+use super::{Household, Sources};
+use crate::link::{EdgeAddresses, EdgeZones, seconds_now};
 
 /// How often zones are looked at that are well.
 const ROUND: Duration = Duration::from_secs(60);
@@ -54,14 +51,8 @@ pub struct ZoneReport {
 
 /// The publishing task.
 pub struct Publisher {
-    /// The domains and what is kept of their zones.
-    pub directory: Directory,
-    /// What MX records point to.
-    pub hostname: Hostname,
-    /// The services that home listens for.
-    pub offered: Arc<[ServiceKind]>,
-    /// Takes the zones to the edge.
-    pub link: Link,
+    /// What the zones are made of, and who takes them to the edge.
+    pub sources: Sources,
     /// Where the reports go.
     pub report: watch::Sender<Report>,
 }
@@ -69,8 +60,8 @@ pub struct Publisher {
 impl Publisher {
     /// Publishes until the program stops. A zone that is not handed over is withdrawn, so all are handed over or none.
     pub async fn run(self) {
-        let mut changes = self.directory.subscribe();
-        let mut addresses = self.link.edge_addresses();
+        let mut changes = self.sources.directory.subscribe();
+        let mut addresses = self.sources.link.edge_addresses();
         let mut handed_over = None;
         loop {
             if let Some(edge) = known_addresses(&mut addresses) {
@@ -86,18 +77,13 @@ impl Publisher {
     }
 
     async fn round(&self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
-        let household = Household {
-            directory: self.directory.clone(),
-            hostname: self.hostname.current(),
-            edge: Some(edge),
-            offered: self.offered.clone(),
-        };
-        let served = self.link.edge_zones();
+        let household = Household { edge: Some(edge), ..self.sources.household() };
+        let served = self.sources.link.edge_zones();
         let work = tokio::task::spawn_blocking(move || look(&household, &served, seconds_now()));
         let outcome = work.await.unwrap_or_else(|error| Outcome { zones: None, report: failed(error) });
         self.tell(outcome.report);
         if outcome.zones.is_some() && outcome.zones != *handed_over {
-            self.link.set_zones(outcome.zones.clone().unwrap_or_default()).await;
+            self.sources.link.set_zones(outcome.zones.clone().unwrap_or_default()).await;
             *handed_over = outcome.zones;
         }
     }
@@ -127,11 +113,12 @@ fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Op
     addresses.borrow_and_update().clone().filter(|edge| !edge.public.is_empty())
 }
 
-/// Looks at the zones of all domains.
+/// Looks at the zones of all domains whose DNS is here.
 fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
     let directory = &household.directory;
     let snapshot = directory.snapshot();
-    let domains: Vec<&DomainName> = snapshot.domains().collect();
+    let is_here = |domain: &&DomainName| snapshot.dns_hosting(domain) == DnsHosting::Here;
+    let domains: Vec<&DomainName> = snapshot.domains().filter(is_here).collect();
     let newest = domains.iter().filter_map(|domain| renew::kept(directory, domain).ok().flatten());
     let newest_signature = newest.map(|kept| kept.signed_at).max();
     let clock = judge(Evidence { now, edge: served.time(), newest_signature });

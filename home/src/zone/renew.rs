@@ -43,6 +43,9 @@ pub enum RenewError {
     /// What was signed does not verify: a fault of the program.
     #[error("the zone that was just signed does not verify: {0}")]
     NotVerified(VerifyError),
+    /// The work on the disk ended with a fault of the program.
+    #[error("the look at the kept zone ended early: {0}")]
+    Interrupted(String),
     /// The kept zone cannot be read, or the new one not be written.
     #[error("the kept zone is not understood: {0}")]
     Kept(#[from] serde_json::Error),

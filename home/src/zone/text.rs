@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use hickory_proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use hickory_proto::rr::rdata::TXT;
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_shared::zone::digest::ZONEMD;
 use postern_shared::zone::{self, Zone, ZoneError};
 
@@ -29,6 +29,12 @@ pub fn line(record: &Record) -> String {
 /// The type's name, or RFC 3597's `TYPE` and number.
 pub fn mnemonic(record_type: RecordType) -> String {
     if record_type == ZONEMD { "ZONEMD".to_owned() } else { zone::type_to_text(record_type) }
+}
+
+/// A host's name as people write it: in lower case, without the final dot.
+pub fn host(name: &Name) -> String {
+    let text = name.to_ascii().to_ascii_lowercase();
+    if name.is_root() { text } else { text.trim_end_matches('.').to_owned() }
 }
 
 /// The data of a record.
@@ -107,7 +113,8 @@ fn generic(data: &RData) -> String {
     format!("\\# {} {}", octets.len(), hexadecimal(&octets)).trim_end().to_owned()
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
+/// Two lower-case digits for each octet.
+pub fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
         write!(text, "{octet:02x}").expect("writing to a String cannot fail");
         text
@@ -116,7 +123,6 @@ fn hexadecimal(octets: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::Name;
     use hickory_proto::rr::rdata::{MX, NULL};
 
     use super::*;

@@ -1,6 +1,7 @@
 //! The domains' DNS, over the administration interface: one file for each family of requests.
 
 mod records;
+mod survey;
 mod zone;
 
 use hickory_proto::rr::Record;
@@ -12,7 +13,8 @@ use super::wire::dns::DnsRecord;
 use super::{Admin, Refusal, answer, change};
 use crate::zone::own::OwnRecordError;
 use crate::zone::renew::RenewError;
-use crate::zone::{Facts, Household, text};
+use crate::zone::{Facts, text};
+pub(super) use survey::{delegation, difference};
 
 /// Answers a request about one domain; `path` is what follows `/v1/dns/DOMAIN`. Waits for the disk.
 pub(super) fn handle(admin: &Admin, request: &Request, domain: &str, path: &[&str]) -> Response {
@@ -42,13 +44,7 @@ fn hosted(admin: &Admin, domain: &str) -> Result<DomainName, Refusal> {
 
 /// What the zone depends on, as it is now.
 fn facts(admin: &Admin, domain: &DomainName) -> Result<Facts, Refusal> {
-    let household = Household {
-        directory: admin.directory.clone(),
-        hostname: admin.hostname.current(),
-        edge: admin.link.edge_addresses().borrow().clone(),
-        offered: admin.offered.clone(),
-    };
-    Ok(household.facts(domain)?)
+    Ok(admin.sources.household().facts(domain)?)
 }
 
 /// The record for people.

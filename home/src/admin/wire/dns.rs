@@ -1,6 +1,7 @@
 //! What is said of a domain's DNS.
 
 use postern_message::address::DomainName;
+use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
 /// The DNS of one domain.
@@ -8,11 +9,14 @@ use serde::{Deserialize, Serialize};
 pub struct DomainDns {
     /// The domain.
     pub domain: DomainName,
+    /// Where the DNS is.
+    #[serde(default)]
+    pub dns: DnsHosting,
     /// The serial of the zone; `None` while there is none.
     pub serial: Option<u32>,
     /// The data of the DS records that the parent zone shall have.
     pub ds: Vec<String>,
-    /// The signed zone, in canonical order.
+    /// The signed zone, in canonical order; what is to be published, where the DNS is elsewhere.
     pub records: Vec<DnsRecord>,
 }
 

@@ -1,29 +1,38 @@
 //! `postern-home dns …`: one file for each family of subcommands.
 
+mod delegation;
+mod diff;
 mod ds;
 mod record;
 mod zone;
+
+mod form;
 
 use clap::Subcommand;
 use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 
+use self::form::Form;
 use self::record::RecordCommand;
 use super::client::Client;
 use super::table::Table;
-use crate::admin::wire::dns::DnsRecord;
 
 /// `postern-home dns …`
 #[derive(Debug, Subcommand)]
 pub enum DnsCommand {
-    /// Show the records of a domain
-    #[command(after_help = "Example:\n  postern-home dns show home.example")]
+    /// Show the records of a domain; of one whose DNS is elsewhere, what to publish there
+    #[command(
+        after_help = "Examples:\n  postern-home dns show home.example\n  postern-home dns show other.example --form web"
+    )]
     Show {
         /// The domain
         domain: DomainName,
         /// Signatures and proofs of absence too
         #[arg(long)]
         all: bool,
+        /// How [default: table; file where the DNS is elsewhere]
+        #[arg(long)]
+        form: Option<Form>,
     },
     /// Write the signed zone as a master file (RFC 1035)
     #[command(after_help = "Example:\n  postern-home dns export home.example > home.example.zone")]
@@ -43,23 +52,29 @@ pub enum DnsCommand {
         /// The domain
         domain: DomainName,
     },
+    /// Show what to give the registrar, and ask the parent zone's servers what they have of it; ends with 3 when something
+    /// is missing, wrong or on its way, with 1 when they cannot be asked
+    #[command(after_help = "Example:\n  postern-home dns delegation home.example")]
+    Delegation {
+        /// The domain
+        domain: DomainName,
+    },
+    /// Compare the records with what the domain's name servers and the resolver answer; ends with 3 where they differ, with
+    /// 1 when they cannot be asked
+    #[command(after_help = "Example:\n  postern-home dns diff home.example --json")]
+    Diff {
+        /// The domain
+        domain: DomainName,
+    },
 }
 
 pub(super) fn execute(client: &Client, command: DnsCommand) -> Result<Exit, Failure> {
     match command {
-        DnsCommand::Show { domain, all } => zone::show(client, &domain, all),
+        DnsCommand::Show { domain, all, form } => zone::show(client, &domain, all, form),
         DnsCommand::Export { domain } => zone::export(client, &domain),
         DnsCommand::Record(command) => record::execute(client, command),
         DnsCommand::Ds { domain } => ds::show(client, &domain),
+        DnsCommand::Delegation { domain } => delegation::show(client, &domain),
+        DnsCommand::Diff { domain } => diff::show(client, &domain),
     }
-}
-
-/// Records for people.
-fn table(records: &[DnsRecord]) -> Table {
-    let mut table = Table::new(["NAME", "TTL", "TYPE", "DATA"]);
-    for record in records {
-        let DnsRecord { owner, ttl, record_type, data } = record.clone();
-        table.row([owner, ttl.to_string(), record_type, data]);
-    }
-    table
 }

@@ -5,7 +5,8 @@ use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
 
-use super::{Client, table};
+use super::Client;
+use super::form::table;
 use crate::admin::wire::Done;
 use crate::admin::wire::dns::{DnsRecord, WrittenRecord};
 

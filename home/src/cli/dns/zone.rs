@@ -1,12 +1,12 @@
-//! `postern-home dns show` and `dns export`: the zone as it was signed last.
-
-use std::fmt::{self, Display, Formatter};
+//! `postern-home dns show` and `dns export`: the zone as it was signed last, or what to publish elsewhere.
 
 use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
+use postern_store::directory::DnsHosting;
 
-use super::{Client, table};
-use crate::admin::wire::dns::{DnsRecord, DomainDns};
+use super::Client;
+use super::form::{Form, MasterFile};
+use crate::admin::wire::dns::DomainDns;
 
 /// What only resolvers read.
 const PROOFS: [&str; 2] = ["RRSIG", "NSEC"];
@@ -15,10 +15,20 @@ pub(super) fn fetch(client: &Client, domain: &DomainName) -> Result<DomainDns, F
     client.fetch(&format!("/v1/dns/{domain}"))
 }
 
-pub(super) fn show(client: &Client, domain: &DomainName, all: bool) -> Result<Exit, Failure> {
+/// Where the DNS is elsewhere, the records are there to be copied, so a master file is the usual form.
+pub(super) fn show(
+    client: &Client,
+    domain: &DomainName,
+    all: bool,
+    form: Option<Form>,
+) -> Result<Exit, Failure> {
     let mut dns = fetch(client, domain)?;
     dns.records.retain(|record| all || !PROOFS.contains(&record.record_type.as_str()));
-    client.print(&dns, table(&dns.records))
+    let usual = match dns.dns {
+        DnsHosting::Here => Form::Table,
+        DnsHosting::External => Form::File,
+    };
+    client.print(&dns, form.unwrap_or(usual).show(domain, &dns.records))
 }
 
 pub(super) fn export(client: &Client, domain: &DomainName) -> Result<Exit, Failure> {
@@ -27,15 +37,4 @@ pub(super) fn export(client: &Client, domain: &DomainName) -> Result<Exit, Failu
         return Err(Failure::failed(format!("{domain} has no zone yet: an edge must be joined first.")));
     }
     client.print(&dns, MasterFile(&dns.records))
-}
-
-struct MasterFile<'a>(&'a [DnsRecord]);
-
-impl Display for MasterFile<'_> {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|record| {
-            let DnsRecord { owner, ttl, record_type, data } = record;
-            writeln!(formatter, "{owner} {ttl} IN {record_type} {data}")
-        })
-    }
 }

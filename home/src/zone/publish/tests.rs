@@ -1,6 +1,11 @@
 //! All zones of a directory at once.
 
+use std::sync::Arc;
+
+use postern_store::directory::Directory;
+
 use super::*;
+use crate::config::ServiceKind;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -47,4 +52,15 @@ fn a_clock_of_1970_hands_over_what_is_kept_and_says_so() {
     let kept = outcome(&directory, "192.0.2.2", 12);
     assert_eq!(kept.zones, good.zones);
     assert!(kept.report.troubles[0].contains("Set this machine's clock"), "{:?}", kept.report.troubles);
+}
+
+#[test]
+fn a_domain_whose_dns_is_elsewhere_has_no_zone_here() {
+    let (directory, _state) = directory();
+    let name = "home.example".parse().expect("a domain");
+    directory.set_dns_hosting(&name, DnsHosting::External).expect("changed");
+    assert_eq!(outcome(&directory, "192.0.2.1", NOW).zones, Some(Vec::new()));
+    assert_eq!(directory.signed_zone(&name).expect("read"), None, "nothing is signed");
+    directory.set_dns_hosting(&name, DnsHosting::Here).expect("changed");
+    assert_eq!(outcome(&directory, "192.0.2.1", NOW).zones.map(|zones| zones.len()), Some(1));
 }
