@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::segment::Ends;
 
 /// The octets that may wait to be read, and those that may wait to be acknowledged: what is under way in a round trip of
-/// 40 ms at 50 Mbit/s. The pages of a buffer cost memory only once they have been used.
+/// 40 ms at 50 Mbit/s. The pages of a buffer cost memory only once they have been used: see [`map_buffers_apart`].
 pub const BUFFER: usize = 256 * 1024;
 
 /// How long a peer may take for its part of the handshake.
@@ -87,6 +87,22 @@ impl Bell {
     fn ring(&self, ends: Ends) {
         self.rung.lock().unwrap_or_else(PoisonError::into_inner).push(ends);
         self.notify.notify_one();
+    }
+}
+
+/// Makes each buffer a mapping of its own from now on, which the kernel clears a page at a time as it is used. By itself
+/// glibc's malloc puts what is as long as something freed before into its heap, and calloc clears used memory by writing to
+/// it: a flood of SYNs would then take whole buffers, half a gigabyte of them. Other C libraries do it right by themselves.
+pub fn map_buffers_apart() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallopt may be called at any time, and changes where memory comes from and nothing else.
+        let is_set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, BUFFER as libc::c_int) };
+        if is_set == 0 {
+            tracing::warn!(
+                "the buffers of connections cannot be mapped apart; many half-open ones take more memory"
+            );
+        }
     }
 }
 

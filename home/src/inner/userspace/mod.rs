@@ -52,6 +52,7 @@ impl Userspace {
     /// # Errors
     /// When the system gives no thread or no random numbers.
     pub fn start() -> io::Result<Self> {
+        flow::map_buffers_apart();
         let (commands, inbox) = mpsc::unbounded_channel();
         let task = Task::new(inbox)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -11,7 +11,7 @@ use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNu
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 
-use super::flow::BUFFER;
+use super::flow::{BUFFER, map_buffers_apart};
 use super::port::HEADER;
 use super::stack::Stack;
 use super::stream::Stream;
@@ -294,6 +294,27 @@ fn a_flood_of_syns_takes_bounded_room_and_keeps_nobody_out() {
     assert_eq!(read(&mut served), Ok((b"through".to_vec(), false)));
     wire.pass(Duration::from_secs(61));
     assert_eq!(wire.home.len(), 1, "who never answers is forgotten");
+}
+
+/// Memory of this process that is in use and no file's, octets.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("readable");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("there");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+#[test]
+fn half_open_connections_take_no_memory_for_buffers() {
+    map_buffers_apart();
+    let mut wire = Wire::new();
+    let before = memory();
+    for number in 0..5_000 {
+        wire.home.handle_packet(&syn(number), wire.now);
+        discard_output(&mut wire.home);
+    }
+    let taken = memory().saturating_sub(before);
+    println!("{} half-open connections take {taken} octets", wire.home.len());
+    assert!(taken < 1024 * 16 * 1024, "{taken} octets for {} half-open connections", wire.home.len());
 }
 
 #[test]
