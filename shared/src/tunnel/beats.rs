@@ -81,6 +81,13 @@ impl Beats {
         }
     }
 
+    /// Notes that a beat was answered late, while the edge chose between two homes: the time is no round trip.
+    pub fn answered_late(&mut self, sequence: u64) {
+        if let Beats::Edge(answering) = self {
+            answering.late = Some(sequence);
+        }
+    }
+
     /// The longest inner packet to be sent, octets.
     pub fn limit(&self) -> u16 {
         match self {
@@ -302,12 +309,15 @@ pub struct Answering {
     awaited: Option<Beat>,
     /// When octets were last known to pass both ways.
     both_ways: Option<Instant>,
+    /// The beat that was answered late.
+    late: Option<u64>,
     report: PathReport,
 }
 
 impl Answering {
     fn beat(&mut self, beat: &Message, has_sent_long: bool, now: Instant) -> Message {
         self.report = beat.path;
+        self.report.round_trip = beat.path.round_trip.filter(|_| self.late != Some(beat.answered));
         match self.awaited {
             Some(awaited) if beat.answered >= awaited.sequence && beat.sequence > awaited.sequence => {
                 (self.awaited, self.both_ways) = (None, Some(now));

@@ -144,6 +144,7 @@ impl Epoch {
             if let Some(sequence) = waiting {
                 let answer = Message { kind: Kind::Answer, sequence, ..Message::default() };
                 self.send_beat(&answer, MESSAGE_OCTETS, out);
+                self.beats.answered_late(sequence);
             }
         }
         for index in self.candidates.refuse(&self.current, now) {

@@ -184,6 +184,20 @@ fn a_restarted_home_is_let_in_within_two_seconds() {
 }
 
 #[test]
+fn a_home_that_is_restarted_twice_is_let_in_as_soon_the_second_time() {
+    let mut world = with_home();
+    world.stop_home(FIRST);
+    let second = world.start_home("198.51.100.20:40001");
+    // It is just let in; the answer to its first beat had to wait for that.
+    world.pass(Duration::from_millis(2000));
+    assert!(world.carries(second));
+    world.stop_home(second);
+    let third = world.start_home("198.51.100.20:40002");
+    world.pass(Duration::from_secs(2));
+    assert!(world.carries(third));
+}
+
+#[test]
 fn a_restarted_home_at_the_same_endpoint_is_let_in_at_once() {
     let mut world = with_home();
     world.stop_home(FIRST);
