@@ -196,6 +196,8 @@ fn a_domain_whose_dns_is_elsewhere_works_once_its_records_are_right() -> Result<
     let home = lab.host(Host::Home);
     home.run(["postern-home", "domain", "add", "club.example", "--dns", "external"])?.success()?;
     home.run(["postern-home", "alias", "add", "ana@club.example", ANA])?.success()?;
+    let (code, answer) = ask(&lab, &["dns", "diff", "club.example"])?;
+    ensure!(code == 3 && text(&answer["state"]) == "broken", "a domain that is not delegated: {answer}");
     delegate(&lab, &format!("{RIGHT}{}club.example. NS ns.stranger.test.\n", ds(&lab)?))?;
 
     let wrong = "club.example. MX 10 mail.home.example.\nclub.example. MX 20 mx.old.example.\n\

@@ -252,7 +252,8 @@ fn lame(serving: &[Serving]) -> impl Iterator<Item = Finding> {
     })
 }
 
-fn silent_parent(parent: &str, observed: &[Observed]) -> String {
+/// Why nobody could be asked about the domain.
+pub(super) fn silent_parent(parent: &str, observed: &[Observed]) -> String {
     let faults: BTreeSet<&Fault> =
         observed.iter().filter_map(|(_, outcome)| outcome.as_ref().err()).collect();
     if faults.contains(&Fault::Cache) {
@@ -348,7 +349,7 @@ impl Finding {
 
 impl Display for State {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        formatter.pad(match self {
             Self::Right => "right",
             Self::Waiting => "waiting",
             Self::Todo => "to do",

@@ -34,10 +34,19 @@ pub struct Difference {
     pub serial: Option<u32>,
     /// How things stand.
     pub state: State,
-    /// Why the domain's servers are not known.
+    /// Why the domain's own servers are not known, in sentences.
     pub trouble: Option<String>,
     /// What each server says: the domain's own, then the resolver that home uses.
     pub views: Vec<View>,
+}
+
+/// Why the domain's own servers are not known, in sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The parent zone names none.
+    NotDelegated(String),
+    /// The parent zone could not be asked.
+    Unasked(String),
 }
 
 /// What one server says.
@@ -308,14 +317,17 @@ impl View {
 
 impl Difference {
     /// Puts the views together.
-    pub fn new(domain: &DomainName, serial: Option<u32>, trouble: Option<String>, views: Vec<View>) -> Self {
+    pub fn new(domain: &DomainName, serial: Option<u32>, trouble: Option<Trouble>, views: Vec<View>) -> Self {
         let mut servers = views.iter().filter(|view| !view.is_of_resolver());
         let servers_are_right = servers.all(|view| view.state(false) == State::Right);
         let is_unasked = !views.iter().any(|view| view.fault.is_none());
-        let state = match trouble {
-            Some(_) => State::Unknown,
-            None if is_unasked => State::Unknown,
-            None => views.iter().map(|view| view.state(servers_are_right)).max().unwrap_or(State::Unknown),
+        let (state, trouble) = match trouble {
+            Some(Trouble::NotDelegated(sentences)) => (State::Broken, Some(sentences)),
+            Some(Trouble::Unasked(sentences)) => (State::Unknown, Some(sentences)),
+            None if is_unasked => (State::Unknown, None),
+            None => {
+                (views.iter().map(|view| view.state(servers_are_right)).max().unwrap_or(State::Unknown), None)
+            }
         };
         Self { domain: domain.clone(), serial, state, trouble, views }
     }
@@ -336,13 +348,19 @@ impl Difference {
             }
             _ => None,
         }));
+        wrong.extend(
+            self.trouble
+                .iter()
+                .filter(|_| self.state == State::Broken)
+                .map(|it| it.trim_end_matches('.').to_owned()),
+        );
         (!wrong.is_empty()).then(|| wrong.into_iter().collect::<Vec<_>>().join(", "))
     }
 }
 
 impl Display for Kind {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        formatter.pad(match self {
             Self::Missing => "missing",
             Self::Different => "different",
             Self::Extra => "extra",

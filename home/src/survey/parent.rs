@@ -192,7 +192,9 @@ fn ttl(response: &Message) -> u32 {
 pub(super) mod tests {
     use hickory_proto::op::OpCode;
     use hickory_proto::rr::rdata::{A, NS, SOA};
+    use proptest::prelude::*;
 
+    use super::super::difference::{Standard, compare, published};
     use super::*;
 
     pub(in crate::survey) fn name(text: &str) -> Name {
@@ -274,5 +276,22 @@ pub(super) mod tests {
         assert_eq!(serial(&name("home.example."), &soa), Ok(1));
         assert_eq!(serial(&name("home.example."), &referral()), Err(Fault::NotAuthoritative));
         assert_eq!(serial(&name("other.example."), &soa), Err(Fault::NotAuthoritative));
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_it_panic(place in 0..400_usize, octet: u8, more in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let mut octets = referral().to_vec().expect("encoded");
+            let place = place % octets.len();
+            octets[place] = octet;
+            octets.extend(more);
+            if let Ok(message) = Message::from_vec(&octets) {
+                let domain = name("home.example.");
+                let _ = (held(&domain, &message, &no_ds("example.")), held(&domain, &message, &message));
+                for set in published(message.all_sections()) {
+                    let _ = compare(&set, &message, Standard::Copied);
+                }
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::ask::{Audience, Question, ask};
 use super::delegation::{self, Delegation, Observed, Serving};
-use super::difference::{Difference, Published, Standard, View, compare};
+use super::difference::{Difference, Published, Standard, Trouble, View, compare};
 use super::parent::{self, Fault, Glue, Held, held, serial};
 use super::servers::{self, Server};
 use crate::resolver::{ResolveError, Resolver};
@@ -66,21 +66,13 @@ impl Surveyor {
 
     /// What the domain's servers, as the parent names them, and the resolver answer.
     pub async fn difference(&self, subject: Subject) -> Difference {
-        let mut reach = Reach::default();
-        let (servers, trouble) = match self.parent(&subject.origin).await {
+        let (servers, reach, trouble) = match self.parent(&subject.origin).await {
             Ok((parent, observed)) => {
-                reach = Reach::learnt(&observed);
                 let servers = self.delegated(&observed).await;
-                let trouble = servers.is_empty().then(|| {
-                    let domain = &subject.domain;
-                    format!(
-                        "{} names no name server of {domain} that has an address, or could not be asked.",
-                        text::host(&parent)
-                    )
-                });
-                (servers, trouble)
+                let trouble = servers.is_empty().then(|| Trouble::of(&parent, &subject.domain, &observed));
+                (servers, Reach::learnt(&observed), trouble)
             }
-            Err(error) => (Vec::new(), Some(format!("{error}."))),
+            Err(error) => (Vec::new(), Reach::default(), Some(Trouble::Unasked(format!("{error}.")))),
         };
         let resolver = self.resolver.servers().first().copied();
         let view_of = subject.clone();
@@ -171,6 +163,21 @@ async fn serving(server: Server, domain: Name, reach: Reach) -> Serving {
     }
     let outcome = put(&server, &domain, RecordType::SOA).await.and_then(|soa| serial(&domain, &soa));
     (server, outcome)
+}
+
+impl Trouble {
+    /// Why the parent's servers have told of no server of the domain.
+    fn of(parent: &Name, domain: &DomainName, observed: &[Observed]) -> Self {
+        let parent = text::host(parent);
+        if observed.iter().any(|(_, outcome)| outcome.is_ok()) {
+            Self::NotDelegated(format!(
+                "{parent} names no name server of {domain} that has an address, so nobody finds the domain. Register it, or \
+                 give the registrar the name servers of the provider that has its DNS."
+            ))
+        } else {
+            Self::Unasked(delegation::silent_parent(&parent, observed))
+        }
+    }
 }
 
 /// Whether this machine reaches IPv6 addresses, as the parent's servers have shown: where all of them keep silent over IPv6

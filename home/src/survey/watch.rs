@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::delegation::{Delegation, Noted, State};
-use super::difference::{Difference, Standard, published};
+use super::difference::{Difference, Standard, Trouble, published};
 use super::run::{Subject, Surveyor};
 use crate::zone::delegation::{Wanted, wanted};
 use crate::zone::renew::{self, RenewError};
@@ -99,8 +99,9 @@ impl Survey {
         let Some(subject) = on_disk(move || survey.subject(&name)).await? else { return Ok(None) };
         let (standard, serial) = (subject.standard, subject.serial);
         let looked = timeout(LIMIT, self.surveyor.difference(subject)).await;
-        let difference =
-            looked.unwrap_or_else(|_| Difference::new(domain, serial, Some(too_slow()), Vec::new()));
+        let difference = looked.unwrap_or_else(|_| {
+            Difference::new(domain, serial, Some(Trouble::Unasked(too_slow())), Vec::new())
+        });
         if standard == Standard::Copied {
             self.remember(Seen::published(&difference));
         }

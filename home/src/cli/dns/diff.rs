@@ -65,7 +65,7 @@ fn write_deviation(formatter: &mut Formatter<'_>, deviation: &Deviation) -> fmt:
 
 fn write_outcome(formatter: &mut Formatter<'_>, difference: &Difference) -> fmt::Result {
     if let Some(trouble) = &difference.trouble {
-        return write_row(formatter, INDENT, "unknown:", trouble);
+        return write_row(formatter, INDENT, &format!("{}:", difference.state), trouble);
     }
     let next = match (difference.state, difference.serial) {
         (State::Right, _) => "The world sees what home publishes. There is nothing to do.",

@@ -124,6 +124,16 @@ fn a_resolver_that_still_keeps_the_old_is_waited_for() {
 }
 
 #[test]
+fn a_domain_that_nobody_finds_is_no_unknown_one() {
+    let domain = "home.example".parse().expect("a domain");
+    let told = |trouble| Difference::new(&domain, None, Some(trouble), vec![view(None, vec![], None)]);
+    let lost = told(Trouble::NotDelegated("Nobody finds it.".to_owned()));
+    assert_eq!((lost.state, lost.wrong().as_deref()), (State::Broken, Some("Nobody finds it")));
+    let unasked = told(Trouble::Unasked("Nobody answers.".to_owned()));
+    assert_eq!((unasked.state, unasked.wrong()), (State::Unknown, None));
+}
+
+#[test]
 fn a_person_hears_of_what_mail_needs() {
     let domain = "home.example".parse().expect("a domain");
     let wrong = |kind, needed| {
