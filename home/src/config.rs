@@ -5,6 +5,7 @@
 //! out of range. Domains, users and aliases are not configuration: they are kept in the directory and changed by
 //! commands.
 
+mod acme;
 mod bans;
 mod queue;
 mod tunnel;
@@ -17,6 +18,7 @@ use postern_shared::config::{ConfigError, Source};
 use postern_shared::observability::Log;
 use serde::{Deserialize, Deserializer};
 
+pub use acme::Acme;
 pub use bans::Bans;
 pub use queue::Queue;
 pub use tunnel::Tunnel;
@@ -40,6 +42,8 @@ pub struct Config {
     pub smtp: Smtp,
     /// The certificate.
     pub tls: Tls,
+    /// Who certifies, where the section before names no files.
+    pub acme: Acme,
     /// Who answers home's own DNS questions.
     pub dns: Dns,
     /// The tunnel to the edge.
@@ -77,7 +81,7 @@ pub struct Smtp {
     pub max_recipients: usize,
 }
 
-/// The `[tls]` section. Both or neither; without them a self-signed certificate is made.
+/// The `[tls]` section. Both or neither; without them certificates are ordered, and a self-signed one serves meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
@@ -105,6 +109,7 @@ impl Default for Config {
             listen: Listen::default(),
             smtp: Smtp::default(),
             tls: Tls::default(),
+            acme: Acme::default(),
             dns: Dns::default(),
             tunnel: Tunnel::default(),
             bans: Bans::default(),
@@ -151,6 +156,7 @@ impl Config {
         config.check_tls(source)?;
         config.check_listen(source)?;
         config.check_smtp(source)?;
+        config.acme.check(source)?;
         config.tunnel.check(source)?;
         config.queue.check(source)?;
         Ok(config)
@@ -162,6 +168,7 @@ impl Config {
             ("runtime_dir", Some(&self.runtime_dir)),
             ("tls.certificate", self.tls.certificate.as_ref()),
             ("tls.key", self.tls.key.as_ref()),
+            ("acme.root", self.acme.root.as_ref()),
         ];
         for (key, path) in paths {
             if let Some(path) = path.filter(|path| !path.is_absolute()) {
@@ -300,7 +307,8 @@ mod tests {
     fn the_example_shows_every_key_with_its_default() {
         let example = include_str!("../../docs/home.toml");
         assert_eq!(parse(example).expect("accepted"), Config::default());
-        for section in ["", "[listen]", "[smtp]", "[tls]", "[dns]", "[tunnel]", "[bans]", "[queue]", "[log]"]
+        for section in
+            ["", "[listen]", "[smtp]", "[tls]", "[acme]", "[dns]", "[tunnel]", "[bans]", "[queue]", "[log]"]
         {
             let error = parse(&format!("{section}\nno_such_key = 1\n")).expect_err("refused");
             let (_, keys) = error.split_once("Known keys here: ").expect("a list of keys");
@@ -343,6 +351,10 @@ mod tests {
             ),
             ("[queue]\nconcurrency = 0", "key `queue.concurrency`: 0 is out of range"),
             ("\n[tls]\nkey = \"/k.pem\"", "line 3, column 1, key `tls.key`: `certificate` must be given"),
+            (
+                "[acme]\ndirectory = \"letsencrypt\"",
+                "key `acme.directory`: `letsencrypt` is not the https address",
+            ),
             ("hostname = \"not a name\"", "`not a name` is not a domain name"),
             ("[smtp]\nmax_message_octets = 10", "key `smtp.max_message_octets`: expected at least 65536"),
             ("[smtp]\nmax_recipients = \"many\"", "expected a whole number"),

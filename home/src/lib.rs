@@ -6,6 +6,7 @@ pub mod hostname;
 pub mod run;
 
 pub mod bans;
+pub mod certificate;
 pub mod inner;
 pub mod link;
 pub mod net;

@@ -104,6 +104,7 @@ pub fn gather(admin: &Admin) -> Status {
         warnings: Vec::new(),
     };
     status.warnings = warnings(&status, Timestamp::now());
+    status.warnings.extend(admin.certificates.borrow().warnings(Timestamp::now()));
     status.warnings.extend(admin.listening.warnings.iter().cloned());
     status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));
     status
@@ -149,7 +150,8 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
     status.zones.troubles.iter().cloned().for_each(&mut warn);
     status.dns.iter().filter_map(|seen| seen.warning.clone()).for_each(&mut warn);
     if status.certificate.self_signed {
-        warn("The certificate is self-signed, so mail programs ask whether to trust it. Name one in the section `[tls]`."
+        warn("The certificate is self-signed, so mail programs ask whether to trust it. `postern-home cert list` says what \
+              happens next."
             .to_owned());
     }
     warnings.extend(status.certificate.expires.and_then(|end| expiry_warning(end, now)));
@@ -162,7 +164,7 @@ const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
 fn expiry_warning(end: Timestamp, now: Timestamp) -> Option<String> {
     let left = end.duration_since(now);
     let day = end.strftime("%Y-%m-%d");
-    let renew = "Renew the files named in the section `[tls]`, then `systemctl reload postern-home`.";
+    let renew = "`postern-home cert list` says why it is not renewed; files named in the section `[tls]` are yours to renew.";
     if left.is_negative() {
         Some(format!("The certificate ended on {day}, so mail programs refuse it. {renew}"))
     } else if left < EXPIRY_NOTICE {
@@ -175,7 +177,7 @@ fn expiry_warning(end: Timestamp, now: Timestamp) -> Option<String> {
 impl Display for Status {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let domains: Vec<&str> = self.domains.iter().map(DomainName::as_str).collect();
-        let kind = if self.certificate.self_signed { "self-signed" } else { "from files" };
+        let kind = if self.certificate.self_signed { "self-signed" } else { "issued" };
         row(formatter, "host name", &self.hostname)?;
         row(formatter, "version", &self.version)?;
         write_link(formatter, &self.link)?;

@@ -1,8 +1,10 @@
 //! TLS: the certificate that home shows, and the configurations of its servers and of its outbound client.
 //!
 //! In: a certificate chain and key by path, or none: then a self-signed certificate for the host name is made at the
-//! first start and kept in `STATE_DIR/tls/NAME.crt` and `NAME.key` (0600). Out: a [`rustls::ServerConfig`] for every
-//! service, and a client configuration for opportunistic STARTTLS towards other servers.
+//! first start and kept in `STATE_DIR/tls/NAME.crt` and `NAME.key` (0600), and serves until `certificate` brings a better
+//! one. Out: a [`rustls::ServerConfig`] for every service, which chooses by the name that the client asks for (SNI, RFC 6066
+//! §3) and shows the mail host's certificate where none fits; client configurations, one that believes nobody (for
+//! opportunistic STARTTLS towards other servers) and one that verifies.
 //!
 //! Refused: files that cannot be read, that hold no certificate or no key, or whose key does not fit.
 //!
@@ -10,8 +12,7 @@
 //! is accepted: encryption without authentication is what STARTTLS between servers gives (RFC 7435), and refusing it
 //! would only send the mail in clear.
 
-mod validity;
-
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -28,9 +29,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
+use crate::certificate::x509::{self, Description};
 use crate::config;
+use crate::zone::clock::timestamp;
 
 /// The certificate that is shown now and the server configuration that shows it.
 #[derive(Debug, Clone)]
@@ -118,7 +121,8 @@ impl Tls {
             }
             _ => Source::SelfSigned { directory: state_dir.join("tls") },
         };
-        let shown = Arc::new(Shown(RwLock::new(source.load(hostname)?)));
+        let choice = Choice { fallback: source.load(hostname)?, better: Better::default() };
+        let shown = Arc::new(Shown(RwLock::new(choice)));
         let mut server = ServerConfig::builder_with_provider(crypto())
             .with_safe_default_protocol_versions()
             .expect("the provider supports TLS 1.2 and 1.3")
@@ -146,8 +150,24 @@ impl Tls {
     /// See [`TlsError`]; the old certificate is shown on.
     pub fn reload(&self, hostname: &DomainName) -> Result<(), TlsError> {
         let certified = self.source.load(hostname)?;
-        *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        self.shown.0.write().unwrap_or_else(PoisonError::into_inner).fallback = certified;
         Ok(())
+    }
+
+    /// Shows these certificates from now on, instead of those of the call before. Connections that are open go on.
+    pub fn show(&self, better: Better) {
+        self.shown.0.write().unwrap_or_else(PoisonError::into_inner).better = better;
+    }
+
+    /// Whether the operator has named files, which come before everything else for the mail host.
+    pub fn has_files(&self) -> bool {
+        matches!(self.source, Source::Files { .. })
+    }
+
+    /// The certificate of the files, or the self-signed one: what is shown where there is no better one.
+    pub fn fallback(&self) -> Option<Description> {
+        let choice = self.shown.0.read().unwrap_or_else(PoisonError::into_inner);
+        x509::describe(choice.fallback.cert.first()?)
     }
 
     /// The configuration of every service of home.
@@ -157,18 +177,19 @@ impl Tls {
 
     /// Whether the certificate is one that no client trusts by itself.
     pub fn is_self_signed(&self) -> bool {
-        matches!(self.source, Source::SelfSigned { .. })
+        let choice = self.shown.0.read().unwrap_or_else(PoisonError::into_inner);
+        choice.better.host.is_none() && !self.has_files()
     }
 
-    /// When the certificate that is shown ends.
+    /// When the mail host's certificate ends.
     pub fn expires(&self) -> Option<Timestamp> {
-        validity::not_after(self.shown.current().cert.first()?)
+        Some(timestamp(x509::describe(self.shown.for_name(None).cert.first()?)?.span.until))
     }
 
-    /// SHA-256 over the DER of the certificate that is shown, in upper-case hexadecimal with colons, as mail programs
+    /// SHA-256 over the DER of the mail host's certificate, in upper-case hexadecimal with colons, as mail programs
     /// show it.
     pub fn fingerprint(&self) -> String {
-        let certified = self.shown.current();
+        let certified = self.shown.for_name(None);
         let der = certified.cert.first().map_or(&[][..], |certificate| certificate.as_ref());
         let octets: Vec<String> =
             digest(&SHA256, der).as_ref().iter().map(|octet| format!("{octet:02X}")).collect();
@@ -189,23 +210,58 @@ pub fn opportunistic_client() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// The client configuration for servers that must be who they say.
+pub fn verifying_client(roots: RootCertStore) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(crypto())
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
 fn crypto() -> Arc<CryptoProvider> {
     Arc::new(provider::default_provider())
 }
 
-/// Gives every client the certificate of the moment.
+/// Certificates that come before the self-signed one.
+#[derive(Debug, Default)]
+pub struct Better {
+    /// The mail host's, for every client that asks for no other name.
+    pub host: Option<Arc<CertifiedKey>>,
+    /// Those of other names, in lower case; `*.` stands for one label.
+    pub by_name: BTreeMap<String, Arc<CertifiedKey>>,
+}
+
+/// What there is to choose from.
 #[derive(Debug)]
-struct Shown(RwLock<Arc<CertifiedKey>>);
+struct Choice {
+    fallback: Arc<CertifiedKey>,
+    better: Better,
+}
+
+/// Gives every client the certificate of the moment that fits the name it asks for.
+#[derive(Debug)]
+struct Shown(RwLock<Choice>);
 
 impl Shown {
-    fn current(&self) -> Arc<CertifiedKey> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn for_name(&self, name: Option<&str>) -> Arc<CertifiedKey> {
+        let Choice { fallback, better } = &*self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let fitting = name.and_then(|name| better.for_name(&name.to_ascii_lowercase()));
+        fitting.or(better.host.as_ref()).unwrap_or(fallback).clone()
+    }
+}
+
+impl Better {
+    fn for_name(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let wildcard = || self.by_name.get(&format!("*.{}", name.split_once('.')?.1));
+        self.by_name.get(name).or_else(wildcard)
     }
 }
 
 impl ResolvesServerCert for Shown {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.for_name(hello.server_name()))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Authority {
     hash: String,
     /// Home's, for `mail.home.example` and every name below `home.example`.
     pub home: Identity,
+    /// That of the ACME server's own HTTPS.
+    pub acme: Identity,
     /// The stranger's, self-signed, as most of the internet's mail servers are.
     pub stranger: Identity,
 }
@@ -36,12 +38,16 @@ impl Authority {
         let issued =
             ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names, "-addext", "basicConstraints=CA:FALSE"];
         let home = request(scratch, "home", "mail.home.example", &issued)?;
+        let names = "subjectAltName=DNS:acme.test";
+        let issued =
+            ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names, "-addext", "basicConstraints=CA:FALSE"];
+        let acme = request(scratch, "acme", "acme.test", &issued)?;
         let stranger = request(scratch, "stranger", "mx.stranger.test", &[])?;
         let hash = shell::output(
             shell::command("openssl").current_dir(scratch).args(["x509", "-noout", "-hash", "-in", "ca.pem"]),
         )?;
         let certificate = fs::read_to_string(scratch.join("ca.pem"))?;
-        Ok(Authority { certificate, hash: hash.trim().to_owned(), home, stranger })
+        Ok(Authority { certificate, hash: hash.trim().to_owned(), home, acme, stranger })
     }
 
     /// The files that make a stock TLS client trust this authority: the bundle and the hashed directory.
@@ -60,7 +66,7 @@ fn request(scratch: &Path, file: &str, name: &str, more: &[&str]) -> Result<Iden
         shell::command("openssl")
             .current_dir(scratch)
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-            .args(["-days", "30", "-subj", &format!("/CN={name}"), "-out", &certificate, "-keyout", &key])
+            .args(["-days", "400", "-subj", &format!("/CN={name}"), "-out", &certificate, "-keyout", &key])
             .args(more),
     )?;
     Ok(Identity {

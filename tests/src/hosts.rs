@@ -29,7 +29,7 @@ pub struct Daemon {
 }
 
 /// Every daemon of the lab, in starting order.
-pub const DAEMONS: [Daemon; 7] = [
+pub const DAEMONS: [Daemon; 8] = [
     Daemon { host: Host::Root, name: "nsd", command: &["nsd", "-d"] },
     Daemon { host: Host::Registry, name: "nsd", command: &["nsd", "-d"] },
     Daemon { host: Host::Stranger, name: "nsd", command: &["nsd", "-d"] },
@@ -45,7 +45,25 @@ pub const DAEMONS: [Daemon; 7] = [
         name: "postern-home",
         command: &["postern-home", "run", "--config", "/etc/postern/home.toml"],
     },
+    Daemon {
+        host: Host::Authority,
+        name: "pebble",
+        command: &[
+            "env",
+            "PEBBLE_VA_NOSLEEP=1",
+            NONCES_REJECTED,
+            "pebble",
+            "-strict",
+            "-config",
+            "/etc/pebble/pebble.json",
+            "-dnsserver",
+            "198.18.53.53:53",
+        ],
+    },
 ];
+
+/// Of each hundred good nonces so many are refused, as a client must expect (RFC 8555 §6.5).
+const NONCES_REJECTED: &str = "PEBBLE_WFE_NONCEREJECT=30";
 
 /// The user at the stranger's, whose mailbox is `/var/mail/sam/Maildir`.
 pub const STRANGER_USER: &str = "sam";
@@ -70,6 +88,7 @@ pub fn files(host: Host, options: &Options, made: &Made) -> Result<Vec<File>> {
         }
         Host::Resolver => files.extend(resolver(&made.names)),
         Host::Stranger => files.extend(stranger(made)?),
+        Host::Authority => files.extend(pebble(made, PEBBLE_LIFE)),
         Host::Edge => files.push(file("postern/edge.toml", &options.edge_config)),
         Host::Home => files.extend(home(options, made)),
         Host::Internet | Host::Isp | Host::Cafe => {}
@@ -180,6 +199,34 @@ smtpd_tls_key_file = /etc/postfix/tls/key.pem
 maillog_file = /dev/stdout
 ";
 
+/// How long Pebble's certificates count, in seconds, unless a scenario says otherwise.
+const PEBBLE_LIFE: u64 = 90 * 86_400;
+
+fn pebble(made: &Made, life: u64) -> Vec<File> {
+    vec![
+        file("pebble/pebble.json", &pebble_json(life)),
+        file("pebble/cert.pem", &made.authority.acme.certificate),
+        file("pebble/key.pem", &made.authority.acme.key),
+    ]
+}
+
+/// Pebble's configuration, with certificates that count for so many seconds.
+pub fn pebble_json(life: u64) -> String {
+    format!(
+        "{{\"pebble\": {{\"listenAddress\": \"0.0.0.0:443\", \"managementListenAddress\": \"0.0.0.0:15000\",
+         \"certificate\": \"/etc/pebble/cert.pem\", \"privateKey\": \"/etc/pebble/key.pem\", \"httpPort\": 80,
+         \"tlsPort\": 443, \"ocspResponderURL\": \"\", \"externalAccountBindingRequired\": false,
+         \"certificateValidityPeriod\": {life}}}}}\n"
+    )
+}
+
+/// Home's configuration where it gets its certificates from [`Host::Authority`], whose test service is itself.
+pub fn acme_home_config() -> String {
+    String::from(
+        "[acme]\ndirectory = \"https://acme.test/dir\"\nstaging = \"https://acme.test/dir\"\n\n[log]\nlevel = \"info\"\n",
+    )
+}
+
 fn home(options: &Options, made: &Made) -> Vec<File> {
     vec![
         file("postern/home.toml", &options.home_config),
@@ -193,11 +240,11 @@ pub fn default_edge_config() -> String {
     String::from("[log]\nlevel = \"info\"\n")
 }
 
-/// Home's configuration in a plain lab: a certificate of the lab's authority.
+/// Home's configuration in a plain lab: a certificate of the lab's authority, and nothing ordered.
 pub fn default_home_config() -> String {
     String::from(
         "[tls]\ncertificate = \"/etc/postern/tls/cert.pem\"\nkey = \"/etc/postern/tls/key.pem\"\n\n\
-         [log]\nlevel = \"info\"\n",
+         [acme]\ndirectory = \"off\"\n\n[log]\nlevel = \"info\"\n",
     )
 }
 
@@ -259,5 +306,10 @@ impl Daemon {
     /// Says whether this is one of the project's own programs.
     pub fn is_postern(&self) -> bool {
         self.name.starts_with("postern-")
+    }
+
+    /// Says whether it runs only in the scenarios that start it.
+    pub fn is_on_demand(&self) -> bool {
+        self.host == Host::Authority
     }
 }

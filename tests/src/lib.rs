@@ -1,6 +1,6 @@
 //! The lab: a small internet on one machine, in which Postern meets software that we did not write.
 //!
-//! [`Lab::start`] makes nine hosts out of Linux namespaces (see [`topology`]), with their own name system (see
+//! [`Lab::start`] makes ten hosts out of Linux namespaces (see [`topology`]), with their own name system (see
 //! [`names`]), a stock Postfix, `postern-edge` and `postern-home`. Everything in it is a descendant of one
 //! supervisor that is process 1 of its own process namespace, and nothing is mounted or configured outside
 //! of its own mount and network namespaces: when the supervisor ends, however it ends, the kernel clears all.
@@ -36,7 +36,9 @@ mod daemons;
 mod enter;
 mod shell;
 
+pub mod acme;
 pub mod checkers;
+pub mod clock;
 pub mod demo;
 pub mod faults;
 pub mod host;

@@ -20,7 +20,7 @@ pub const HOME_DOMAIN: &str = "home.example";
 pub const STRANGER_DOMAIN: &str = "stranger.test";
 
 /// How long the lab's own signatures count, in seconds from the start: longer than home's, so that a test sees those end.
-const LIFETIME: &str = "+7776000";
+const LIFETIME: &str = "+10368000";
 
 /// The signed zones and the root's trust anchor, ready to be given to the servers.
 pub struct Names {
@@ -83,7 +83,7 @@ fn signing_files(scratch: &Path, zone: &str) -> Result<Vec<(String, String)>> {
 /// The script with which the registry takes DS records from its standard input into `example` and signs it again.
 pub const ADD_DS: &str = "cd /etc/nsd
     { cat zone-example; cat; } > zone-example.secure
-    dnssec-signzone -z -q -e +7776000 -o example. -f example.zone zone-example.secure Kexample.*.private";
+    dnssec-signzone -z -q -e +10368000 -o example. -f example.zone zone-example.secure Kexample.*.private";
 
 fn root_zone(delegation_signers: &str) -> String {
     let (root, registry) = (Host::Root, Host::Registry);
@@ -103,6 +103,7 @@ fn test_zone() -> String {
     zone += &addresses("ns.nic.test.", Host::Registry);
     zone += &addresses("a.root-servers.test.", Host::Root);
     zone += &addresses("cafe.test.", Host::Cafe);
+    zone += &addresses("acme.test.", Host::Authority);
     zone += "stranger.test. NS ns.stranger.test.\n";
     zone + &addresses("ns.stranger.test.", Host::Stranger)
 }

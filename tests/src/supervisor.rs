@@ -131,7 +131,8 @@ fn build(options: &Options, state: &Path) -> Result<Lab> {
     let daemons = Arc::new(Daemons::new(anchors.clone(), &state.join("logs"), options.home_rights));
     let reaper = Arc::clone(&daemons);
     thread::spawn(move || reaper.reap());
-    for daemon in DAEMONS.iter().filter(|daemon| options.stage == Stage::Running || !daemon.is_postern()) {
+    let is_wanted = |daemon: &&hosts::Daemon| options.stage == Stage::Running || !daemon.is_postern();
+    for daemon in DAEMONS.iter().filter(|daemon| !daemon.is_on_demand()).filter(is_wanted) {
         daemons.start(daemon)?;
     }
     let listener = UnixListener::bind(state.join("control.sock"))?;

@@ -5,8 +5,8 @@
 //! (RFC 5737, RFC 2544, RFC 3849), so a leaked packet goes nowhere.
 //!
 //! ```text
-//!  root  registry  resolver  stranger   edge   cafe
-//!    └───────┴─────────┴───┬─────┴────────┴──────┘
+//!  root  registry  resolver  stranger   edge   cafe  authority
+//!    └───────┴─────────┴───┬─────┴────────┴──────┴──────┘
 //!                       internet
 //!                          │ 203.0.113.0/24, IPv4 only, address changes
 //!                         isp     NAT
@@ -42,6 +42,8 @@ pub enum Host {
     Home,
     /// A computer on another network, from which ana reads and writes her mail.
     Cafe,
+    /// A certificate authority that issues by ACME: Pebble, where a scenario starts it.
+    Authority,
 }
 
 /// A link of a public host to the core router; the router's end has the first host address.
@@ -68,7 +70,7 @@ pub const HOME_LAN_V4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 20);
 
 impl Host {
     /// Every host, routers first.
-    pub const ALL: [Host; 9] = [
+    pub const ALL: [Host; 10] = [
         Host::Internet,
         Host::Isp,
         Host::Root,
@@ -78,6 +80,7 @@ impl Host {
         Host::Edge,
         Host::Home,
         Host::Cafe,
+        Host::Authority,
     ];
 
     /// The host's name, as given to `lab sh`.
@@ -92,6 +95,7 @@ impl Host {
             Host::Isp => "isp",
             Host::Home => "home",
             Host::Cafe => "cafe",
+            Host::Authority => "authority",
         }
     }
 
@@ -105,6 +109,7 @@ impl Host {
             Host::Stranger => ([198, 51, 100, 25], Some([0x25, 0x25])),
             Host::Edge => ([192, 0, 2, 10], Some([0xed, 0x10])),
             Host::Cafe => ([198, 18, 7, 5], Some([0xcafe, 0x5])),
+            Host::Authority => ([198, 18, 14, 14], Some([0xace, 0x14])),
             Host::Isp => (ISP_V4.octets(), None),
         };
         let v6 = v6.map(|[subnet, host]| Ipv6Addr::new(0x2001, 0xdb8, subnet, 0, 0, 0, 0, host));

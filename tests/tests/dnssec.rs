@@ -47,28 +47,11 @@ fn delv_anchors(lab: &Lab) -> Result<String> {
     Ok(format!("trust-anchors {{ . initial-ds {tag} {algorithm} {digest_type} \"{digest}\"; }};\n"))
 }
 
-/// Starts a program whose clock stands elsewhere, in the place of one started so before.
-fn start_at(lab: &Lab, host: Host, time: &str, command: &str) -> Result<()> {
-    lab.host(host).sh(&format!(
-        "{END}
-         export FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME='{time}'
-         LD_PRELOAD='/usr/$LIB/faketime/libfaketimeMT.so.1' {command} >/run/elsewhen.log 2>&1 &
-         echo $! > /run/elsewhen.pid"
-    ))?;
-    Ok(())
-}
-
-/// Ends what [`start_at`] has started.
-const END: &str = "if [ -e /run/elsewhen.pid ]; then
-    pid=$(cat /run/elsewhen.pid); rm /run/elsewhen.pid
-    kill $pid; while [ -e /proc/$pid ]; do sleep 0.05; done
-    fi";
-
 /// Runs the resolver, and an edge that starts from its disk alone, with clocks that are ahead.
 fn let_days_pass(lab: &Lab, days: u32) -> Result<()> {
     let time = format!("+{days}d");
-    start_at(lab, Host::Edge, &time, "postern-edge run --config /etc/postern/edge.toml")?;
-    start_at(lab, Host::Resolver, &time, "unbound -d -p")
+    lab.start_at(Host::Edge, &time, "postern-edge run --config /etc/postern/edge.toml")?;
+    lab.start_at(Host::Resolver, &time, "unbound -d -p")
 }
 
 #[test]
@@ -114,7 +97,7 @@ fn a_home_that_boots_in_1970_signs_nothing_until_its_clock_is_right() -> Result<
     let lab = Lab::joined()?;
     let serial = served_serial(&lab)?;
     lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
-    start_at(&lab, Host::Home, "@1970-01-01 00:05:00", "postern-home run --config /etc/postern/home.toml")?;
+    lab.start_at(Host::Home, "@1970-01-01 00:05:00", "postern-home run --config /etc/postern/home.toml")?;
     wait_until("home says that its clock is wrong", Duration::from_secs(20), || {
         let warnings = warnings(&lab)?;
         ensure!(warnings.contains("Zones are not signed anew") && warnings.contains("1970"), "{warnings}");
@@ -122,7 +105,7 @@ fn a_home_that_boots_in_1970_signs_nothing_until_its_clock_is_right() -> Result<
     })?;
     ensure!(served_serial(&lab)? == serial, "the edge has another zone");
     lab.require_validated("home.example", "MX")?;
-    lab.host(Host::Home).sh(END)?;
+    lab.end_elsewhen(Host::Home)?;
     lab.start_daemon(Host::Home, "postern-home")?;
     wait_until("home is content with its zones", Duration::from_secs(20), || {
         let warnings = warnings(&lab)?;

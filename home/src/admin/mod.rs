@@ -12,6 +12,7 @@
 //! | `/v1/dns/DOMAIN/records` | list of [`wire::dns::DnsRecord`] | [`wire::dns::WrittenRecord`] | | [`wire::dns::WrittenRecord`] |
 //! | `/v1/dns/DOMAIN/delegation` | [`Delegation`](crate::survey::Delegation) | | | |
 //! | `/v1/dns/DOMAIN/diff` | [`Difference`](crate::survey::Difference) | | | |
+//! | `/v1/certificates` | [`Report`](crate::certificate::report::Report) | [`wire::ImportCertificate`] | [`wire::RenewCertificates`] | |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
@@ -26,6 +27,7 @@
 //! | `/v1/tunnel/timer` | | | [`wire::RotationTimer`] | |
 //! | `/v1/tunnel/rotate` | | starts a rotation: [`TunnelKeys`](crate::link::TunnelKeys) | | |
 
+mod certificates;
 mod dns;
 mod domains;
 
@@ -53,6 +55,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::bans::Bans;
+use crate::certificate::keeper::Wishes;
+use crate::certificate::report::Report as CertificateReport;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::status::{self, Listening};
@@ -79,6 +83,10 @@ pub struct Admin {
     pub sources: zone::Sources,
     /// What the world sees of them.
     pub survey: Survey,
+    /// How the certificates are.
+    pub certificates: watch::Receiver<CertificateReport>,
+    /// What is wished of them.
+    pub wishes: Wishes,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.
@@ -102,6 +110,8 @@ impl Admin {
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
             (Method::POST, ["v1", "bans"]) => answer(bans::add(&self, &request).await),
+            (Method::PUT, ["v1", "certificates"]) => answer(certificates::renew(&self, &request).await),
+            (Method::POST, ["v1", "certificates"]) => answer(certificates::import(&self, &request).await),
             (Method::PUT, ["v1", "tunnel", "timer"]) => answer(tunnel::rotate_every(&self, &request).await),
             (Method::POST, ["v1", "tunnel", "rotate"]) => answer(tunnel::rotate(&self).await),
             _ => {
@@ -123,6 +133,7 @@ impl Admin {
             (&Method::PUT, ["v1", "domains"]) => change(request, |body| domains::set_dns(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
             (_, ["v1", "dns", domain, path @ ..]) => dns::handle(self, request, domain, path),
+            (&Method::GET, ["v1", "certificates"]) => answer(Ok(certificates::list(self))),
             (&Method::GET, ["v1", "users"]) => answer(users::list(self)),
             (&Method::POST, ["v1", "users"]) => change(request, |body| users::add(self, body)),
             (&Method::PUT, ["v1", "users", "password"]) => {

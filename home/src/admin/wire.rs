@@ -70,6 +70,29 @@ pub enum Mail {
     Delete,
 }
 
+/// Renews certificates before their time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RenewCertificates {
+    /// One name of the certificate; all certificates where absent.
+    pub name: Option<DomainName>,
+}
+
+/// Takes a certificate of another source.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportCertificate {
+    /// The certificate and those that vouch for it, in PEM.
+    pub chain: String,
+    /// The private key, in PEM.
+    pub key: Password,
+}
+
+/// The names of the certificates that a wish was about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateNames {
+    /// The names.
+    pub names: Vec<String>,
+}
+
 /// A user in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -217,7 +240,7 @@ impl fmt::Debug for Join {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {}
 
-/// A password on its way to the directory; never printed, wiped when dropped.
+/// A password or private key on its way to the daemon; never printed, wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(String);

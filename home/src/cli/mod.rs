@@ -3,11 +3,12 @@
 //! In: the arguments. Out: the daemon itself for `run`, and for everything else a question to the running daemon over its
 //! local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `status` found warnings, 4 the daemon is not reachable.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `status` or `cert list` found warnings, 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;
 
+mod cert;
 mod dns;
 mod domain;
 
@@ -104,6 +105,9 @@ pub enum Command {
     /// The domains' DNS
     #[command(subcommand, after_help = "Example:\n  postern-home dns show home.example")]
     Dns(dns::DnsCommand),
+    /// Certificates: what is shown to clients, and what happens to it next
+    #[command(subcommand, after_help = "Example:\n  postern-home cert list")]
+    Cert(cert::CertCommand),
     /// People with a mailbox
     #[command(subcommand, after_help = "Example:\n  postern-home user add ana@home.example")]
     User(UserCommand),
@@ -378,6 +382,7 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
         Command::Tunnel(command) => tunnel::execute(&client()?, command),
         Command::Domain(command) => domain::execute(&client()?, command),
         Command::Dns(command) => dns::execute(&client()?, command),
+        Command::Cert(command) => cert::execute(&client()?, command),
         Command::User(command) => user::execute(&client()?, command),
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),

@@ -45,10 +45,12 @@ async fn serve(config: Config, choice: Choice, ready: impl FnOnce()) -> Result<(
     let socket =
         local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))?;
     let mut signals = Signals::new().map_err(cannot_start)?;
-    let services = Services::open(config, choice)?;
+    let (services, wished) = Services::open(config, choice)?;
+    let keeper = services.keeper()?;
 
     let (stop, shutdown) = watch::channel(false);
     let mut background = background(&services, socket, listeners.shown());
+    background.spawn(keeper.run(wished));
     let mut serving = services.start(listeners.bound, &shutdown);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     ready();

@@ -9,7 +9,7 @@ use postern_smtp::server::Limits;
 use postern_store::Store;
 use postern_store::directory::Directory;
 use postern_store::queue::Queue;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::cannot_start;
@@ -17,6 +17,8 @@ use super::listen::Bound;
 use crate::access::imap::Imap;
 use crate::admin::Admin;
 use crate::bans::Bans;
+use crate::certificate::keeper::{self, Keeper, Wish, Wishes};
+use crate::certificate::report::Report as CertificateReport;
 use crate::config::{Config, Listen, ServiceKind};
 use crate::hostname::Hostname;
 use crate::inbound::Inbound;
@@ -31,6 +33,7 @@ use crate::submission::Submission;
 use crate::survey::{Survey, Surveyor};
 use crate::tls::{self, Tls};
 use crate::zone;
+use crate::zone::issuance::Issuance;
 
 /// Connections of one service at once, in all and from one client network.
 const CONNECTIONS: (usize, usize) = (1000, 50);
@@ -54,13 +57,19 @@ pub(super) struct Services {
     pub(super) sources: zone::Sources,
     /// What the world sees of them.
     pub(super) survey: Survey,
+    /// What certificates need of them.
+    pub(super) issuance: watch::Sender<Issuance>,
+    /// How the certificates are.
+    pub(super) certificates: watch::Sender<CertificateReport>,
+    /// What the operator wishes of them.
+    pub(super) wishes: Wishes,
     /// Failed logins, counted together for submission and IMAP.
     pub(super) failures: LoginFailures,
 }
 
 impl Services {
-    /// Opens everything, and starts the link last: nothing else can fail after it.
-    pub(super) fn open(config: Config, choice: Choice) -> Result<Self, Failure> {
+    /// Opens everything, and starts the link last: nothing else can fail after it. Wishes come out of the other end.
+    pub(super) fn open(config: Config, choice: Choice) -> Result<(Self, mpsc::Receiver<Wish>), Failure> {
         let network = choice.network.clone();
         let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
         let store = Store::open(&config.state_dir).map_err(cannot_start)?;
@@ -74,14 +83,17 @@ impl Services {
         let failures = LoginFailures::reporting(evidence);
         tokio::spawn(bans.clone().follow(inbox, link.clone()));
         let zones = watch::Sender::default();
+        let issuance = watch::Sender::default();
         let sources = zone::Sources {
             directory: directory.clone(),
             hostname: hostname.clone(),
             offered: offered(&config.listen),
             link: link.clone(),
+            issuance: issuance.subscribe(),
         };
         let survey = Survey::new(sources.clone(), Surveyor::new(resolver.clone()));
-        Ok(Self {
+        let (wishes, wished) = Wishes::new();
+        let services = Self {
             config,
             directory,
             store,
@@ -95,8 +107,12 @@ impl Services {
             zones,
             sources,
             survey,
+            issuance,
+            certificates: watch::Sender::default(),
+            wishes,
             failures,
-        })
+        };
+        Ok((services, wished))
     }
 
     /// What the administration interface shows and changes.
@@ -110,6 +126,8 @@ impl Services {
             zones: self.zones.subscribe(),
             sources: self.sources.clone(),
             survey: self.survey.clone(),
+            certificates: self.certificates.subscribe(),
+            wishes: self.wishes.clone(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
@@ -197,6 +215,21 @@ impl Services {
     /// Signs the zones and hands them to the link.
     pub(super) fn publisher(&self) -> zone::publish::Publisher {
         zone::publish::Publisher { sources: self.sources.clone(), report: self.zones.clone() }
+    }
+
+    /// Cares for the certificates.
+    pub(super) fn keeper(&self) -> Result<Keeper, Failure> {
+        let parts = keeper::Parts {
+            directory: self.directory.clone(),
+            hostname: self.hostname.clone(),
+            tls: self.tls.clone(),
+            link: self.link.clone(),
+            config: self.config.acme.clone(),
+            zones: self.zones.subscribe(),
+            issuance: self.issuance.clone(),
+            report: self.certificates.clone(),
+        };
+        Keeper::open(parts).map_err(cannot_start)
     }
 
     fn limits(&self) -> Limits {

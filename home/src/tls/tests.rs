@@ -73,3 +73,34 @@ fn wrong_files_are_named_with_what_was_expected() {
         refusal(at("a.example.crt"), at("b.example.key")).contains("cannot be used with the certificate")
     );
 }
+
+/// What a client gets that asks for this name.
+fn shown(tls: &Tls, asked: &str) -> Vec<u8> {
+    let certified = tls.shown.for_name(Some(asked));
+    certified.cert.first().expect("a certificate").to_vec()
+}
+
+#[test]
+fn the_name_that_is_asked_for_chooses_the_certificate() {
+    let state_dir = tempfile::tempdir().expect("temporary directory");
+    let tls = open(state_dir.path(), "mail.home.example");
+    let self_signed = shown(&tls, "mail.home.example");
+    assert!(tls.is_self_signed());
+    let other = |hostname: &str| {
+        let tls = open(state_dir.path(), hostname);
+        tls.shown.for_name(None)
+    };
+    let (host, web, star) = (other("host.example"), other("web.example"), other("star.example"));
+    let names = [("mta-sts.home.example", &web), ("*.far.example", &star)];
+    let by_name = names.map(|(name, certified)| (name.to_owned(), certified.clone())).into();
+    tls.show(Better { host: Some(host.clone()), by_name });
+    assert!(!tls.is_self_signed());
+    let der = |certified: &Arc<CertifiedKey>| certified.cert[0].to_vec();
+    assert_eq!(shown(&tls, "MTA-STS.home.example"), der(&web));
+    assert_eq!(shown(&tls, "a.far.example"), der(&star));
+    for unknown in ["a.b.far.example", "far.example", "mail.home.example", "x"] {
+        assert_eq!(shown(&tls, unknown), der(&host), "{unknown}");
+    }
+    tls.show(Better::default());
+    assert_eq!(shown(&tls, "mta-sts.home.example"), self_signed);
+}

@@ -3,12 +3,14 @@
 //! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial; for signing,
 //!   keys and the time.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
-//!   DMARC, TLS reporting, the SRV records by which mail programs find the services, and the operator's own records. One
-//!   file for each record family; to add one, write its function and name it in `content`.
-//! * Left out, since nothing serves it yet: MTA-STS, autoconfiguration, TLSA and CAA.
+//!   DMARC, TLS reporting, the SRV records by which mail programs find the services, the keys of TLS and who may certify
+//!   them, and the operator's own records. One file for each record family; to add one, write its function and name it in
+//!   `content`.
+//! * Left out, since nothing serves it yet: MTA-STS and autoconfiguration.
 //! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
-//!   8314 §5.1 (SRV), RFC 7505 (null MX), RFC 8460 (TLS reporting).
+//!   8314 §5.1 (SRV), RFC 7505 (null MX), RFC 8460 (TLS reporting), RFC 6698 (TLSA), RFC 8659 and RFC 8657 (CAA), RFC 8555
+//!   §8.4 (challenges).
 //!
 //! The same facts give the same records, so a digest tells whether anything changed. [`sign`] makes a signed zone of them,
 //! [`renew`] says when, [`publish`] hands it over.
@@ -26,6 +28,11 @@ mod spf;
 mod tls_rpt;
 
 pub mod own;
+
+mod caa;
+mod challenge;
+pub mod issuance;
+mod tlsa;
 
 pub mod key;
 pub mod sign;
@@ -47,12 +54,15 @@ use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_message::address::DomainName;
 use postern_shared::zone::{Zone, ZoneError};
-use postern_store::directory::{Directory, DirectoryError, DkimKey, OwnRecord};
+use postern_store::directory::{Directory, DirectoryError, DkimKey, DnsHosting, OwnRecord};
 
 use crate::config::ServiceKind;
 use crate::link::EdgeAddresses;
 
+use issuance::Issuance;
+
 pub use sources::Sources;
+pub use tlsa::TTL as TLSA_TTL;
 
 /// Time to live of records that seldom change, in seconds.
 const TTL: u32 = 3600;
@@ -78,6 +88,8 @@ pub struct Facts {
     pub offered: Arc<[ServiceKind]>,
     /// The records that the operator has added.
     pub own: Vec<OwnRecord>,
+    /// What certificates need of this zone.
+    pub issuance: Issuance,
 }
 
 /// What the zones of all domains have in common.
@@ -91,6 +103,8 @@ pub struct Household {
     pub edge: Option<EdgeAddresses>,
     /// The services that home listens for.
     pub offered: Arc<[ServiceKind]>,
+    /// What certificates need of the zones.
+    pub issuance: Issuance,
 }
 
 impl Household {
@@ -99,6 +113,9 @@ impl Household {
     /// # Errors
     /// [`DirectoryError::Storage`] when the database cannot be read.
     pub fn facts(&self, domain: &DomainName) -> Result<Facts, DirectoryError> {
+        let snapshot = self.directory.snapshot();
+        let is_here = |domain: &&DomainName| snapshot.dns_hosting(domain) == DnsHosting::Here;
+        let domains: Vec<&DomainName> = snapshot.domains().filter(is_here).collect();
         Ok(Facts {
             domain: domain.clone(),
             hostname: self.hostname.clone(),
@@ -107,6 +124,7 @@ impl Household {
             dkim_keys: self.directory.dkim_keys(domain),
             offered: self.offered.clone(),
             own: self.directory.own_records(domain)?,
+            issuance: if is_here(&domain) { self.issuance.of(domain, &domains) } else { Issuance::default() },
         })
     }
 }
@@ -154,6 +172,7 @@ fn content(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
     records.extend(dmarc::records(facts)?);
     records.extend(tls_rpt::records(facts)?);
     records.extend(own::records(facts)?);
+    records.extend(facts.issuance.records(&facts.domain)?);
     Ok(records)
 }
 

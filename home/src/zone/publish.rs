@@ -59,7 +59,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Publishes until the program stops. A zone that is not handed over is withdrawn, so all are handed over or none.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut changes = self.sources.directory.subscribe();
         let mut addresses = self.sources.link.edge_addresses();
         let mut handed_over = None;
@@ -71,12 +71,14 @@ impl Publisher {
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = addresses.changed() => if changed.is_err() { return },
+                changed = self.sources.issuance.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    async fn round(&self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
+    async fn round(&mut self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
+        self.sources.issuance.mark_unchanged();
         let household = Household { edge: Some(edge), ..self.sources.household() };
         let served = self.sources.link.edge_zones();
         let work = tokio::task::spawn_blocking(move || look(&household, &served, seconds_now()));

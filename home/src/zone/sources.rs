@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use postern_store::directory::Directory;
+use tokio::sync::watch;
 
 use super::Household;
+use super::issuance::Issuance;
 use crate::config::ServiceKind;
 use crate::hostname::Hostname;
 use crate::link::Link;
@@ -20,6 +22,8 @@ pub struct Sources {
     pub offered: Arc<[ServiceKind]>,
     /// Knows the edge's addresses, and takes the zones there.
     pub link: Link,
+    /// What certificates need of the zones.
+    pub issuance: watch::Receiver<Issuance>,
 }
 
 impl Sources {
@@ -30,6 +34,7 @@ impl Sources {
             hostname: self.hostname.current(),
             edge: self.link.edge_addresses().borrow().clone(),
             offered: self.offered.clone(),
+            issuance: self.issuance.borrow().clone(),
         }
     }
 }

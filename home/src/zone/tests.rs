@@ -20,6 +20,7 @@ pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
         own: Vec::new(),
         mail_addresses: addresses.clone(),
         addresses,
+        issuance: Issuance::default(),
     }
 }
 
@@ -121,4 +122,38 @@ fn mail_is_found_at_homes_own_address_and_names_at_the_edge() {
     assert_eq!(data(&zone, "mail.home.example.", RecordType::AAAA), ["2001:db8:ed::25"]);
     assert_eq!(data(&zone, "ns1.home.example.", RecordType::AAAA), ["2001:db8::1"]);
     assert_eq!(text(&zone, "home.example."), "v=spf1 ip4:192.0.2.1 ip6:2001:db8:ed::25 -all");
+}
+
+/// Facts of `home.example` with everything that certificates can ask for.
+fn with_issuance() -> Facts {
+    let name = |text: &str| text.parse().expect("a name");
+    let issuance = Issuance {
+        host: Some((name("mail.home.example"), vec![[1; 32], [2; 32]])),
+        issuers: vec![issuance::Issuer {
+            authority: "authority.example".to_owned(),
+            account: "https://authority.example/account/7".to_owned(),
+        }],
+        challenges: vec![
+            issuance::Challenge { name: name("mail.home.example"), digest: "one".to_owned() },
+            issuance::Challenge { name: name("mta-sts.other.example"), digest: "two".to_owned() },
+        ],
+    };
+    let facts = facts("home.example", "mail.home.example");
+    let (home, other) = (facts.domain.clone(), name("other.example"));
+    Facts { issuance: issuance.of(&home, &[&home, &other]), ..facts }
+}
+
+#[test]
+fn keys_issuers_and_challenges_are_in_the_zone_that_they_belong_to() {
+    let zone = build(&with_issuance(), 1).expect("built");
+    for port in [25, 465, 587, 993, 443] {
+        let records = data(&zone, &format!("_{port}._tcp.mail.home.example."), RecordType::TLSA);
+        assert_eq!(records, ["01", "02"].map(|octet| format!("3 1 1 {}", octet.repeat(32))), "{port}");
+    }
+    let caa = "0 issue \"authority.example; accounturi=https://authority.example/account/7; validationmethods=dns-01\"";
+    assert_eq!(data(&zone, "home.example.", RecordType::CAA), [caa]);
+    assert_eq!(text(&zone, "_acme-challenge.mail.home.example."), "one");
+    let names: Vec<String> =
+        zone.records().expect("records").iter().map(|record| record.name.to_ascii()).collect();
+    assert!(!names.iter().any(|name| name.contains("other")), "{names:?}");
 }

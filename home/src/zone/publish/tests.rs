@@ -6,6 +6,7 @@ use postern_store::directory::Directory;
 
 use super::*;
 use crate::config::ServiceKind;
+use crate::zone::issuance::Issuance;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -20,6 +21,7 @@ fn outcome(directory: &Directory, public: &str, now: u64) -> Outcome {
         hostname: "mail.home.example".parse().expect("a name"),
         edge: Some(edge),
         offered: Arc::new([ServiceKind::Imaps]),
+        issuance: Issuance::default(),
     };
     look(&household, &EdgeZones::default(), now)
 }

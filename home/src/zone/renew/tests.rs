@@ -26,6 +26,7 @@ fn home() -> Home {
         mail_addresses: vec!["192.0.2.1".parse().expect("an address")],
         offered: [].into(),
         own: Vec::new(),
+        issuance: Default::default(),
         domain,
     };
     Home { directory, facts, _state_dir: state_dir }
