@@ -13,6 +13,8 @@ pub const IN: u16 = 1;
 
 /// The longest name, octets.
 const MAX_NAME: usize = 255;
+/// Labels of a name of that length, each of one octet; and pointers on the way through it.
+const MAX_LABELS: usize = 127;
 
 /// One resource record, or a question where `rdata` is empty and `ttl` 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,9 +105,10 @@ impl<'m> Cursor<'m> {
 }
 
 /// The name at an offset, uncompressed, and where what follows it begins. Each pointer must lead further back than the one
-/// before, so the walk ends.
+/// before, so the walk ends; and no name needs more pointers than it has labels, so it ends soon.
 fn name_at(message: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let (mut name, mut at, mut bound, mut end) = (Vec::new(), start, start, None);
+    let mut pointers = 0;
     loop {
         let length = *message.get(at)?;
         match length >> 6 {
@@ -123,7 +126,8 @@ fn name_at(message: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
                 let pointer = u16::from_be_bytes(*message.get(at..)?.first_chunk()?) & 0x3fff;
                 end = end.or(Some(at + 2));
                 at = usize::from(pointer);
-                if at >= bound {
+                pointers += 1;
+                if at >= bound || pointers > MAX_LABELS {
                     return None;
                 }
                 bound = at;
@@ -189,6 +193,21 @@ mod tests {
             let message = [&header([1, 0, 0, 0])[..], name, b"\0\x06\0\x01"].concat();
             assert_eq!(read(&message), None, "{name:?}");
         }
+    }
+
+    #[test]
+    fn long_chains_of_pointers_are_refused() {
+        // A name at 12, and pointers each to the one before.
+        let chain = |length: u16| -> Vec<u8> {
+            let pointers =
+                (0..length).map(|at| if at == 0 { 12 } else { 12 + 2 + 2 * at }).map(|to| 0xc000 | to);
+            let pointers: Vec<u8> = pointers.flat_map(u16::to_be_bytes).collect();
+            [b"\0\0\0\0\0\0\0\0\0\0\0\0\x01a\0\0".as_slice(), &pointers].concat()
+        };
+        let last = |message: &[u8]| name_at(message, message.len() - 2).map(|(name, _)| name);
+        assert_eq!(last(&chain(127)), Some(b"\x01a\0".to_vec()));
+        assert_eq!(last(&chain(128)), None);
+        assert_eq!(last(&chain(8000)), None);
     }
 
     #[test]
