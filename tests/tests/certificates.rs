@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use postern_lab::lab::{ANA, ANA_PASSWORD};
-use postern_lab::{Host, Lab, wait_until};
+use postern_lab::scale::scaled;
+use postern_lab::{Host, Lab, Signal, mail, wait_until};
 use serde_json::Value;
 
 const ROOT: &str = "/run/pebble-root.pem";
@@ -69,6 +70,61 @@ fn a_certificate_comes_after_the_join_with_no_person() -> Result<()> {
         let status = lab.host(Host::Home).run(["postern-home", "status"])?.stdout;
         ensure!(!status.contains("self-signed") && !status.contains("ertificate for"), "{status}");
         Ok(())
+    };
+    story().map_err(|error| lab.explain(error))
+}
+
+/// Forgets everything of certificates, as a home that has never had one.
+const FORGET: &str = "import sqlite3
+database = sqlite3.connect('/var/lib/postern-home/server.sqlite')
+database.execute(\"DELETE FROM setting WHERE name = 'certificates'\")
+database.commit()";
+
+#[test]
+fn home_may_be_killed_at_every_durable_step_of_an_order() -> Result<()> {
+    let lab = Lab::certified()?;
+    let story = || -> Result<()> {
+        lab.await_certificate("mta-sts.home.example")?;
+        let home = lab.host(Host::Home);
+        for step in scaled(vec![3, 7, 11], (1..=30).collect::<Vec<u32>>()) {
+            lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+            home.run(["python3", "-c", FORGET])?.success()?;
+            let run = format!(
+                "timeout 30 strace -f -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:signal=KILL:when={step} \
+                 postern-home run --config /etc/postern/home.toml >>/run/killed.log 2>&1"
+            );
+            home.sh(&format!("{run} || true"))?;
+            lab.start_daemon(Host::Home, "postern-home")?;
+            lab.await_certificate("mail.home.example").with_context(|| format!("killed at step {step}"))?;
+            lab.await_certificate("mta-sts.home.example")
+                .with_context(|| format!("killed at step {step}"))?;
+            wait_until("no challenge is left", Duration::from_secs(20), || {
+                let zone = home.run(["postern-home", "dns", "export", "home.example"])?.success()?.stdout;
+                ensure!(!zone.contains("_acme-challenge"), "{zone}");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    };
+    story().map_err(|error| lab.explain(error))
+}
+
+#[test]
+fn a_postfix_that_checks_tlsa_records_reports_a_verified_connection() -> Result<()> {
+    let lab = Lab::certified()?;
+    let story = || -> Result<()> {
+        let stranger = lab.host(Host::Stranger);
+        stranger.sh(
+            "postconf -e smtp_dns_support_level=dnssec smtp_tls_security_level=dane-only && postfix reload",
+        )?;
+        lab.await_certificate("mail.home.example")?;
+        lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, "with a checked key"))?;
+        wait_until("the message was delivered", Duration::from_secs(40), || {
+            let log = lab.log_text(Host::Stranger);
+            ensure!(log.contains("Verified TLS connection established to mail.home.example"), "{log}");
+            ensure!(log.contains("status=sent"), "{log}");
+            Ok(())
+        })
     };
     story().map_err(|error| lab.explain(error))
 }

@@ -7,8 +7,8 @@ use postern_shared::zone::ZoneError;
 use super::issuance::{Challenge, Issuance};
 use super::name;
 
-/// Nobody shall remember them, in seconds.
-const TTL: u32 = 60;
+/// Nobody shall remember them for long, since the next order's are others; in seconds.
+pub const TTL: u32 = 5;
 
 pub(super) fn records(issuance: &Issuance) -> Result<Vec<Record>, ZoneError> {
     issuance.challenges.iter().map(record).collect()

@@ -61,6 +61,7 @@ use crate::link::EdgeAddresses;
 
 use issuance::Issuance;
 
+pub use challenge::TTL as CHALLENGE_TTL;
 pub use sources::Sources;
 pub use tlsa::TTL as TLSA_TTL;
 

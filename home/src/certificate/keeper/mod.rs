@@ -16,6 +16,7 @@ use hickory_proto::rr::RData;
 use postern_message::address::DomainName;
 use postern_store::directory::{Directory, DnsHosting};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::book::{Book, BookError, Entry, Material};
 use super::key::{self, KeyId};
@@ -64,6 +65,8 @@ pub struct Keeper {
     book: Book,
     publication: Publication,
     challenges: Vec<Challenge>,
+    /// When the last order's answers were taken back, and of which set.
+    withdrawn: Option<(String, Instant)>,
     /// What keeps the book from being kept, or the authority from being asked at all.
     trouble: Option<String>,
 }
@@ -87,7 +90,8 @@ impl Keeper {
     pub fn open(parts: Parts) -> Result<Self, BookError> {
         let book = Book::open(&parts.directory)?;
         let publication = Publication::new(parts.directory.clone(), parts.link.clone());
-        let keeper = Self { parts, book, publication, challenges: Vec::new(), trouble: None };
+        let keeper =
+            Self { parts, book, publication, challenges: Vec::new(), withdrawn: None, trouble: None };
         keeper.show(&keeper.look());
         Ok(keeper)
     }

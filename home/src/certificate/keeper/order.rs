@@ -13,9 +13,13 @@ use crate::certificate::life::{self, Span, Stage};
 use crate::certificate::names::NameSet;
 use crate::certificate::x509::{self, ChainError};
 use crate::link::seconds_now;
+use crate::zone::CHALLENGE_TTL;
 
 /// How long the world may take to see a challenge's answer.
 const PUBLICATION: Duration = Duration::from_secs(300);
+
+/// After this no resolver remembers answers that were taken back; the edge may have served them for a second longer.
+const OBLIVION: Duration = Duration::from_secs(CHALLENGE_TTL as u64 + 2);
 
 /// Why an order came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +60,7 @@ impl Keeper {
             self.forget_account(stage).await?;
             outcome = self.obtain(set, stage, &https).await;
         }
-        self.challenges.clear();
+        self.withdraw(set);
         match outcome {
             Ok(()) => Ok(()),
             Err(OrderError::Book(error)) => Err(error),
@@ -78,7 +82,7 @@ impl Keeper {
             self.await_publication(set).await?;
         }
         order.prove().await?;
-        self.challenges.clear();
+        self.withdraw(set);
         self.publish(&self.look());
         let entry = self.book.sets.get(set.id()).ok_or(OrderError::Nothing)?;
         let key = entry.life.next.as_ref().ok_or(OrderError::Nothing)?.key;
@@ -174,7 +178,23 @@ impl Keeper {
                 () = tokio::time::sleep_until(deadline) => return Err(OrderError::Unpublished),
             }
         }
+        self.await_oblivion(set).await;
         Ok(())
+    }
+
+    /// The authority's resolver may remember the answers to the order before, which are others.
+    async fn await_oblivion(&self, set: &NameSet) {
+        if let Some((_, withdrawn)) = self.withdrawn.as_ref().filter(|(id, _)| id == set.id()) {
+            tokio::time::sleep_until(*withdrawn + OBLIVION).await;
+        }
+    }
+
+    /// Takes the answers back; the next look at the zones publishes that.
+    fn withdraw(&mut self, set: &NameSet) {
+        if !self.challenges.is_empty() {
+            self.challenges.clear();
+            self.withdrawn = Some((set.id().to_owned(), Instant::now()));
+        }
     }
 
     async fn issued(
