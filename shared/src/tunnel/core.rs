@@ -8,7 +8,7 @@
 //! verifies; every other message carries a receiver index whose upper 16 bits name the epoch. A packet for the peer goes
 //! by the epoch with the longest matching prefix; among equals by the newest on which the peer is heard.
 //!
-//! Nothing is allocated per packet: packets are sealed into the outlet's own room and opened into one scratch buffer. An
+//! Nothing is allocated per packet: packets are sealed and opened into the outlet's own room, from where they leave. An
 //! [`Outlet`] gathers what it is given and passes it on in batches.
 
 use std::net::{IpAddr, SocketAddr};
@@ -41,8 +41,12 @@ pub trait Outlet {
         true
     }
 
-    /// Delivers an inner packet to the TUN device.
-    fn deliver(&mut self, packet: &[u8]);
+    /// Room for one inner packet of at most `octets` (up to 65,536), so that a datagram is opened into the place that its
+    /// packet is delivered from. What is written there stays until the next [`Outlet::deliver`].
+    fn room(&mut self, octets: usize) -> &mut [u8];
+
+    /// Delivers the first `octets` of the room to the TUN device.
+    fn deliver(&mut self, octets: usize);
 
     /// Sends a datagram that lies elsewhere.
     fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
@@ -143,12 +147,6 @@ impl Core {
         self.epochs.iter().find(|epoch| epoch.is_alive(now)).map(Epoch::limit)
     }
 
-    /// The same for the epoch that a packet from the TUN device will take.
-    pub fn limit_for(&mut self, packet: &[u8], now: Instant) -> u16 {
-        let epoch = Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now));
-        epoch.map_or(u16::MAX, |epoch| epoch.limit())
-    }
-
     /// Takes a datagram from the internet.
     pub fn handle_datagram(
         &mut self,
@@ -203,10 +201,18 @@ impl Core {
 
     /// Takes a packet from the TUN device.
     pub fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut impl Outlet) {
-        match Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now)) {
-            Some(epoch) => epoch.send_packet(packet, now, out),
-            None => self.refused.unroutable += 1,
+        if let Some(epoch) = self.route(packet, now) {
+            epoch.send_packet(packet, now, out);
         }
+    }
+
+    /// The epoch that a packet or super-packet from the TUN device takes; one that none leads to is refused.
+    pub fn route(&mut self, packet: &[u8], now: Instant) -> Option<&mut Epoch> {
+        let epoch = Tunn::dst_address(packet).and_then(|to| route(&mut self.epochs, to, now));
+        if epoch.is_none() {
+            self.refused.unroutable += 1;
+        }
+        epoch
     }
 
     /// Agrees new session keys on an epoch, before they are due.

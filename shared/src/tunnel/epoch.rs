@@ -198,10 +198,10 @@ impl Epoch {
         now: Instant,
         out: &mut impl Outlet,
     ) -> Received {
-        let received = match self.current.open(from, datagram, scratch) {
+        let received = match self.current.open(from, datagram, scratch, out) {
             Opened::Packet { octets, source } => {
                 self.heard(from, now);
-                self.take(source, scratch.get(..octets).unwrap_or_default(), now, out)
+                self.take(source, octets, now, out)
             }
             Opened::Keepalive => self.heard(from, now),
             Opened::Reply { octets, kind } => {
@@ -230,31 +230,32 @@ impl Epoch {
         Received::Authentic
     }
 
-    /// Takes an inner packet of the current home, or of the edge.
-    fn take(&mut self, source: IpAddr, packet: &[u8], now: Instant, out: &mut impl Outlet) -> Received {
+    /// Takes the inner packet of the current home, or of the edge, that lies in the outlet's room.
+    fn take(&mut self, source: IpAddr, octets: usize, now: Instant, out: &mut impl Outlet) -> Received {
         if self.prefix_of(source).is_none() {
             return Received::Spoofed;
         }
-        self.received_octets += packet.len() as u64;
+        self.received_octets += octets as u64;
+        let packet = &*out.room(octets);
         if let Some(message) = Message::decode(packet, self.config.heartbeat) {
-            self.take_beat(&message, packet, now, out);
+            self.take_beat(&message, octets, now, out);
         } else if self.config.admission.admits(packet) {
             self.last_carried = Some(now);
-            out.deliver(packet);
+            out.deliver(octets);
         } else {
             return Received::NotAdmitted;
         }
         Received::Authentic
     }
 
-    fn take_beat(&mut self, message: &Message, packet: &[u8], now: Instant, out: &mut impl Outlet) {
+    fn take_beat(&mut self, message: &Message, octets: usize, now: Instant, out: &mut impl Outlet) {
         match (self.role, message.kind) {
             (Role::Home, Kind::Answer) => self.answered(),
-            (Role::Home, Kind::Fenced) => self.told_of(fenced_by(packet), now),
+            (Role::Home, Kind::Fenced) => self.told_of(fenced_by(out.room(octets)), now),
             (Role::Edge, Kind::Answer) => self.vouched(message.sequence),
             (Role::Edge, Kind::Fenced) | (_, Kind::Beat) => {}
         }
-        let octets = packet.len() as u16;
+        let octets = octets as u16;
         if let Some(answer) = self.beats.receive(message, octets, self.has_sent_long, now) {
             self.has_sent_long = false;
             self.send_beat(&answer, octets, out);

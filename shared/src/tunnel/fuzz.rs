@@ -174,6 +174,7 @@ struct Collected {
     sent: VecDeque<(SocketAddr, Vec<u8>)>,
     delivered: Vec<Vec<u8>>,
     slot: Vec<u8>,
+    room: Vec<u8>,
 }
 
 impl Outlet for Collected {
@@ -186,8 +187,13 @@ impl Outlet for Collected {
         self.sent.push_back((to, self.slot.get(..octets).unwrap_or_default().to_vec()));
     }
 
-    fn deliver(&mut self, packet: &[u8]) {
-        self.delivered.push(packet.to_vec());
+    fn room(&mut self, octets: usize) -> &mut [u8] {
+        self.room.resize(octets.max(self.room.len()), 0);
+        self.room.get_mut(..octets).unwrap_or_default()
+    }
+
+    fn deliver(&mut self, octets: usize) {
+        self.delivered.push(self.room.get(..octets).unwrap_or_default().to_vec());
     }
 }
 

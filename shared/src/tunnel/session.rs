@@ -72,7 +72,7 @@ impl Fingerprint {
 /// What a datagram held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
-    /// An inner packet: the first `octets` of the scratch buffer.
+    /// An inner packet: the first `octets` of the outlet's room.
     Packet {
         /// Its length.
         octets: usize,
@@ -159,9 +159,17 @@ impl Session {
         }
     }
 
-    /// Opens a datagram into the scratch buffer.
-    pub fn open(&mut self, from: SocketAddr, datagram: &[u8], scratch: &mut [u8]) -> Opened {
-        match self.tunn.decapsulate(Some(from.ip()), datagram, scratch) {
+    /// Opens a datagram: transport data into the outlet's room, what a handshake message gives into the scratch buffer.
+    pub fn open(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        scratch: &mut [u8],
+        out: &mut impl Outlet,
+    ) -> Opened {
+        let is_data = message_type(datagram) == Some(DATA);
+        let room = if is_data { out.room(datagram.len()) } else { scratch };
+        match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
             TunnResult::WriteToTunnelV4(packet, source) => {
                 Opened::Packet { octets: packet.len(), source: source.into() }
             }
@@ -171,7 +179,7 @@ impl Session {
             TunnResult::WriteToNetwork(reply) => {
                 Opened::Reply { octets: reply.len(), kind: message_type(reply) }
             }
-            TunnResult::Done if message_type(datagram) == Some(DATA) => Opened::Keepalive,
+            TunnResult::Done if is_data => Opened::Keepalive,
             TunnResult::Done => Opened::Cookie,
             TunnResult::Err(WireGuardError::InvalidMac) => Opened::NotOurs,
             TunnResult::Err(error) => {

@@ -24,6 +24,7 @@ struct Collected {
     sent: VecDeque<(SocketAddr, Vec<u8>)>,
     delivered: Vec<Vec<u8>>,
     slot: Vec<u8>,
+    room: Vec<u8>,
 }
 
 impl Outlet for Collected {
@@ -36,8 +37,13 @@ impl Outlet for Collected {
         self.sent.push_back((to, self.slot[..octets].to_vec()));
     }
 
-    fn deliver(&mut self, packet: &[u8]) {
-        self.delivered.push(packet.to_vec());
+    fn room(&mut self, octets: usize) -> &mut [u8] {
+        self.room.resize(octets.max(self.room.len()), 0);
+        &mut self.room[..octets]
+    }
+
+    fn deliver(&mut self, octets: usize) {
+        self.delivered.push(self.room[..octets].to_vec());
     }
 }
 
@@ -388,10 +394,9 @@ fn another_preshared_key_or_static_key_gets_no_session() {
 fn a_flood_of_handshakes_is_asked_for_cookies() {
     let (edge, home) = epoch(1);
     let mut edge = End::new(Role::Edge, "192.0.2.1:51820", vec![edge]);
-    let mut replies = Vec::new();
+    let (mut replies, now) = (Vec::new(), Instant::now());
     for _ in 0..60 {
         let mut dialler = End::new(Role::Home, "198.51.100.20:40000", vec![home.clone()]);
-        let now = Instant::now();
         dialler.core.handle_timeout(now, &mut dialler.out);
         for (_, datagram) in dialler.out.sent.drain(..) {
             edge.core.handle_datagram(dialler.address, &datagram, now, &mut edge.out);

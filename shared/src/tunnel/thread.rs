@@ -1,7 +1,8 @@
 //! The data plane's thread: one event loop over the TUN device, the two sockets, a clock and the control plane's eventfd.
 //!
-//! Each source is read up to [`BURST`] times a turn, so that none starves the others or the clock. What a turn has gathered
-//! leaves at its end at the latest. Packets that the kernel cannot take at once are dropped: TCP inside sees the loss and
+//! Each source is read up to [`BURST`] times a turn, so that none starves the others or the clock, and once where nothing
+//! came for a while: a packet that comes alone leaves before another one is asked for. What a turn has gathered leaves at
+//! its end at the latest. Packets that the kernel cannot take at once are dropped: TCP inside sees the loss and
 //! slows down. The clock is a timerfd that ticks by itself, so that no timer is set and cleared again in every turn.
 //!
 //! The wait is poll(2) and not epoll: there are five sources, and epoll is a waiter on each socket at all times, which the
@@ -36,6 +37,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads from one source before the others have their turn; one read may bring 64 KiB.
 const BURST: usize = 16;
+
+/// A source that had something so lately is expected to have more.
+const LATELY: Duration = Duration::from_millis(1);
 
 /// What the control plane asks for.
 pub enum Command {
@@ -84,16 +88,30 @@ impl Outlet for Wires {
         self.sockets.send_whole(to, self.batch.slot(octets))
     }
 
-    fn deliver(&mut self, packet: &[u8]) {
+    fn room(&mut self, octets: usize) -> &mut [u8] {
+        self.coalescer.room(octets, |header, packet| self.device.write(header, packet))
+    }
+
+    fn deliver(&mut self, octets: usize) {
         let Self { device, coalescer, .. } = self;
         let takes_super_packets = device.takes_super_packets();
-        let mut write = |header, packet: Pieces<'_>| device.write(header, packet);
-        coalescer.room(packet.len(), &mut write).copy_from_slice(packet);
+        let write = |header, packet: Pieces<'_>| device.write(header, packet);
         if takes_super_packets {
-            coalescer.push(packet.len(), write);
+            coalescer.push(octets, write);
         } else {
-            coalescer.pass(packet.len(), write);
+            coalescer.pass(octets, write);
         }
+    }
+}
+
+/// When a source last had something.
+struct Haste(Instant);
+
+impl Haste {
+    /// How often it is read in the turn that begins now.
+    fn reads(&mut self, now: Instant) -> usize {
+        let last = std::mem::replace(&mut self.0, now);
+        if now.saturating_duration_since(last) < LATELY { BURST } else { 1 }
     }
 }
 
@@ -102,6 +120,8 @@ pub struct Shell {
     core: Core,
     wires: Wires,
     buffer: Box<[u8]>,
+    /// Of the device, of IPv4, of IPv6.
+    haste: [Haste; 3],
     clock: OwnedFd,
     wake: Arc<OwnedFd>,
     inbox: mpsc::Receiver<Command>,
@@ -125,6 +145,7 @@ impl Shell {
             core,
             wires: Wires::new(device, sockets),
             buffer,
+            haste: [(); 3].map(|()| Haste(Instant::now())),
             clock: ticking(TICK)?,
             wake,
             inbox,
@@ -199,12 +220,13 @@ impl Shell {
     }
 
     fn drain_device(&mut self, now: Instant) {
-        for _ in 0..BURST {
+        for _ in 0..self.haste[0].reads(now) {
             let Some(octets) = self.wires.device.read(&mut self.buffer) else { return };
             let Some((header, packet)) = VnetHeader::decode(octets) else { continue };
-            let limit = self.core.limit_for(packet, now).into();
+            let Some(epoch) = self.core.route(packet, now) else { continue };
+            let limit = epoch.limit().into();
             let outcome = segment(header, packet, limit, |packet| {
-                self.core.handle_packet(packet, now, &mut self.wires)
+                epoch.send_packet(packet, now, &mut self.wires);
             });
             if outcome.is_err() {
                 tracing::debug!(?header, "the device's header contradicts its packet");
@@ -213,14 +235,14 @@ impl Shell {
     }
 
     fn drain_v4(&mut self, now: Instant) {
-        for _ in 0..BURST {
+        for _ in 0..self.haste[1].reads(now) {
             let Some(incoming) = socket::receive(&self.wires.sockets.v4, &mut self.buffer) else { return };
             self.open(incoming, now);
         }
     }
 
     fn drain_v6(&mut self, now: Instant) {
-        for _ in 0..BURST {
+        for _ in 0..self.haste[2].reads(now) {
             let socket = self.wires.sockets.v6.as_ref();
             let Some(incoming) = socket.and_then(|socket| socket::receive(socket, &mut self.buffer)) else {
                 return;

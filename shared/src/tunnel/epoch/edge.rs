@@ -72,25 +72,22 @@ impl Epoch {
         out: &mut impl Outlet,
     ) -> Received {
         if let Some(previous) = self.previous.as_mut().filter(|former| former.session.index == index) {
-            return match previous.session.open(from, datagram, scratch) {
-                Opened::Packet { octets, source } => {
-                    self.take(source, scratch.get(..octets).unwrap_or_default(), now, out)
-                }
+            return match previous.session.open(from, datagram, scratch, out) {
+                Opened::Packet { octets, source } => self.take(source, octets, now, out),
                 Opened::Keepalive => Received::Authentic,
                 _ => Received::Rejected,
             };
         }
         let opened =
-            self.candidates.find(index).map(|candidate| candidate.session.open(from, datagram, scratch));
+            self.candidates.find(index).map(|candidate| candidate.session.open(from, datagram, scratch, out));
         match opened {
             Some(Opened::Packet { octets, source }) => {
-                let packet = scratch.get(..octets).unwrap_or_default();
-                if self.prove(index, from, packet, now, out) {
-                    return self.take(source, packet, now, out);
+                if self.prove(index, from, octets, now, out) {
+                    return self.take(source, octets, now, out);
                 }
             }
             Some(Opened::Keepalive) => {
-                if self.prove(index, from, &[], now, out) {
+                if self.prove(index, from, 0, now, out) {
                     return Received::Authentic;
                 }
             }
@@ -99,12 +96,13 @@ impl Epoch {
         Received::Fenced
     }
 
-    /// Notes that a candidate holds the keys; tells whether it is the current session now.
+    /// Notes that a candidate holds the keys, shown by a packet of so many octets in the outlet's room; tells whether it is
+    /// the current session now.
     fn prove(
         &mut self,
         index: u32,
         from: SocketAddr,
-        packet: &[u8],
+        octets: usize,
         now: Instant,
         out: &mut impl Outlet,
     ) -> bool {
@@ -114,7 +112,7 @@ impl Epoch {
             self.succeed(index, now);
             return true;
         }
-        let message = Message::decode(packet, self.config.heartbeat);
+        let message = Message::decode(out.room(octets), self.config.heartbeat);
         if let Some(beat) = message.filter(|message| message.kind == Kind::Beat) {
             candidate.last_beat = Some(beat.sequence);
             self.tell_fenced(index, out);

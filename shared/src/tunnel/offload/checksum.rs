@@ -7,13 +7,13 @@ pub struct Sum(u16);
 impl Sum {
     /// The sum of octets; an odd last one counts as if a zero followed.
     ///
-    /// Words are added four octets at a time in the machine's own order, which gives the same sum (RFC 1071 §2).
+    /// Words are added in the machine's own order, which gives the same sum (RFC 1071 §2): eight octets at a time as two
+    /// numbers, which a processor with vectors does for many octets at once.
     pub fn of(octets: &[u8]) -> Sum {
-        let (words, rest) = octets.as_chunks::<4>();
-        let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-        let mut last = [0; 4];
+        let (words, rest) = octets.as_chunks();
+        let mut last = [0; 8];
         last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        total += u64::from(u32::from_ne_bytes(last));
+        let mut total = words.iter().map(halves).sum::<u64>() + halves(&last);
         total = (total & 0xffff_ffff) + (total >> 32);
         total = (total & 0xffff_ffff) + (total >> 32);
         Sum(u16::from_be(fold(total as u32)))
@@ -43,6 +43,11 @@ impl Sum {
     pub fn verifies(self) -> bool {
         self.0 == 0xffff
     }
+}
+
+fn halves(octets: &[u8; 8]) -> u64 {
+    let word = u64::from_ne_bytes(*octets);
+    (word & 0xffff_ffff) + (word >> 32)
 }
 
 fn fold(sum: u32) -> u16 {
