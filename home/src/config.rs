@@ -7,6 +7,7 @@
 
 mod acme;
 mod bans;
+mod mta_sts;
 mod queue;
 mod tunnel;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer};
 
 pub use acme::Acme;
 pub use bans::Bans;
+pub use mta_sts::MtaSts;
 pub use queue::Queue;
 pub use tunnel::Tunnel;
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub acme: Acme,
     /// Who answers home's own DNS questions.
     pub dns: Dns,
+    /// When other servers are told to insist on TLS.
+    pub mta_sts: MtaSts,
     /// The tunnel to the edge.
     pub tunnel: Tunnel,
     /// Who is banned at the edge, and who never.
@@ -69,6 +73,8 @@ pub struct Listen {
     pub submission: Vec<SocketAddr>,
     /// Mailboxes for the users' programs, TLS from the first octet (port 993, RFC 8314 §3.2).
     pub imaps: Vec<SocketAddr>,
+    /// The mail policy and the set-up of mail programs (port 443).
+    pub https: Vec<SocketAddr>,
 }
 
 /// The `[smtp]` section.
@@ -111,6 +117,7 @@ impl Default for Config {
             tls: Tls::default(),
             acme: Acme::default(),
             dns: Dns::default(),
+            mta_sts: MtaSts::default(),
             tunnel: Tunnel::default(),
             bans: Bans::default(),
             queue: Queue::default(),
@@ -127,6 +134,7 @@ impl Default for Listen {
             submissions: everywhere(465),
             submission: everywhere(587),
             imaps: everywhere(993),
+            https: everywhere(443),
         }
     }
 }
@@ -227,12 +235,13 @@ impl Config {
 
 impl Listen {
     /// Each service and its addresses.
-    pub fn services(&self) -> [(ServiceKind, &[SocketAddr]); 4] {
+    pub fn services(&self) -> [(ServiceKind, &[SocketAddr]); 5] {
         [
             (ServiceKind::Smtp, &self.smtp),
             (ServiceKind::Submissions, &self.submissions),
             (ServiceKind::Submission, &self.submission),
             (ServiceKind::Imaps, &self.imaps),
+            (ServiceKind::Https, &self.https),
         ]
     }
 }
@@ -248,6 +257,8 @@ pub enum ServiceKind {
     Submission,
     /// Mailboxes, TLS from the first octet.
     Imaps,
+    /// The mail policy and the set-up of mail programs.
+    Https,
 }
 
 impl ServiceKind {
@@ -258,6 +269,7 @@ impl ServiceKind {
             Self::Submissions => 465,
             Self::Submission => 587,
             Self::Imaps => 993,
+            Self::Https => 443,
         }
     }
 
@@ -268,6 +280,7 @@ impl ServiceKind {
             Self::Submissions => "submissions",
             Self::Submission => "submission",
             Self::Imaps => "imaps",
+            Self::Https => "https",
         }
     }
 }
@@ -307,9 +320,20 @@ mod tests {
     fn the_example_shows_every_key_with_its_default() {
         let example = include_str!("../../docs/home.toml");
         assert_eq!(parse(example).expect("accepted"), Config::default());
-        for section in
-            ["", "[listen]", "[smtp]", "[tls]", "[acme]", "[dns]", "[tunnel]", "[bans]", "[queue]", "[log]"]
-        {
+        let sections = [
+            "",
+            "[listen]",
+            "[smtp]",
+            "[tls]",
+            "[acme]",
+            "[dns]",
+            "[mta_sts]",
+            "[tunnel]",
+            "[bans]",
+            "[queue]",
+            "[log]",
+        ];
+        for section in sections {
             let error = parse(&format!("{section}\nno_such_key = 1\n")).expect_err("refused");
             let (_, keys) = error.split_once("Known keys here: ").expect("a list of keys");
             for key in keys.split('.').next().unwrap_or_default().split(", ") {
@@ -363,6 +387,10 @@ mod tests {
             ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
             ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),
             ("[bans]\nnever = [\"home.example\"]", "`home.example` is no address or prefix"),
+            (
+                "[mta_sts]\nenforce_after = \"soon\"",
+                "`soon` is no time: expected `never`, or a number and a unit",
+            ),
             ("[bans]\nban_for = \"1\"", "`1` is no time: expected a number and a unit"),
             ("[dns]\nresolver = [\"dns.example\"]", "`dns.example` is not an IP address"),
             ("[listen]\nimaps = [\"[::]:25\"]", "key `listen.imaps`: [::]:25 is also the address of `smtp`"),

@@ -27,5 +27,8 @@ pub mod submission;
 
 pub mod access;
 
+pub mod mta_sts;
+pub mod web;
+
 pub mod admin;
 pub mod status;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::Admin;
 use crate::link::{LinkState, LinkStatus, Protection};
+use crate::mta_sts;
 use crate::survey::Seen;
 use crate::zone::publish::Report;
 
@@ -45,6 +46,9 @@ pub struct Status {
     pub listeners: Vec<Listener>,
     /// The certificate that is shown.
     pub certificate: Certificate,
+    /// What other servers are told of TLS here, for each domain.
+    #[serde(default)]
+    pub mta_sts: Vec<mta_sts::Report>,
     /// Sentences about what a person should look at.
     pub warnings: Vec<String>,
 }
@@ -52,7 +56,7 @@ pub struct Status {
 /// One listening service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// `smtp`, `submissions`, `submission` or `imaps`.
+    /// `smtp`, `submissions`, `submission`, `imaps` or `https`.
     pub service: String,
     /// Where it listens.
     pub address: SocketAddr,
@@ -101,6 +105,7 @@ pub fn gather(admin: &Admin) -> Status {
             fingerprint: admin.tls.fingerprint(),
             expires: admin.tls.expires(),
         },
+        mta_sts: policies(admin),
         warnings: Vec::new(),
     };
     status.warnings = warnings(&status, Timestamp::now());
@@ -108,6 +113,12 @@ pub fn gather(admin: &Admin) -> Status {
     status.warnings.extend(admin.listening.warnings.iter().cloned());
     status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));
     status
+}
+
+/// How the policy of each domain is.
+pub fn policies(admin: &Admin) -> Vec<mta_sts::Report> {
+    let seen = admin.web.borrow();
+    seen.iter().map(|(domain, seen)| seen.report(domain, admin.enforce_after)).collect()
 }
 
 fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
@@ -201,6 +212,7 @@ impl Display for Status {
         let expires =
             self.certificate.expires.map(|time| format!(", good until {}", time.strftime("%Y-%m-%d")));
         row(formatter, "certificate", &format_args!("{kind}{}", expires.unwrap_or_default()))?;
+        self.mta_sts.iter().try_for_each(|policy| row(formatter, "MTA-STS", policy))?;
         row(formatter, "SHA-256", &in_halves(&self.certificate.fingerprint))?;
         self.warnings.iter().try_for_each(|warning| row(formatter, "warning:", warning))
     }

@@ -12,6 +12,9 @@
 //! is accepted: encryption without authentication is what STARTTLS between servers gives (RFC 7435), and refusing it
 //! would only send the mail in clear.
 
+mod posture;
+mod proof;
+
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -24,7 +27,7 @@ use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_shared::cli::Failure;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -34,6 +37,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use crate::certificate::x509::{self, Description};
 use crate::config;
 use crate::zone::clock::timestamp;
+
+pub use proof::{Flaw, Life};
 
 /// The certificate that is shown now and the server configuration that shows it.
 #[derive(Debug, Clone)]
@@ -95,6 +100,9 @@ pub enum TlsError {
         /// What failed.
         reason: String,
     },
+    /// The library cannot serve.
+    #[error("TLS cannot be served: {0}.")]
+    Library(String),
 }
 
 /// Files that the configuration names and that cannot be used are the configuration's fault.
@@ -104,7 +112,9 @@ impl From<TlsError> for Failure {
             TlsError::File { .. } | TlsError::Content { .. } | TlsError::Mismatch { .. } => {
                 Self::usage(error.to_string())
             }
-            TlsError::Unwritable { .. } | TlsError::Generate { .. } => Self::failed(error.to_string()),
+            TlsError::Unwritable { .. } | TlsError::Generate { .. } | TlsError::Library(_) => {
+                Self::failed(error.to_string())
+            }
         }
     }
 }
@@ -123,12 +133,7 @@ impl Tls {
         };
         let choice = Choice { fallback: source.load(hostname)?, better: Better::default() };
         let shown = Arc::new(Shown(RwLock::new(choice)));
-        let mut server = ServerConfig::builder_with_provider(crypto())
-            .with_safe_default_protocol_versions()
-            .expect("the provider supports TLS 1.2 and 1.3")
-            .with_no_client_auth()
-            .with_cert_resolver(shown.clone());
-        server.session_storage = rustls::server::ServerSessionMemoryCache::new(1024);
+        let server = posture::server(shown.clone()).map_err(|error| TlsError::Library(error.to_string()))?;
         Ok(Self { source, shown, server: Arc::new(server) })
     }
 
@@ -170,9 +175,22 @@ impl Tls {
         x509::describe(choice.fallback.cert.first()?)
     }
 
-    /// The configuration of every service of home.
+    /// The configuration of a service whose protocol has no name in RFC 7301's registry.
     pub fn server(&self) -> Arc<ServerConfig> {
         self.server.clone()
+    }
+
+    /// The configuration of a service that speaks this protocol (its name in RFC 7301's registry): a client that asks for
+    /// others only is refused, so that nobody leads one protocol's client to another's server.
+    pub fn server_speaking(&self, protocol: &str) -> Arc<ServerConfig> {
+        let mut server = ServerConfig::clone(&self.server);
+        server.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        Arc::new(server)
+    }
+
+    /// The certificate that a client gets who asks for this name, or for none.
+    fn certificate_for(&self, name: Option<&str>) -> Arc<CertifiedKey> {
+        self.shown.for_name(name)
     }
 
     /// Whether the certificate is one that no client trusts by itself.
@@ -199,7 +217,7 @@ impl Tls {
 
 /// The client configuration for STARTTLS towards other servers, which accepts any certificate (RFC 7435).
 pub fn opportunistic_client() -> Arc<ClientConfig> {
-    let provider = crypto();
+    let provider = posture::provider();
     let verifier = AcceptAny(provider.clone());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -212,16 +230,12 @@ pub fn opportunistic_client() -> Arc<ClientConfig> {
 
 /// The client configuration for servers that must be who they say.
 pub fn verifying_client(roots: RootCertStore) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(crypto())
+    let config = ClientConfig::builder_with_provider(posture::provider())
         .with_safe_default_protocol_versions()
         .expect("the provider supports TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
     Arc::new(config)
-}
-
-fn crypto() -> Arc<CryptoProvider> {
-    Arc::new(provider::default_provider())
 }
 
 /// Certificates that come before the self-signed one.
@@ -289,10 +303,12 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {
     }
     let private = PrivateKeyDer::from_pem_slice(&read(key)?)
         .map_err(|_| TlsError::Content { path: key.to_owned(), wanted: "private key" })?;
-    CertifiedKey::from_der(chain, private, &crypto()).map(Arc::new).map_err(|error| TlsError::Mismatch {
-        key: key.to_owned(),
-        certificate: certificate.to_owned(),
-        reason: error.to_string(),
+    CertifiedKey::from_der(chain, private, &posture::provider()).map(Arc::new).map_err(|error| {
+        TlsError::Mismatch {
+            key: key.to_owned(),
+            certificate: certificate.to_owned(),
+            reason: error.to_string(),
+        }
     })
 }
 

@@ -7,11 +7,12 @@ use super::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
 use super::{Admin, Refusal, users};
 
 pub(super) fn list(admin: &Admin) -> Vec<Domain> {
-    let snapshot = admin.directory.snapshot();
+    let (snapshot, seen) = (admin.directory.snapshot(), admin.web.borrow().clone());
     let describe = |name| Domain {
         users: snapshot.users().filter(|user| user.address.domain() == name).count(),
         dkim_selectors: snapshot.dkim_keys(name).iter().map(|key| key.selector.clone()).collect(),
         dns: snapshot.dns_hosting(name),
+        mta_sts: seen.get(name).map(|seen| seen.report(name, admin.enforce_after)),
         name: name.clone(),
     };
     snapshot.domains().map(describe).collect()

@@ -46,6 +46,7 @@ mod tunnel;
 pub mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_store::Store;
@@ -59,6 +60,7 @@ use crate::certificate::keeper::Wishes;
 use crate::certificate::report::Report as CertificateReport;
 use crate::hostname::Hostname;
 use crate::link::Link;
+use crate::mta_sts;
 use crate::status::{self, Listening};
 use crate::survey::Survey;
 use crate::tls::Tls;
@@ -87,6 +89,10 @@ pub struct Admin {
     pub certificates: watch::Receiver<CertificateReport>,
     /// What is wished of them.
     pub wishes: Wishes,
+    /// The domains' names and policies on the web.
+    pub web: watch::Receiver<mta_sts::Seen>,
+    /// How long all must be right before senders are told to insist on TLS.
+    pub enforce_after: Option<Duration>,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.

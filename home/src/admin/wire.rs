@@ -28,6 +28,9 @@ pub struct Domain {
     /// Where its DNS is.
     #[serde(default)]
     pub dns: DnsHosting,
+    /// What other servers are told of TLS here.
+    #[serde(default)]
+    pub mta_sts: Option<crate::mta_sts::Report>,
 }
 
 /// Adds a domain.

@@ -9,6 +9,7 @@ use super::client::Client;
 use super::table::Table;
 use super::{DomainCommand, user};
 use crate::admin::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
+use crate::mta_sts::Report;
 
 const PATH: &str = "/v1/domains";
 
@@ -50,10 +51,12 @@ fn next(name: &DomainName, dns: DnsHosting) -> String {
 }
 
 fn table(domains: &[Domain]) -> Table {
-    let mut table = Table::new(["DOMAIN", "USERS", "DNS", "DKIM KEYS"]);
+    let mut table = Table::new(["DOMAIN", "USERS", "DNS", "DKIM KEYS", "MTA-STS"]);
     for domain in domains {
-        let Domain { name, users, dns, dkim_selectors } = domain;
-        table.row([name.to_string(), users.to_string(), dns.as_str().to_owned(), dkim_selectors.join(", ")]);
+        let Domain { name, users, dns, dkim_selectors, mta_sts } = domain;
+        let policy = mta_sts.as_ref().map_or_else(String::new, Report::in_short);
+        let selectors = dkim_selectors.join(", ");
+        table.row([name.to_string(), users.to_string(), dns.as_str().to_owned(), selectors, policy]);
     }
     table
 }

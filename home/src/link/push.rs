@@ -68,6 +68,16 @@ impl EdgeZones {
         self.clock.map(|(time, heard)| time.saturating_add(heard.elapsed().as_secs()))
     }
 
+    /// Takes note that the edge has this zone now.
+    fn take(&mut self, zone: &Zone) {
+        self.zones.retain(|held| !is_same_name(&held.origin, &zone.origin));
+        self.zones.push(ZoneStatus {
+            origin: zone.origin.clone(),
+            serial: zone.serial,
+            digest: zone.digest(),
+        });
+    }
+
     /// The serial that the edge serves of a domain's zone.
     pub fn serial(&self, domain: &DomainName) -> Option<u32> {
         let zone = self.zones.iter().find(|zone| is_same_name(&zone.origin, domain.as_str()));
@@ -149,6 +159,9 @@ impl Pusher {
         let Some(zones) = zones else { return report };
         for zone in zones {
             let pushed = self.bring(edge, &status, zone).await.map_err(|error| error.to_string());
+            if pushed.is_ok() {
+                report.edge.take(zone);
+            }
             report.zones.push(ZonePush {
                 origin: zone.origin.clone(),
                 serial: zone.serial,

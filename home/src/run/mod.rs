@@ -89,6 +89,7 @@ fn background(services: &Services, socket: local::Server, listening: Arc<Listeni
     tasks.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
     tasks.spawn(services.publisher().run());
     tasks.spawn(services.survey.clone().watch());
+    tasks.spawn(services.policy_watcher().run());
     tasks.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
     let network = network.clone();
     tasks.spawn(async move { network.lost().await });

@@ -24,6 +24,7 @@ use crate::hostname::Hostname;
 use crate::inbound::Inbound;
 use crate::inner::{Choice, Network};
 use crate::link::{Link, LinkConfig};
+use crate::mta_sts;
 use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
 use crate::outbound;
 use crate::resolver::Resolver;
@@ -32,6 +33,7 @@ use crate::status::Listening;
 use crate::submission::Submission;
 use crate::survey::{Survey, Surveyor};
 use crate::tls::{self, Tls};
+use crate::web::{Site, Web};
 use crate::zone;
 use crate::zone::issuance::Issuance;
 
@@ -63,6 +65,8 @@ pub(super) struct Services {
     pub(super) certificates: watch::Sender<CertificateReport>,
     /// What the operator wishes of them.
     pub(super) wishes: Wishes,
+    /// The domains' names and policies on the web.
+    pub(super) web: watch::Sender<mta_sts::Seen>,
     /// Failed logins, counted together for submission and IMAP.
     pub(super) failures: LoginFailures,
 }
@@ -92,6 +96,7 @@ impl Services {
             issuance: issuance.subscribe(),
         };
         let survey = Survey::new(sources.clone(), Surveyor::new(resolver.clone()));
+        let web = watch::Sender::new(mta_sts::watch::kept(&directory));
         let (wishes, wished) = Wishes::new();
         let services = Self {
             config,
@@ -110,6 +115,7 @@ impl Services {
             issuance,
             certificates: watch::Sender::default(),
             wishes,
+            web,
             failures,
         };
         Ok((services, wished))
@@ -128,6 +134,8 @@ impl Services {
             survey: self.survey.clone(),
             certificates: self.certificates.subscribe(),
             wishes: self.wishes.clone(),
+            web: self.web.subscribe(),
+            enforce_after: self.config.mta_sts.enforce_after,
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
@@ -137,6 +145,7 @@ impl Services {
     /// Starts every service; the tasks end after `shutdown` says so.
     pub(super) fn start(&self, listeners: Vec<Bound>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
         let (inbound, submission, imap) = (self.inbound(), self.submission(), self.imap());
+        let web = Web::new(self.site());
         let mut tasks = JoinSet::new();
         for Bound { service: kind, listener, is_inner: _ } in listeners {
             let (service, stop) = (self.service(kind, listener), shutdown.clone());
@@ -156,6 +165,11 @@ impl Services {
                     let handle = move |connection| imap.clone().serve(connection, stop.clone());
                     tasks.spawn(service.serve(shutdown.clone(), handle));
                 }
+                ServiceKind::Https => {
+                    let web = web.clone();
+                    let handle = move |connection| web.clone().serve(connection, stop.clone());
+                    tasks.spawn(service.serve(shutdown.clone(), handle));
+                }
             }
         }
         tasks.spawn(self.delivery().run(shutdown.clone()));
@@ -164,7 +178,9 @@ impl Services {
 
     fn service(&self, kind: ServiceKind, listener: Listener) -> Service {
         let security = match kind {
-            ServiceKind::Submissions | ServiceKind::Imaps => Security::Implicit(self.tls.server()),
+            ServiceKind::Submissions => Security::Implicit(self.tls.server()),
+            ServiceKind::Imaps => Security::Implicit(self.tls.server_speaking("imap")),
+            ServiceKind::Https => Security::Implicit(self.tls.server_speaking("http/1.1")),
             ServiceKind::Smtp | ServiceKind::Submission => Security::Clear { busy: smtp::BUSY },
         };
         let (most, most_per_network) = CONNECTIONS;
@@ -210,6 +226,31 @@ impl Services {
             self.failures.clone(),
             self.config.smtp.max_message_octets,
         )
+    }
+
+    /// The pages of the web service; mail programs are told of what the world reaches.
+    fn site(&self) -> Site {
+        let reached = forward(&self.config.listen);
+        let services = self.config.listen.services().map(|(kind, _)| kind);
+        Site {
+            directory: self.directory.clone(),
+            hostname: self.hostname.clone(),
+            offered: services.into_iter().filter(|kind| reached.contains_key(&kind.public_port())).collect(),
+            seen: self.web.subscribe(),
+        }
+    }
+
+    /// Watches certificates and zones for what the web service may promise.
+    pub(super) fn policy_watcher(&self) -> mta_sts::Watcher {
+        mta_sts::Watcher {
+            directory: self.directory.clone(),
+            hostname: self.hostname.clone(),
+            tls: self.tls.clone(),
+            link: self.link.clone(),
+            is_reached: forward(&self.config.listen).contains_key(&ServiceKind::Https.public_port()),
+            enforce_after: self.config.mta_sts.enforce_after,
+            seen: self.web.clone(),
+        }
     }
 
     /// Signs the zones and hands them to the link.
@@ -309,8 +350,9 @@ mod tests {
             submissions: addresses(&[]),
             submission: addresses(&["192.168.1.20:587"]),
             imaps: addresses(&["0.0.0.0:993"]),
+            https: addresses(&[]),
         };
         assert_eq!(forward(&listen), BTreeMap::from([(25, 2525), (993, 993)]));
-        assert_eq!(forward(&Listen::default()), [25, 465, 587, 993].map(|port| (port, port)).into());
+        assert_eq!(forward(&Listen::default()), [25, 443, 465, 587, 993].map(|port| (port, port)).into());
     }
 }

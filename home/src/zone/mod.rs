@@ -3,13 +3,12 @@
 //! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial; for signing,
 //!   keys and the time.
 //! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
-//!   DMARC, TLS reporting, the SRV records by which mail programs find the services, the keys of TLS and who may certify
+//!   DMARC, TLS reporting, MTA-STS, the SRV records and host names by which mail programs find the services, the keys of TLS and who may certify
 //!   them, and the operator's own records. One file for each record family; to add one, write its function and name it in
 //!   `content`.
-//! * Left out, since nothing serves it yet: MTA-STS and autoconfiguration.
 //! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
-//!   8314 §5.1 (SRV), RFC 7505 (null MX), RFC 8460 (TLS reporting), RFC 6698 (TLSA), RFC 8659 and RFC 8657 (CAA), RFC 8555
+//!   8314 §5.1 (SRV), RFC 7505 (null MX), RFC 8460 (TLS reporting), RFC 8461 (MTA-STS), RFC 6698 (TLSA), RFC 8659 and RFC 8657 (CAA), RFC 8555
 //!   §8.4 (challenges).
 //!
 //! The same facts give the same records, so a digest tells whether anything changed. [`sign`] makes a signed zone of them,
@@ -19,11 +18,13 @@ mod authority;
 
 mod hosts;
 
+mod autoconfig;
 mod mx;
 mod srv;
 
 mod dkim;
 mod dmarc;
+mod mta_sts;
 mod spf;
 mod tls_rpt;
 
@@ -58,6 +59,7 @@ use postern_store::directory::{Directory, DirectoryError, DkimKey, DnsHosting, O
 
 use crate::config::ServiceKind;
 use crate::link::EdgeAddresses;
+use crate::mta_sts::Presence;
 
 use issuance::Issuance;
 
@@ -91,6 +93,8 @@ pub struct Facts {
     pub own: Vec<OwnRecord>,
     /// What certificates need of this zone.
     pub issuance: Issuance,
+    /// The names and the policy of the web service.
+    pub presence: Presence,
 }
 
 /// What the zones of all domains have in common.
@@ -126,6 +130,7 @@ impl Household {
             offered: self.offered.clone(),
             own: self.directory.own_records(domain)?,
             issuance: if is_here(&domain) { self.issuance.of(domain, &domains) } else { Issuance::default() },
+            presence: Presence::kept(&self.directory, domain),
         })
     }
 }
@@ -172,12 +177,19 @@ fn content(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
     records.extend(dkim::records(facts)?);
     records.extend(dmarc::records(facts)?);
     records.extend(tls_rpt::records(facts)?);
+    records.extend(mta_sts::records(facts)?);
+    records.extend(autoconfig::records(facts)?);
     records.extend(own::records(facts)?);
     records.extend(facts.issuance.records(&facts.domain)?);
     Ok(records)
 }
 
 impl Facts {
+    /// Whether the operator has records at this name.
+    fn has_own(&self, name: &Name) -> bool {
+        self.own.iter().any(|own| own.owner == name.to_ascii())
+    }
+
     /// The absolute name of `label` (which may have dots) below the domain.
     fn below(&self, label: &str) -> Result<Name, ZoneError> {
         name(&format!("{label}.{}", self.domain))

@@ -3,7 +3,7 @@
 //! In: owner, type, TTL and data as a person writes them (RFC 1035 §5.1), or the data of any type in the form of RFC 3597
 //! §5 (`\# 2 01ff`). Out: a record that the zone can hold beside Postern's own. Refused, with the reason: types that
 //! Postern makes itself, names outside the zone, data that is not of its type, a name and type that Postern publishes
-//! already (but for TXT, and NS of the zone for further name servers), a second SPF record (RFC 7208 §4.5), DS where
+//! already (but for TXT, NS of the zone for further name servers, and the names of the web service, which yield to these), a second SPF record (RFC 7208 §4.5), DS where
 //! nothing is delegated, and whatever makes the whole zone unservable, such as a CNAME beside other data.
 
 use std::fmt::Write;
@@ -15,7 +15,8 @@ use postern_shared::zone::digest::ZONEMD;
 use postern_shared::zone::{Zone, ZoneError, encode, type_from_text, type_to_text};
 use postern_store::directory::OwnRecord;
 
-use super::{Facts, TTL, build, name, text};
+use super::{Facts, TTL, build, mta_sts, name, text};
+use crate::web::WebName;
 
 /// Types that the signer or the zone itself brings.
 const RESERVED: [RecordType; 9] = [
@@ -87,7 +88,8 @@ pub fn read(facts: &Facts, written: Written<'_>) -> Result<OwnRecord, OwnRecordE
     let owner = owner(facts, written.owner)?;
     let record_type = record_type(written.record_type)?;
     let data = data(&facts.apex()?, record_type, written.data)?;
-    let present = build(facts, 0)?.records()?;
+    let mut present = build(facts, 0)?.records()?;
+    present.retain(|record| facts.has_own(&record.name) || !yields(facts, &record.name));
     let ttl_of_rrset = present.iter().find(|it| it.name == owner && it.record_type() == record_type);
     let ttl = written.ttl.or(ttl_of_rrset.map(|record| record.ttl)).unwrap_or(TTL);
     let record = Record::from_rdata(owner, ttl, data);
@@ -247,6 +249,12 @@ fn check(facts: &Facts, record: &Record, present: &[Record]) -> Result<(), OwnRe
     let all: Vec<Record> = kept.chain([record]).cloned().collect();
     Zone::from_records(&facts.apex()?, &all)?;
     Ok(())
+}
+
+/// Whether Postern publishes nothing at this name once the operator has a record there.
+fn yields(facts: &Facts, owner: &Name) -> bool {
+    let mut labels = WebName::ALL.into_iter().map(WebName::label).chain([mta_sts::LABEL]);
+    labels.any(|label| facts.below(label).is_ok_and(|name| name == *owner))
 }
 
 fn is_spf(record: &Record) -> bool {

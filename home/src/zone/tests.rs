@@ -4,6 +4,7 @@ use hickory_proto::rr::RecordType;
 use postern_store::directory::Directory;
 
 use super::*;
+use crate::web::WebName;
 
 /// The facts of one domain of a real directory, behind one edge.
 pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
@@ -18,6 +19,7 @@ pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
         hostname: hostname.parse().expect("a name"),
         offered: [ServiceKind::Imaps, ServiceKind::Submissions].into(),
         own: Vec::new(),
+        presence: Presence::default(),
         mail_addresses: addresses.clone(),
         addresses,
         issuance: Issuance::default(),
@@ -156,4 +158,22 @@ fn keys_issuers_and_challenges_are_in_the_zone_that_they_belong_to() {
     let names: Vec<String> =
         zone.records().expect("records").iter().map(|record| record.name.to_ascii()).collect();
     assert!(!names.iter().any(|name| name.contains("other")), "{names:?}");
+}
+
+#[test]
+fn the_web_services_names_are_published_with_their_certificates_alone() {
+    let mut facts = facts("home.example", "mail.home.example");
+    let addresses = |facts: &Facts, host: &str| data(&build(facts, 1).expect("built"), host, RecordType::A);
+    let hosts = ["mta-sts.home.example.", "autoconfig.home.example.", "autodiscover.home.example."];
+    for host in hosts {
+        assert_eq!(addresses(&facts, host), [""; 0], "{host}");
+    }
+    facts.presence.certified = WebName::ALL.into();
+    for host in hosts {
+        assert_eq!(addresses(&facts, host), ["192.0.2.1"], "{host}");
+    }
+    let zone = build(&facts, 1).expect("built");
+    let id = facts.presence.policy(&facts.hostname).expect("a policy").id();
+    assert_eq!(text(&zone, "_mta-sts.home.example."), format!("v=STSv1; id={id};"));
+    assert_eq!(data(&zone, "mta-sts.home.example.", RecordType::MX), ["0 ."]);
 }

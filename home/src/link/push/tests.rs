@@ -177,7 +177,12 @@ async fn zones_are_brought_changed_and_withdrawn_and_equal_ones_left_alone() {
     pushing.reported(has_accepted(&[1, 1])).await;
     assert_eq!(pushing.edge.kept().changes, 2);
     pushing.zones.send_replace(Some(vec![zone("a.example.", 2)]));
-    pushing.reported(has_accepted(&[2])).await;
+    let report = pushing.reported(has_accepted(&[2])).await;
+    assert_eq!(
+        report.edge.serial(&"a.example".parse().expect("a domain")),
+        Some(2),
+        "known without asking again"
+    );
     let kept = pushing.edge.kept();
     assert_eq!(kept.zones.keys().collect::<Vec<_>>(), ["a.example"]);
     assert_eq!(kept.changes, 4);

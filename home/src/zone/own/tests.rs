@@ -94,3 +94,28 @@ fn a_record_is_found_again_by_what_was_written() {
     let all = key(&facts, Written { data: &[], ..written }).expect("a key");
     assert_eq!(all.2, None);
 }
+
+#[test]
+fn the_web_services_names_yield_to_own_records() {
+    let mut facts = facts("home.example", "mail.home.example");
+    facts.presence.certified = WebName::ALL.into();
+    for line in [
+        "autoconfig CNAME settings.provider.example.",
+        "_mta-sts TXT v=STSv1; id=mine;",
+        "mta-sts A 192.0.2.7",
+    ] {
+        add(&mut facts, line);
+    }
+    add(&mut facts, "mta-sts A 192.0.2.8");
+    let zone = build(&facts, 1).expect("servable").records().expect("servable");
+    let at = |owner: &str| -> String {
+        let lines =
+            zone.iter().map(text::line).filter(|line| line.starts_with(&format!("{owner}.home.example. ")));
+        lines.collect()
+    };
+    assert_eq!(at("autoconfig"), "autoconfig.home.example. 3600 IN CNAME settings.provider.example.\n");
+    assert_eq!(at("_mta-sts"), "_mta-sts.home.example. 3600 IN TXT \"v=STSv1; id=mine;\"\n");
+    assert_eq!(at("mta-sts").matches(" IN ").count(), 2, "{}", at("mta-sts"));
+    assert!(at("autodiscover").contains(" IN AAAA 2001:db8::1\n"));
+    assert!(try_add(&mut facts, "mail A 192.0.2.7").is_err());
+}

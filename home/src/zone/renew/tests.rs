@@ -27,6 +27,7 @@ fn home() -> Home {
         offered: [].into(),
         own: Vec::new(),
         issuance: Default::default(),
+        presence: crate::mta_sts::Presence::default(),
         domain,
     };
     Home { directory, facts, _state_dir: state_dir }

@@ -31,6 +31,7 @@
 //! | `dnssec_key` | a key that signs the domain's zone, private half in PKCS#8 | number, never given twice |
 //! | `signed_zone` | the domain's zone as it was signed last | domain |
 //! | `dns_record` | a record that the operator has added to the zone | domain, owner, type, data |
+//! | `web_presence` | what is kept of the domain's names and policy on the web | domain |
 //! | `setting` | a value the program itself keeps | name |
 //!
 //! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
@@ -45,6 +46,7 @@ mod domains;
 mod records;
 mod settings;
 mod users;
+mod web;
 mod zones;
 
 mod snapshot;

@@ -73,5 +73,9 @@ pub(super) static SCHEMA: Schema = Schema {
              PRIMARY KEY (domain, owner, type, rdata)
          ) STRICT, WITHOUT ROWID;",
         "ALTER TABLE domain ADD COLUMN dns TEXT NOT NULL DEFAULT 'here';",
+        "CREATE TABLE web_presence (
+             domain INTEGER PRIMARY KEY REFERENCES domain (id) ON DELETE CASCADE,
+             presence BLOB NOT NULL
+         ) STRICT;",
     ],
 };

@@ -269,3 +269,20 @@ fn the_dns_of_a_domain_may_be_elsewhere() {
     let unknown = again.set_dns_hosting(&domain("nobody.example"), DnsHosting::Here);
     assert!(matches!(unknown, Err(DirectoryError::UnknownDomain(_))));
 }
+
+#[test]
+fn a_domains_presence_on_the_web_lives_as_long_as_the_domain() {
+    let home = home();
+    let name = domain("home.example");
+    assert_eq!(home.directory.web_presence(&name).expect("read"), None);
+    for presence in [b"one".to_vec(), b"two".to_vec()] {
+        home.directory.keep_web_presence(&name, presence.clone()).expect("kept");
+        let again = Directory::open(home.state_dir.path()).expect("opened");
+        assert_eq!(again.web_presence(&name).expect("read"), Some(presence));
+    }
+    home.directory.remove_domain(&name, WithUsers::Remove).expect("removed");
+    home.directory.add_domain(&name).expect("added");
+    assert_eq!(home.directory.web_presence(&name).expect("read"), None);
+    let refused = home.directory.keep_web_presence(&domain("other.example"), Vec::new());
+    assert!(matches!(refused, Err(DirectoryError::UnknownDomain(_))));
+}

@@ -1,0 +1,262 @@
+//! How a domain's policy stands, and how a look at the world moves it.
+//!
+//! In: what was, a [`Judgement`] of certificates and MX record, the time of a believed clock. Out: what is, and what is
+//! awaited. Pure.
+//!
+//! | mode | judgement | for how long | mode then |
+//! |---|---|---|---|
+//! | testing | right | `enforce_after` | enforce |
+//! | testing | unproven | | testing; what passed counts once it is right again, as far as one look counts |
+//! | testing | ending, wrong | | testing; the time begins anew |
+//! | enforce | right, unproven | | enforce |
+//! | enforce | ending | at once | testing |
+//! | enforce | wrong | [`LASTING`] | testing |
+//! | enforce | any, but senders are never to insist | at once | testing |
+//!
+//! A look credits the time since the look before that found something, and at most [`MOST_CREDIT`]: a clock that jumps by a year has not seen a
+//! year. A look by a clock that is in doubt changes nothing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::Mode;
+
+/// The most that one look adds to the time of being right or wrong.
+pub const MOST_CREDIT: Duration = Duration::from_secs(3600);
+/// How long something must be wrong before senders are told not to insist any more. What is set right sooner costs them a
+/// retry and nothing else.
+pub const LASTING: Duration = Duration::from_secs(3600);
+
+/// What a look found. The texts are clauses for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// A sender that insists would deliver.
+    Right,
+    /// Home finds nothing wrong, but the world may see something else.
+    Unproven(String),
+    /// A sender that insists would deliver, but not for long any more.
+    Ending(String),
+    /// A sender that insists would not deliver.
+    Wrong(String),
+}
+
+/// How a policy stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What senders are told.
+    pub mode: Mode,
+    /// Since when, in seconds since 1970; 0 before the first look.
+    pub since: u64,
+    /// Whether all was right at the last look.
+    is_right: bool,
+    /// For how many credited seconds that has been so.
+    held: u64,
+    /// When the last look was that found one or the other, in seconds since 1970.
+    looked: u64,
+}
+
+impl Standing {
+    /// The standing after a look at a time in seconds since 1970; `None` where the clock is in doubt.
+    pub fn look(self, now: Option<u64>, judgement: &Judgement, enforce_after: Option<Duration>) -> Self {
+        let Some(now) = now else { return self };
+        let since = if self.since == 0 { now } else { self.since };
+        let looked = Self { since, ..self }.count(judgement, now);
+        let mode = looked.next_mode(judgement, enforce_after);
+        if mode == self.mode { looked } else { Self { mode, since: now, ..looked } }
+    }
+
+    fn credit(self, now: u64) -> u64 {
+        if self.looked == 0 { 0 } else { now.saturating_sub(self.looked).min(MOST_CREDIT.as_secs()) }
+    }
+
+    fn count(self, judgement: &Judgement, now: u64) -> Self {
+        let is_right = match judgement {
+            Judgement::Unproven(_) => return self,
+            Judgement::Right => true,
+            Judgement::Ending(_) | Judgement::Wrong(_) => false,
+        };
+        let held = if is_right == self.is_right { self.held.saturating_add(self.credit(now)) } else { 0 };
+        Self { is_right, held, looked: now, ..self }
+    }
+
+    fn next_mode(self, judgement: &Judgement, enforce_after: Option<Duration>) -> Mode {
+        let has_held = |time: Duration| self.held >= time.as_secs();
+        match (self.mode, judgement) {
+            (_, _) if enforce_after.is_none() => Mode::Testing,
+            (Mode::Testing, Judgement::Right) if enforce_after.is_some_and(has_held) => Mode::Enforce,
+            (Mode::Enforce, Judgement::Ending(_)) => Mode::Testing,
+            (Mode::Enforce, Judgement::Wrong(_)) if has_held(LASTING) => Mode::Testing,
+            (mode, _) => mode,
+        }
+    }
+
+    /// Whether this says more than what is on the disk, which is not written at every look.
+    pub fn differs(self, kept: Self) -> bool {
+        (self.mode, self.is_right) != (kept.mode, kept.is_right)
+            || self.held < kept.held
+            || self.looked.abs_diff(kept.looked) >= MOST_CREDIT.as_secs()
+    }
+
+    /// What is awaited, as a clause for the operator; `None` where all is as it shall be.
+    pub fn awaited(self, judgement: &Judgement, enforce_after: Option<Duration>) -> Option<String> {
+        match (self.mode, judgement, enforce_after) {
+            (Mode::Testing, _, None) => None,
+            (Mode::Testing, Judgement::Right, Some(after)) => {
+                let left = after.saturating_sub(Duration::from_secs(self.held));
+                Some(format!("enforce in {} if all stays right", in_two_units(left)))
+            }
+            (_, Judgement::Unproven(why) | Judgement::Ending(why) | Judgement::Wrong(why), _) => {
+                Some(why.clone())
+            }
+            (Mode::Enforce, Judgement::Right, _) => None,
+        }
+    }
+}
+
+/// Minutes at least, days at most.
+fn in_two_units(time: Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    let (days, hours) = (minutes / 1440, minutes / 60 % 24);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DAY: u64 = 86_400;
+    const START: u64 = 1_800_000_000;
+    const WEEK: Option<Duration> = Some(Duration::from_secs(7 * DAY));
+
+    fn wrong() -> Judgement {
+        Judgement::Wrong("the certificate is another".to_owned())
+    }
+
+    fn unproven() -> Judgement {
+        Judgement::Unproven("the edge is not heard".to_owned())
+    }
+
+    /// Looks once a minute for so many minutes; gives back the standing and the time.
+    fn minutes(standing: Standing, from: u64, count: u64, judgement: &Judgement) -> (Standing, u64) {
+        let looks = (1..=count).map(|minute| from + minute * 60);
+        (looks.fold(standing, |standing, now| standing.look(Some(now), judgement, WEEK)), from + count * 60)
+    }
+
+    fn enforced() -> (Standing, u64) {
+        let first = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let (standing, now) = minutes(first, START, 7 * 24 * 60, &Judgement::Right);
+        assert_eq!(standing.mode, Mode::Enforce);
+        (standing, now)
+    }
+
+    #[test]
+    fn a_week_without_a_break_leads_to_enforce() {
+        let first = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        assert_eq!(
+            first.awaited(&Judgement::Right, WEEK).as_deref(),
+            Some("enforce in 7 d 0 h if all stays right")
+        );
+        let (almost, now) = minutes(first, START, 7 * 24 * 60 - 1, &Judgement::Right);
+        assert_eq!((almost.mode, almost.since), (Mode::Testing, START));
+        let there = almost.look(Some(now + 60), &Judgement::Right, WEEK);
+        assert_eq!((there.mode, there.since), (Mode::Enforce, START + 7 * DAY));
+        assert_eq!(there.awaited(&Judgement::Right, WEEK), None);
+    }
+
+    #[test]
+    fn a_break_begins_the_week_anew_and_what_is_unproven_does_not() {
+        let first = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let (six_days, now) = minutes(first, START, 6 * 24 * 60, &Judgement::Right);
+        let (unsure, now) = minutes(six_days, now, 24 * 60, &unproven());
+        assert_eq!((unsure.held, unsure.mode), (6 * DAY, Mode::Testing));
+        let (sure, now) = minutes(unsure, now, 23 * 60, &Judgement::Right);
+        assert_eq!(sure.mode, Mode::Testing, "of the day of doubt an hour counts");
+        let broken = sure.look(Some(now + 60), &wrong(), WEEK);
+        assert_eq!(broken.held, 0);
+        assert_eq!(broken.awaited(&wrong(), WEEK).as_deref(), Some("the certificate is another"));
+        assert_eq!(minutes(broken, now + 60, 6 * 24 * 60, &Judgement::Right).0.mode, Mode::Testing);
+    }
+
+    #[test]
+    fn what_breaks_for_good_is_no_longer_insisted_on() {
+        let (standing, now) = enforced();
+        let (short, _) = minutes(standing, now, 50, &wrong());
+        assert_eq!(short.mode, Mode::Enforce);
+        assert_eq!(minutes(short, now, 60, &Judgement::Right).0.mode, Mode::Enforce);
+        assert_eq!(minutes(standing, now, 61, &wrong()).0.mode, Mode::Testing);
+        let ending = Judgement::Ending("the certificate ends in two days".to_owned());
+        assert_eq!(standing.look(Some(now + 60), &ending, WEEK).mode, Mode::Testing);
+        assert_eq!(
+            minutes(standing, now, 30 * 24 * 60, &unproven()).0.mode,
+            Mode::Enforce,
+            "an edge's word ends nothing"
+        );
+        assert_eq!(standing.look(Some(now + 60), &Judgement::Right, None).mode, Mode::Testing);
+    }
+
+    #[test]
+    fn a_restart_loses_nothing() {
+        let kept = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let (lost, now) = minutes(kept, START, 59, &Judgement::Right);
+        assert!(!lost.differs(kept));
+        assert_eq!(
+            kept.look(Some(now + 60), &Judgement::Right, WEEK),
+            lost.look(Some(now + 60), &Judgement::Right, WEEK)
+        );
+        assert!(minutes(lost, now, 1, &Judgement::Right).0.differs(kept), "an hour is kept");
+        assert!(lost.look(Some(now), &wrong(), WEEK).differs(kept));
+    }
+
+    fn judgements() -> impl Strategy<Value = Judgement> {
+        prop_oneof![
+            4 => Just(Judgement::Right),
+            1 => Just(unproven()),
+            1 => Just(Judgement::Ending("soon".to_owned())),
+            1 => Just(wrong()),
+        ]
+    }
+
+    proptest! {
+        /// Whatever the clock does, senders insist only after so many looks as the time takes, none of which found a fault.
+        #[test]
+        fn no_clock_leads_to_enforce(
+            looks in proptest::collection::vec((proptest::option::of(any::<u64>()), judgements()), 0..200),
+            hours in 2_u64..12,
+        ) {
+            let after = Duration::from_secs(hours * 3600);
+            let mut standing = Standing::default();
+            let mut right = 0;
+            for (now, judgement) in looks {
+                let before = standing;
+                standing = standing.look(now, &judgement, Some(after));
+                match (now, &judgement) {
+                    (None, _) => prop_assert_eq!(standing, before),
+                    (_, Judgement::Unproven(_)) => prop_assert_eq!(standing.mode, before.mode),
+                    (_, Judgement::Right) => right += 1,
+                    _ => right = 0,
+                }
+                if before.mode == Mode::Testing && standing.mode == Mode::Enforce {
+                    prop_assert_eq!(&judgement, &Judgement::Right);
+                    prop_assert!(right > hours);
+                }
+            }
+        }
+
+        /// Kept and read again, it is the same.
+        #[test]
+        fn a_standing_is_kept_whole(looks in proptest::collection::vec((any::<u64>(), judgements()), 0..20)) {
+            let standing = looks.iter().fold(Standing::default(), |standing, (now, judgement)| {
+                standing.look(Some(*now), judgement, WEEK)
+            });
+            let text = serde_json::to_vec(&standing).expect("written");
+            prop_assert_eq!(serde_json::from_slice::<Standing>(&text).expect("read"), standing);
+        }
+    }
+}
