@@ -7,7 +7,8 @@
 //! | the kept zone | the clock is believed | it is in doubt |
 //! |---|---|---|
 //! | has the same facts, is younger than a day, and the edge has nothing newer | is used | is used |
-//! | is another | signed anew, with the next serial | is used |
+//! | is another, younger than a day | what changed is signed, with the next serial | is used |
+//! | is older | signed anew, with the next serial | is used |
 //! | is not there | signed | refused |
 
 use std::time::Duration;
@@ -73,7 +74,7 @@ pub struct Moment {
 pub struct Signed {
     /// The zone.
     pub zone: Zone,
-    /// In seconds since 1970.
+    /// Its oldest signatures, in seconds since 1970.
     pub signed_at: u64,
 }
 
@@ -94,15 +95,17 @@ pub fn zone(directory: &Directory, facts: &Facts, moment: Moment) -> Result<Sign
     let keys = keys.iter().map(ZoneKey::new).collect::<Result<Vec<_>, _>>()?;
     let facts_digest = digest(facts, &keys)?;
     let kept = directory.signed_zone(&facts.domain)?;
+    let mut fresh = None;
     if let Some(kept) = &kept {
         let held = signed(kept)?;
         let is_same = kept.facts_digest == facts_digest;
         if moment.clock.is_err() || (is_same && is_fresh(&held, moment)) {
             return Ok(held);
         }
+        fresh = Some(held).filter(|held| is_young(held, moment));
     }
     moment.clock?;
-    sign_anew(directory, facts, &keys, facts_digest, moment)
+    sign_anew(directory, facts, &keys, facts_digest, moment, fresh.as_ref())
 }
 
 fn signed(kept: &SignedZone) -> Result<Signed, RenewError> {
@@ -111,10 +114,13 @@ fn signed(kept: &SignedZone) -> Result<Signed, RenewError> {
 
 /// A zone that was signed in the future is not fresh either: the clock was ahead then.
 fn is_fresh(held: &Signed, moment: Moment) -> bool {
-    let age = moment.now.checked_sub(held.signed_at);
     let is_behind =
         moment.served.is_some_and(|served| postern_shared::zone::is_older(held.zone.serial, served));
-    age.is_some_and(|age| age < RENEWED_AFTER.as_secs()) && !is_behind
+    is_young(held, moment) && !is_behind
+}
+
+fn is_young(held: &Signed, moment: Moment) -> bool {
+    moment.now.checked_sub(held.signed_at).is_some_and(|age| age < RENEWED_AFTER.as_secs())
 }
 
 fn sign_anew(
@@ -123,16 +129,28 @@ fn sign_anew(
     keys: &[ZoneKey],
     facts_digest: String,
     moment: Moment,
+    before: Option<&Signed>,
 ) -> Result<Signed, RenewError> {
     // RFC 1982: a serial has 32 bits, and wraps in 2106.
     let serial = directory.next_zone_serial(&facts.domain, moment.served, moment.now as u32)?;
     let origin = name(facts.domain.as_str())?;
-    let zone = sign(&origin, &records(facts, serial)?, keys, Validity::from(moment.now))?;
-    authenticate(&zone, moment.now as u32).map_err(RenewError::NotVerified)?;
-    let kept = SignedZone { facts_digest, signed_at: moment.now, zone: serde_json::to_vec(&zone)? };
+    let records = records(facts, serial)?;
+    let checked = |before: Option<&Zone>| {
+        let zone = sign(&origin, &records, keys, Validity::from(moment.now), before)?;
+        authenticate(&zone, moment.now as u32).map_err(RenewError::NotVerified)?;
+        Ok(zone)
+    };
+    let (zone, signed_at) = match before.map(|before| (checked(Some(&before.zone)), before.signed_at)) {
+        // As old as the oldest signature that may be in it, so that none is kept for longer than a day.
+        Some((Ok(zone), signed_at)) => (zone, signed_at),
+        // What was kept may be damaged: nothing of it is needed.
+        Some((Err(RenewError::NotVerified(_)), _)) | None => (checked(None)?, moment.now),
+        Some((Err(error), _)) => return Err(error),
+    };
+    let kept = SignedZone { facts_digest, signed_at, zone: serde_json::to_vec(&zone)? };
     directory.keep_signed_zone(&facts.domain, kept)?;
     tracing::info!(origin = %zone.origin, serial, "zone signed");
-    Ok(Signed { zone, signed_at: moment.now })
+    Ok(Signed { zone, signed_at })
 }
 
 /// Equal for equal records and keys; the serial has no part in it.

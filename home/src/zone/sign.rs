@@ -1,6 +1,7 @@
 //! Signs a zone: records, keys and a time in, records out.
 //!
-//! * In: the zone's own records with their SOA, its keys, and how long the signatures shall count.
+//! * In: the zone's own records with their SOA, its keys, how long the signatures shall count, and the zone as it was signed
+//!   before, where its signatures may be kept: then only what changed is signed, and who follows the zone transfers only that.
 //! * Out: the same records in canonical form (RFC 4034 §6.2), and DNSKEY, CDS and CDNSKEY, the NSEC chain, ZONEMD, and an
 //!   RRSIG for every RRset that is the zone's (RFC 4035 §2), in canonical order.
 //! * Refused: a zone without SOA, and records that cannot be encoded. Whether the whole is right is for
@@ -9,15 +10,17 @@
 //! Deviates: NSEC and not NSEC3 (RFC 5155), so that the names of a zone can be walked; they are those that every mail
 //! domain has.
 
+use std::collections::BTreeSet;
+
 use hickory_proto::ProtoError;
 use hickory_proto::dnssec::TBS;
 use hickory_proto::dnssec::rdata::sig::SigInput;
 use hickory_proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use hickory_proto::rr::rdata::{NULL, SOA};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, SerialNumber};
+use hickory_proto::rr::{DNSClass, LowerName, Name, RData, Record, RecordType, SerialNumber};
 use postern_shared::zone::digest::{ZONEMD, canonical, zonemd};
 use postern_shared::zone::rrsets::RrSets;
-use postern_shared::zone::{Zone, ZoneError};
+use postern_shared::zone::{Zone, ZoneError, encode};
 
 use super::TTL;
 use super::key::{KeyError, ZoneKey};
@@ -66,8 +69,10 @@ pub fn sign(
     records: &[Record],
     keys: &[ZoneKey],
     validity: Validity,
+    before: Option<&Zone>,
 ) -> Result<Zone, SignError> {
-    let signer = Signer { origin, keys, validity };
+    let before = before.map(Zone::records).transpose()?.unwrap_or_default();
+    let signer = Signer { origin, keys, validity, before: RrSets::new(origin, &before) };
     let mut zone = records.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
     let (soa, soa_ttl) = soa(&zone)?;
     zone.extend(signer.key_records()?);
@@ -90,6 +95,8 @@ struct Signer<'a> {
     origin: &'a Name,
     keys: &'a [ZoneKey],
     validity: Validity,
+    /// The zone from which signatures are kept; empty where none are.
+    before: RrSets<'a>,
 }
 
 impl Signer<'_> {
@@ -114,7 +121,30 @@ impl Signer<'_> {
     /// One signature by each key.
     fn sign_rrset(&self, records: &[&Record]) -> Result<Vec<Record>, SignError> {
         let Some(first) = records.first() else { return Ok(Vec::new()) };
-        self.keys.iter().map(|key| self.sign_with(key, first, records)).collect()
+        let sign =
+            |key| self.kept(key, first, records).map_or_else(|| self.sign_with(key, first, records), Ok);
+        self.keys.iter().map(sign).collect()
+    }
+
+    /// The signature by a key from before, if the RRset is the same.
+    fn kept(&self, key: &ZoneKey, first: &Record, records: &[&Record]) -> Option<Record> {
+        let (name, record_type) = (LowerName::new(&first.name), first.record_type());
+        let had_key = |had: &&Record| encode(&had.data) == encode(&key.dnskey());
+        if !self.before.at_apex(RecordType::DNSKEY).iter().any(had_key)
+            || !is_same(self.before.rrset(&name, record_type), records)
+        {
+            return None;
+        }
+        let is_it = |record: &&&Record| match &record.data {
+            RData::DNSSEC(DNSSECRData::RRSIG(signature)) => {
+                let input = signature.input();
+                input.type_covered == record_type
+                    && input.key_tag == key.tag
+                    && input.algorithm == key.algorithm()
+            }
+            _ => false,
+        };
+        self.before.rrset(&name, RecordType::RRSIG).iter().find(is_it).map(|record| (*record).clone())
     }
 
     fn sign_with(&self, key: &ZoneKey, first: &Record, records: &[&Record]) -> Result<Record, SignError> {
@@ -133,6 +163,14 @@ impl Signer<'_> {
         // RFC 4034 §3: an RRSIG has the TTL of what it covers.
         Ok(Record::from_rdata(first.name.clone(), first.ttl, RData::DNSSEC(DNSSECRData::RRSIG(signature))))
     }
+}
+
+/// Whether two RRsets of one name and type have the same TTL and the same data.
+fn is_same(one: &[&Record], other: &[&Record]) -> bool {
+    let content = |records: &[&Record]| {
+        records.iter().map(|record| (record.ttl, encode(&record.data))).collect::<BTreeSet<_>>()
+    };
+    content(one) == content(other)
 }
 
 /// RFC 4034 §3.1.5: times are serial numbers of 32 bits.

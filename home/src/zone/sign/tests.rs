@@ -63,7 +63,7 @@ fn records(more: impl IntoIterator<Item = Record>) -> Vec<Record> {
 }
 
 fn signed(more: impl IntoIterator<Item = Record>) -> Zone {
-    sign(&origin(), &records(more), &[key()], Validity::from(NOW)).expect("signed")
+    sign(&origin(), &records(more), &[key()], Validity::from(NOW), None).expect("signed")
 }
 
 #[test]
@@ -98,7 +98,8 @@ fn a_zone_that_lost_or_changed_anything_is_torn() {
 #[test]
 fn another_key_is_noticed_unless_the_one_before_vouches_for_it() {
     let (old, new) = (key(), key());
-    let sign = |keys: &[ZoneKey]| sign(&origin(), &records([]), keys, Validity::from(NOW)).expect("signed");
+    let sign =
+        |keys: &[ZoneKey]| sign(&origin(), &records([]), keys, Validity::from(NOW), None).expect("signed");
     let (before, after) = (sign(std::slice::from_ref(&old)), sign(std::slice::from_ref(&new)));
     let both = sign(&[old, new]);
     let is_vouched = |zone: &Zone, earlier: &Zone| {
@@ -134,7 +135,8 @@ fn the_order_is_the_same_whatever_the_order_of_the_facts() {
     let shape = |zone: Zone| -> Vec<(String, String)> {
         zone.records.into_iter().map(|record| (record.name, record.record_type)).collect()
     };
-    let sign = |records: &[Record]| sign(&origin(), records, &key, Validity::from(NOW)).expect("signed");
+    let sign =
+        |records: &[Record]| sign(&origin(), records, &key, Validity::from(NOW), None).expect("signed");
     assert_eq!(shape(sign(&records([]))), shape(sign(&reversed)));
 }
 
@@ -143,7 +145,7 @@ fn the_order_is_the_same_whatever_the_order_of_the_facts() {
 fn ldns_and_bind_find_nothing_wrong() {
     let now = u64::try_from(jiff::Timestamp::now().as_second()).expect("after 1970");
     let more = [record(below("sub2"), RData::NS(NS(name("ns.elsewhere.test."))))];
-    let zone = sign(&origin(), &records(more), &[key()], Validity::from(now)).expect("signed");
+    let zone = sign(&origin(), &records(more), &[key()], Validity::from(now), None).expect("signed");
     let directory = tempfile::tempdir().expect("temporary directory");
     let file = directory.path().join("zone");
     std::fs::write(&file, master_file(&zone).expect("servable")).expect("written");
