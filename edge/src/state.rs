@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::dns::{ServedZone, ZoneSet};
 use crate::forward::Bans;
+use crate::zone_check;
 
 /// Why the state directory cannot be used; each text is a paragraph for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -234,10 +235,13 @@ fn remove(path: &Path) -> io::Result<()> {
 
 fn load_zone(path: &Path) -> Option<ServedZone> {
     let zone: Zone = load_json(path)?;
-    match ServedZone::new(&zone) {
+    let served = ServedZone::new(&zone).map_err(|error| error.to_string());
+    match served
+        .and_then(|served| zone_check::check_kept(&zone).map(|()| served).map_err(|error| error.to_string()))
+    {
         Ok(zone) => Some(zone),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "cached zone cannot be served; waiting for home to push it");
+            tracing::warn!(path = %path.display(), error, "cached zone cannot be served; waiting for home to push it");
             None
         }
     }

@@ -45,5 +45,24 @@ pub fn check(pushed: &Zone, served: Option<&Zone>, now: u64) -> Result<(), Refus
     if earlier.is_empty() || authentic.is_vouched_by(&earlier) { Ok(()) } else { Err(Refused::OtherKeys) }
 }
 
+/// Checks a zone that was taken before and kept on the disk: whole, and signed by its own keys.
+///
+/// Judged as of when it was signed, so that one whose signatures have ended since is served all the same: who validates
+/// refuses it as surely as no answer, everybody else still finds the mail host, and the clock of a machine that has just
+/// started may be wrong.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn check_kept(kept: &Zone) -> Result<(), Refused> {
+    check(kept, None, newest_inception(kept).into())
+}
+
+/// The time from which on all signatures count (RFC 4034 §3.1); 0 where there are none.
+fn newest_inception(zone: &Zone) -> u32 {
+    let signatures = zone.records.iter().filter(|record| record.record_type == "RRSIG");
+    let inceptions = signatures.filter_map(|record| record.rdata.get(12..)?.first_chunk());
+    inceptions.map(|octets| u32::from_be_bytes(*octets)).max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests;

@@ -118,3 +118,18 @@ fn a_zone_does_not_lose_its_signatures() {
     assert_eq!(check(&signed, Some(&unsigned), NOW), Ok(()));
     assert_eq!(check(&unsigned, Some(&signed), NOW), Err(Refused::NoLongerSigned));
 }
+
+#[test]
+fn a_kept_zone_is_judged_as_of_its_signing() {
+    let zone = signed(&[&Key::new()]);
+    assert!(check(&zone, None, NOW + 2 * MONTH).is_err() && check(&zone, None, 12).is_err());
+    assert_eq!(check_kept(&zone), Ok(()));
+    let mut torn = zone.clone();
+    torn.records.retain(|record| record.record_type != "TXT");
+    assert_eq!(check_kept(&torn), Err(Refused::NotAuthentic(VerifyError::Torn)));
+    let mut bogus = zone;
+    let signature = bogus.records.iter_mut().find(|record| record.record_type == "RRSIG");
+    signature.and_then(|record| record.rdata.last_mut()).into_iter().for_each(|octet| *octet ^= 1);
+    assert!(matches!(check_kept(&bogus), Err(Refused::NotAuthentic(_))));
+    assert_eq!(check_kept(&sample_zone("home.example.", 7)), Ok(()), "one that was never signed");
+}
