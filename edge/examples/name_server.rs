@@ -28,7 +28,7 @@ fn serve(address: &str, zone: &Path, limit_answers: bool) -> Result<(), Box<dyn 
     let zone = serde_json::from_slice(&std::fs::read(zone)?)?;
     let zones = SharedZones::default();
     zones.replace(ZoneSet::default().with(Arc::new(ServedZone::new(&zone)?)));
-    let config = Dns { listen: vec![address.parse()?], limit_answers };
+    let config = Dns { listen: vec![address.parse()?], limit_answers, ..Dns::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut server = NameServer::start(&config, Served { zones, ..Served::default() })?;

@@ -16,6 +16,7 @@ use postern_shared::observability::Log;
 use postern_shared::tunnel::DEAD_AFTER;
 use serde::{Deserialize, Deserializer};
 
+use crate::dns::respond::LONGEST_NSID;
 use crate::forward::Limits;
 
 /// Where the file is unless `--config` says otherwise.
@@ -107,6 +108,8 @@ pub struct Dns {
     pub listen: Vec<SocketAddr>,
     /// Whether UDP answers to addresses that may be forged are limited.
     pub limit_answers: bool,
+    /// What the name server calls itself for those who ask (NSID, RFC 5001); nothing where empty.
+    pub nsid: String,
 }
 
 /// The `[control]` section.
@@ -172,6 +175,7 @@ impl Default for Dns {
         Self {
             listen: vec![(Ipv4Addr::UNSPECIFIED, 53).into(), (Ipv6Addr::UNSPECIFIED, 53).into()],
             limit_answers: true,
+            nsid: String::new(),
         }
     }
 }
@@ -205,6 +209,7 @@ impl Config {
         self.check_directories(source)?;
         self.tunnel.check(source)?;
         self.check_ports(source)?;
+        self.check_nsid(source)?;
         self.check_limits(source)?;
         self.check_public_addresses(source)
     }
@@ -217,6 +222,16 @@ impl Config {
                     source.invalid(key, format!("`{said}` is not an absolute path. Begin it with a slash."))
                 );
             }
+        }
+        Ok(())
+    }
+
+    fn check_nsid(&self, source: &Source) -> Result<(), ConfigError> {
+        let nsid = &self.dns.nsid;
+        if nsid.len() > LONGEST_NSID || !nsid.bytes().all(|octet| octet.is_ascii_graphic()) {
+            let complaint =
+                format!("expected at most {LONGEST_NSID} visible ASCII characters, such as `edge-1`.");
+            return Err(source.invalid("dns.nsid", complaint));
         }
         Ok(())
     }

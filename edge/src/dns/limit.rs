@@ -1,6 +1,6 @@
 //! How many octets of UDP answers may go to addresses that could be forged.
 //!
-//! In: one answer's length, its query's, and the address. Out: whether it goes as it is, shortened to TC, or not at all.
+//! In: one answer's length, its query's, and the address. Out: whether it goes as it is, shortened to TC or BADCOOKIE, or not at all.
 //! Two accounts bound what an attacker can make of us. That of the client's network bounds what reaches one victim; when
 //! it is empty, every second answer is shortened and the others are dropped, so that a real client comes back over TCP.
 //! That of all unproven clients together bounds what we give for what we get where victims are many: an answer is charged
@@ -32,7 +32,7 @@ const FREE_RATIO_TWICE: usize = 5;
 pub enum Verdict {
     /// It goes.
     Send,
-    /// It goes without its records and with TC.
+    /// It goes without its records, and with TC or BADCOOKIE.
     Shorten,
     /// It does not go.
     Drop,

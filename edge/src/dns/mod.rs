@@ -132,6 +132,7 @@ struct Shared {
     cookies: Arc<Cookies>,
     /// `None`: answers are not limited.
     limiter: Option<Arc<Mutex<Limiter>>>,
+    nsid: Arc<str>,
     secondaries: SharedSecondaries,
     outgoing: Outgoing,
 }
@@ -139,7 +140,8 @@ struct Shared {
 impl Shared {
     /// What an answer depends on now.
     fn context<'a>(&'a self, zones: &'a ZoneSet) -> Context<'a> {
-        Context { zones, cookies: &self.cookies, secondaries: &self.secondaries, now: unix_seconds() }
+        let Self { cookies, nsid, secondaries, .. } = self;
+        Context { zones, cookies, nsid, secondaries, now: unix_seconds() }
     }
 }
 
@@ -174,6 +176,7 @@ impl NameServer {
             zones,
             cookies: Arc::new(Cookies::new(random())),
             limiter,
+            nsid: config.nsid.as_str().into(),
             secondaries,
             outgoing: Outgoing::default(),
         };

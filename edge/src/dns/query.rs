@@ -13,6 +13,9 @@ use super::writer::HEADER;
 /// The option code of COOKIE (RFC 7873 §4).
 const COOKIE: u16 = 10;
 
+/// The option code of NSID (RFC 5001 §2.3).
+const NSID: u16 = 3;
+
 /// The type number of OPT (RFC 6891 §6.1.1).
 const OPT: u16 = 41;
 
@@ -62,6 +65,8 @@ pub struct Edns<'m> {
     pub dnssec_ok: bool,
     /// The data of the first COOKIE option, of any length.
     pub cookie: Option<&'m [u8]>,
+    /// Whether the server's name is wanted (NSID).
+    pub wants_nsid: bool,
 }
 
 /// Reads a message.
@@ -108,25 +113,30 @@ fn read_opt(octets: &[u8]) -> Option<(Edns<'_>, &[u8])> {
         return None;
     }
     let (options, rest) = rest.split_at_checked(u16::from_be_bytes([*l1, *l2]).into())?;
+    let (cookie, wants_nsid) = read_options(options)?;
     let edns = Edns {
         payload: u16::from_be_bytes([*p1, *p2]),
         version: *version,
         dnssec_ok: flags & 0x80 != 0,
-        cookie: read_cookie(options)?,
+        cookie,
+        wants_nsid,
     };
     Some((edns, rest))
 }
 
-/// The first COOKIE among the options (RFC 7873 §5.2: later ones are ignored); `None` where they are torn.
-fn read_cookie(mut options: &[u8]) -> Option<Option<&[u8]>> {
-    let mut cookie = None;
+/// The first COOKIE among the options (RFC 7873 §5.2: later ones are ignored), and whether NSID is; `None` where they are
+/// torn.
+fn read_options(mut options: &[u8]) -> Option<(Option<&[u8]>, bool)> {
+    let (mut cookie, mut wants_nsid) = (None, false);
     while !options.is_empty() {
         let ([c1, c2, l1, l2], rest) = options.split_first_chunk()?;
         let (data, rest) = rest.split_at_checked(u16::from_be_bytes([*l1, *l2]).into())?;
-        if u16::from_be_bytes([*c1, *c2]) == COOKIE {
-            cookie = cookie.or(Some(data));
+        match u16::from_be_bytes([*c1, *c2]) {
+            COOKIE => cookie = cookie.or(Some(data)),
+            NSID => wants_nsid = true,
+            _ => {}
         }
         options = rest;
     }
-    Some(cookie)
+    Some((cookie, wants_nsid))
 }

@@ -34,6 +34,12 @@ const CLASSIC_UDP_PAYLOAD: u16 = 512;
 const OPT_LENGTH: usize = 11;
 const OPTION_HEAD: usize = 4;
 
+/// Where the upper bits of the RCODE stand in an OPT record (RFC 6891 §6.1.3).
+const EXTENDED_RCODE: usize = 5;
+
+/// The longest name that a server may have for those who ask, octets.
+pub const LONGEST_NSID: usize = 64;
+
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -50,6 +56,8 @@ pub struct Context<'a> {
     pub zones: &'a ZoneSet,
     /// The maker of server cookies.
     pub cookies: &'a Cookies,
+    /// What this server is called for those who ask (NSID), up to [`LONGEST_NSID`] octets; nothing where empty.
+    pub nsid: &'a str,
     /// Who has keys.
     pub secondaries: &'a SharedSecondaries,
     /// Seconds since 1970.
@@ -74,6 +82,8 @@ pub struct Reply {
     pub opt: usize,
     /// Whether the asker has proven its address with a cookie.
     pub is_proven: bool,
+    /// Whether the answer gives the asker a cookie.
+    pub has_cookie: bool,
 }
 
 /// Answers one message into `out`, whose former content goes. `None`: no answer must be given.
@@ -95,12 +105,12 @@ pub fn respond(message: &[u8], asker: Asker, context: &Context<'_>, out: &mut Ve
 
 fn answer_rare(message: &[u8], out: &mut Vec<u8>) -> Option<Reply> {
     rare::refuse(message, out)?;
-    Some(Reply { records: out.len(), opt: out.len(), is_proven: false })
+    Some(Reply { records: out.len(), opt: out.len(), is_proven: false, has_cookie: false })
 }
 
 fn refuse(refusal: Refusal, out: &mut Vec<u8>) -> Reply {
     *out = refusal.octets;
-    Reply { records: refusal.records, opt: refusal.records, is_proven: false }
+    Reply { records: refusal.records, opt: refusal.records, is_proven: false, has_cookie: false }
 }
 
 /// Answers a secondary, signed.
@@ -139,7 +149,7 @@ fn answer_transfer(
         Ok(_) if !request.is_for_differences() => ResponseCode::Refused,
         Ok(_) => {
             *out = Transfer::new(proven, context)?.in_one_message(context.now)?;
-            return Some(Reply { records: out.len(), opt: out.len(), is_proven: true });
+            return Some(Reply { records: out.len(), opt: out.len(), is_proven: true, has_cookie: false });
         }
     };
     let reply = refuse(without_records(&proven.message, rcode), out);
@@ -147,12 +157,19 @@ fn answer_transfer(
     Some(Reply { is_proven: true, ..reply })
 }
 
-/// Takes the records out of an answer and sets TC: the asker may come back over TCP.
+/// Takes the records out of an answer. An asker that knows cookies is told to ask again with the one that it gets
+/// (BADCOOKIE, RFC 7873 §5.2.3); the others get TC, and may come back over TCP.
 pub fn shorten(reply: Reply, out: &mut Vec<u8>) {
     let has_opt = u8::from(reply.opt < out.len());
     out.drain(reply.records..reply.opt);
+    let extended = out.get_mut(reply.records + EXTENDED_RCODE).filter(|_| reply.has_cookie);
+    let has_rcode = extended.map(|octet| *octet = ResponseCode::BADCOOKIE.high()).is_some();
     if let Some(header) = out.first_chunk_mut::<HEADER>() {
-        header[2] |= 0x02;
+        if has_rcode {
+            header[3] = header[3] & 0xf0 | ResponseCode::BADCOOKIE.low();
+        } else {
+            header[2] |= 0x02;
+        }
         header[6..].copy_from_slice(&[0, 0, 0, 0, 0, has_opt]);
     }
 }
@@ -169,11 +186,10 @@ fn answer_query(
         .edns
         .and_then(|edns| edns.cookie)
         .map(|data| context.cookies.judge(data, asker.address, context.now as u32));
-    let opt_length = match (query.edns, judged) {
-        (None, _) => 0,
-        (Some(_), Some(Some(_))) => OPT_LENGTH + OPTION_HEAD + cookie::LENGTH,
-        (Some(_), _) => OPT_LENGTH,
-    };
+    // RFC 5001 §2.2: only for those who ask.
+    let nsid = query.edns.filter(|edns| edns.wants_nsid).map_or("", |_| context.nsid);
+    let options = Options { cookie: judged.flatten(), nsid };
+    let opt_length = query.edns.map_or(0, |_| OPT_LENGTH + options.length());
     out.extend_from_slice(query.header);
     out.extend_from_slice(query.question.map_or(&[], |question| question.octets));
     let records = out.len();
@@ -185,9 +201,10 @@ fn answer_query(
     let opt = out.len();
     write_header(&head, query, out);
     if let Some(edns) = query.edns {
-        write_opt(head.rcode, &edns, judged.flatten(), out);
+        write_opt(head.rcode, &edns, &options, out);
     }
-    Reply { records, opt, is_proven: judged.flatten().is_some_and(|judged| judged.is_proven) }
+    let is_proven = options.cookie.is_some_and(|judged| judged.is_proven);
+    Reply { records, opt, is_proven, has_cookie: options.cookie.is_some() }
 }
 
 /// What is wrong with a query, whatever it asks.
@@ -276,24 +293,51 @@ fn write_header(head: &Head, query: &Query<'_>, out: &mut [u8]) {
 }
 
 /// RFC 6891 §6.1.1: OPT answers OPT. RFC 3225 §3: DO is given back as it came.
-fn write_opt(rcode: ResponseCode, edns: &Edns<'_>, judged: Option<Judged>, out: &mut Vec<u8>) {
+fn write_opt(rcode: ResponseCode, edns: &Edns<'_>, options: &Options<'_>, out: &mut Vec<u8>) {
     const OPT: u8 = 41;
-    const COOKIE: u8 = 10;
     let [size_high, size_low] = MAX_UDP_PAYLOAD.to_be_bytes();
     let flags = u8::from(edns.dnssec_ok) << 7;
-    out.extend_from_slice(&[0, 0, OPT, size_high, size_low, rcode.high(), 0, flags, 0, 0]);
-    match judged {
-        Some(judged) => {
-            out.extend_from_slice(&[
-                (OPTION_HEAD + cookie::LENGTH) as u8,
-                0,
-                COOKIE,
-                0,
-                cookie::LENGTH as u8,
-            ]);
+    out.extend_from_slice(&[
+        0,
+        0,
+        OPT,
+        size_high,
+        size_low,
+        rcode.high(),
+        0,
+        flags,
+        0,
+        0,
+        options.length() as u8,
+    ]);
+    options.write(out);
+}
+
+/// The options of an answer.
+struct Options<'a> {
+    cookie: Option<Judged>,
+    nsid: &'a str,
+}
+
+impl Options<'_> {
+    /// Octets: at most those of a cookie and of [`LONGEST_NSID`] and their heads.
+    fn length(&self) -> usize {
+        let cookie = self.cookie.map_or(0, |_| OPTION_HEAD + cookie::LENGTH);
+        let nsid = if self.nsid.is_empty() { 0 } else { OPTION_HEAD + self.nsid.len() };
+        cookie + nsid
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        const COOKIE: u8 = 10;
+        const NSID: u8 = 3;
+        if let Some(judged) = self.cookie {
+            out.extend_from_slice(&[0, COOKIE, 0, cookie::LENGTH as u8]);
             out.extend_from_slice(&judged.answer);
         }
-        None => out.push(0),
+        if !self.nsid.is_empty() {
+            out.extend_from_slice(&[0, NSID, 0, self.nsid.len() as u8]);
+            out.extend_from_slice(self.nsid.as_bytes());
+        }
     }
 }
 
@@ -314,7 +358,13 @@ mod tests {
     fn answer_to(message: &[u8], transport: Transport) -> Option<(Vec<u8>, Reply)> {
         let (zones, cookies) = (zones(), Cookies::new([3; 16]));
         let secondaries = SharedSecondaries::default();
-        let context = Context { zones: &zones, cookies: &cookies, secondaries: &secondaries, now: 1_000_000 };
+        let context = Context {
+            zones: &zones,
+            cookies: &cookies,
+            nsid: "edge-1",
+            secondaries: &secondaries,
+            now: 1_000_000,
+        };
         let mut out = vec![1, 2, 3];
         let asker = Asker { address: "192.0.2.7".parse().unwrap(), transport };
         let reply = respond(message, asker, &context, &mut out)?;
@@ -463,6 +513,32 @@ mod tests {
         let short = Message::from_vec(&octets).unwrap();
         assert!(short.metadata.truncation && short.answers.is_empty());
         assert!(short.queries.len() == 1 && short.edns.is_some());
+    }
+
+    #[test]
+    fn who_knows_cookies_is_told_to_ask_again_with_one() {
+        let client = [&[0, 10, 0, 8][..], &[7; 8]].concat();
+        let (mut octets, reply) =
+            answer_to(&with_opt(&["mail", "home", "example"], 1, &opt(1232, 0, &client)), Transport::Udp)
+                .unwrap();
+        shorten(reply, &mut octets);
+        let short = Message::from_vec(&octets).unwrap();
+        assert_eq!(short.metadata.response_code, ResponseCode::BADCOOKIE);
+        assert!(!short.metadata.truncation && short.answers.is_empty());
+        let cookie = &octets[octets.len() - cookie::LENGTH..];
+        let again = [&[0, 10, 0, cookie::LENGTH as u8][..], cookie].concat();
+        let query = with_opt(&["mail", "home", "example"], 1, &opt(1232, 0, &again));
+        assert!(answer_to(&query, Transport::Udp).unwrap().1.is_proven);
+    }
+
+    #[test]
+    fn the_servers_name_is_for_those_who_ask() {
+        let asked = with_opt(&["mail", "home", "example"], 1, &opt(1232, 0, &[0, 3, 0, 0]));
+        let (octets, _) = answer_to(&asked, Transport::Udp).unwrap();
+        assert!(octets.ends_with(b"\0\x03\0\x06edge-1"), "{octets:?}");
+        Message::from_vec(&octets).unwrap();
+        let unasked = answer_to(&query(&["mail", "home", "example"], 1, 1232), Transport::Udp).unwrap().0;
+        assert!(!unasked.ends_with(b"edge-1"));
     }
 
     proptest! {

@@ -129,8 +129,13 @@ impl Ours {
 
     pub fn ask(&self, question: &Question) -> Vec<u8> {
         let secondaries = SharedSecondaries::default();
-        let context =
-            Context { zones: &self.zones, cookies: &self.cookies, secondaries: &secondaries, now: 0 };
+        let context = Context {
+            zones: &self.zones,
+            cookies: &self.cookies,
+            nsid: "",
+            secondaries: &secondaries,
+            now: 0,
+        };
         let asker = Asker { address: Ipv4Addr::LOCALHOST.into(), transport: Transport::Udp };
         let mut out = Vec::new();
         respond(&message(question), asker, &context, &mut out).unwrap();

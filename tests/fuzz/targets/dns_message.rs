@@ -31,7 +31,7 @@ fn base64(octets: &[u8]) -> String {
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let (cookies, secondaries) = (Cookies::new([7; 16]), SharedSecondaries::default());
-    let context = Context { zones: &ZONES, cookies: &cookies, secondaries: &secondaries, now: 1_000_000 };
+    let context = Context { zones: &ZONES, cookies: &cookies, nsid: "", secondaries: &secondaries, now: 1_000_000 };
     let mut out = Vec::new();
     for transport in [Transport::Udp, Transport::Tcp] {
         let asker = Asker { address: [192, 0, 2, 1].into(), transport };

@@ -102,7 +102,7 @@ impl World {
 
     fn context(&self) -> Context<'_> {
         let Self { zones, cookies, secondaries } = self;
-        Context { zones, cookies, secondaries, now: NOW }
+        Context { zones, cookies, nsid: "", secondaries, now: NOW }
     }
 
     /// The messages of the transfer over TCP.
