@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use postern_message::address::DomainName;
 use postern_shared::bans::RefusedBan;
 use postern_shared::cli::write_row;
+use postern_shared::secondary::{SecondaryStatus, SecondaryZone};
 use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +155,9 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
             zone.origin.trim_end_matches('.')
         ));
     }
+    for secondary in &status.link.secondaries {
+        warn_of_secondary(secondary, &mut warn);
+    }
     let refused = status.link.protection.iter().flat_map(|protection| &protection.refused);
     for RefusedBan { why, .. } in refused {
         warn(format!("The edge does not take a ban: {why}. `postern-home bans remove` ends it here."));
@@ -167,6 +171,22 @@ fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
     }
     warnings.extend(status.certificate.expires.and_then(|end| expiry_warning(end, now)));
     warnings
+}
+
+fn warn_of_secondary(secondary: &SecondaryStatus, warn: &mut impl FnMut(String)) {
+    let name = &secondary.name;
+    if let Some(error) = &secondary.error {
+        warn(format!("The secondary name server {name} cannot transfer: {error}."));
+    }
+    for SecondaryZone { origin, error, serial, .. } in secondary.zones.iter().filter(|zone| zone.is_behind())
+    {
+        // A new zone is there within seconds; what is wrong is said only when it is.
+        if let Some(error) = error {
+            let has =
+                serial.map_or("does not serve".to_owned(), |serial| format!("has only serial {serial} of"));
+            warn(format!("The secondary name server {name} {has} {origin}: {error}."));
+        }
+    }
 }
 
 /// Certificate authorities renew well before this.
@@ -236,6 +256,9 @@ fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {
             "zone",
             &format_args!("{}, serial {}, {accepted}", zone.origin.trim_end_matches('.'), zone.serial),
         )?;
+    }
+    for secondary in &link.secondaries {
+        row(formatter, "secondary", secondary)?;
     }
     if let Some(protection) = &link.protection {
         write_protection(formatter, protection)?;

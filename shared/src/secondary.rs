@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::zone::is_older;
 
@@ -153,6 +153,13 @@ pub enum InvalidSecondary {
 }
 
 impl SecondaryList {
+    /// The list of these; equal lists have equal revisions.
+    pub fn new(secondaries: Vec<Secondary>) -> Self {
+        let json = Zeroizing::new(serde_json::to_vec(&secondaries).unwrap_or_default());
+        let hash = ring::digest::digest(&ring::digest::SHA256, &json);
+        Self { revision: STANDARD.encode(hash), secondaries }
+    }
+
     /// Checks that the list can be used.
     ///
     /// # Errors

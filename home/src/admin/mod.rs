@@ -13,6 +13,9 @@
 //! | `/v1/dns/DOMAIN/delegation` | [`Delegation`](crate::survey::Delegation) | | | |
 //! | `/v1/dns/DOMAIN/diff` | [`Difference`](crate::survey::Difference) | | | |
 //! | `/v1/certificates` | [`Report`](crate::certificate::report::Report) | [`wire::ImportCertificate`] | [`wire::RenewCertificates`] | |
+//! | `/v1/secondaries` | list of [`wire::secondary::SecondaryListed`] | [`wire::secondary::AddSecondary`] | | |
+//! | `/v1/secondaries/NAME` | [`wire::secondary::SecondarySetup`] | | | removes it |
+//! | `/v1/secondaries/NAME/key` | | [`wire::secondary::RotateKey`] | | |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
@@ -30,6 +33,7 @@
 mod certificates;
 mod dns;
 mod domains;
+mod secondaries;
 
 mod users;
 
@@ -115,6 +119,7 @@ impl Admin {
             (Method::GET, ["v1", "dns", domain, "diff"]) => answer(dns::difference(&self, domain).await),
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
+            (Method::GET, ["v1", "secondaries"]) => answer(secondaries::list(&self).await),
             (Method::POST, ["v1", "bans"]) => answer(bans::add(&self, &request).await),
             (Method::PUT, ["v1", "certificates"]) => answer(certificates::renew(&self, &request).await),
             (Method::POST, ["v1", "certificates"]) => answer(certificates::import(&self, &request).await),
@@ -138,6 +143,7 @@ impl Admin {
             (&Method::POST, ["v1", "domains"]) => change(request, |body| domains::add(self, body)),
             (&Method::PUT, ["v1", "domains"]) => change(request, |body| domains::set_dns(self, body)),
             (&Method::DELETE, ["v1", "domains"]) => change(request, |body| domains::remove(self, body)),
+            (_, ["v1", "secondaries", path @ ..]) => secondaries::handle(self, request, path),
             (_, ["v1", "dns", domain, path @ ..]) => dns::handle(self, request, domain, path),
             (&Method::GET, ["v1", "certificates"]) => answer(Ok(certificates::list(self))),
             (&Method::GET, ["v1", "users"]) => answer(users::list(self)),
@@ -192,8 +198,15 @@ impl From<DirectoryError> for Refusal {
     fn from(error: DirectoryError) -> Self {
         use DirectoryError as E;
         let status = match &error {
-            E::UnknownDomain(_) | E::UnknownUser(_) | E::UnknownAlias(_) => StatusCode::NOT_FOUND,
-            E::DomainExists(_) | E::DomainInUse { .. } | E::IsUser(_) | E::IsAlias(_) => StatusCode::CONFLICT,
+            E::UnknownDomain(_) | E::UnknownUser(_) | E::UnknownAlias(_) | E::UnknownSecondary(_) => {
+                StatusCode::NOT_FOUND
+            }
+            E::DomainExists(_)
+            | E::DomainInUse { .. }
+            | E::IsUser(_)
+            | E::IsAlias(_)
+            | E::SecondaryExists(_)
+            | E::TooManyKeys(_) => StatusCode::CONFLICT,
             E::DomainTooShort(_)
             | E::HasDetail(_)
             | E::TargetOutside(_)

@@ -38,6 +38,7 @@ use postern_shared::bans::RefusedBan;
 use postern_shared::control::{Count, is_routed};
 use postern_shared::identity::{Identity, IdentityError, PublicIdentity};
 use postern_shared::rotation::Step;
+use postern_shared::secondary::{SecondariesHeld, SecondaryList, SecondaryStatus};
 use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
 use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
@@ -184,6 +185,9 @@ pub struct LinkStatus {
     pub rotate_every: RotateEvery,
     /// The zones that were handed to the link.
     pub zones: Vec<ZonePush>,
+    /// How the secondary name servers are, as the edge says.
+    #[serde(default)]
+    pub secondaries: Vec<SecondaryStatus>,
     /// By how many seconds home's clock is ahead of the edge's, when they last spoke; negative where it is behind.
     #[serde(default)]
     pub clock_ahead: i64,
@@ -206,6 +210,9 @@ pub struct Protection {
     /// The edge's firewall counters, by name.
     pub counters: BTreeMap<String, Count>,
 }
+
+/// How long the edge is waited for when somebody wants to know.
+const ASKED: Duration = Duration::from_secs(3);
 
 /// From this many seconds on a difference between the clocks is worth a word: it is more than a leap or a slow line.
 const CLOCK_NOTICE: u64 = 120;
@@ -349,6 +356,7 @@ pub struct Link {
     addresses: watch::Receiver<Option<EdgeAddresses>>,
     identity: PublicIdentity,
     report: watch::Receiver<push::Report>,
+    wanted: Arc<Notify>,
     stop: Arc<Notify>,
 }
 
@@ -356,6 +364,7 @@ pub struct Link {
 enum Command {
     Join(Box<JoinBy>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
     Zones(Vec<Zone>),
+    Secondaries(SecondaryList),
     Rotate(oneshot::Sender<Result<TunnelKeys, LinkError>>),
     RotateEvery(RotateEvery, oneshot::Sender<Result<(), LinkError>>),
 }
@@ -371,11 +380,11 @@ impl Link {
         let file = state::LinkFile::open(&config.state_dir)?;
         let public = identity.public();
         let (commands, inbox) = mpsc::channel(16);
-        let (task, task::Views { status, addresses, report }) =
+        let (task, task::Views { status, addresses, report, wanted }) =
             task::Task::new(config, identity, file, inbox);
         let stop = Arc::new(Notify::new());
         tokio::spawn(task.run(Arc::clone(&stop)));
-        Ok(Link { commands, status, addresses, report, identity: public, stop })
+        Ok(Link { commands, status, addresses, report, identity: public, wanted, stop })
     }
 
     /// Who home is, for an edge that shall wait for it.
@@ -402,6 +411,35 @@ impl Link {
     pub async fn set_zones(&self, zones: Vec<Zone>) {
         // A closed channel means that home is stopping; the next start declares the zones again.
         let _ = self.commands.send(Command::Zones(zones)).await;
+    }
+
+    /// Declares the secondary name servers that the edge shall let transfer the zones.
+    pub async fn set_secondaries(&self, list: SecondaryList) {
+        // As with zones.
+        let _ = self.commands.send(Command::Secondaries(list)).await;
+    }
+
+    /// How the edge said that the secondaries are; `None` before the edge has been heard.
+    pub fn secondaries(&self) -> Option<SecondariesHeld> {
+        self.report.borrow().secondaries.clone()
+    }
+
+    /// Waits until the edge has been asked once more how things are, or does not answer soon.
+    pub async fn ask_edge(&self) {
+        let mut report = self.report.clone();
+        report.mark_unchanged();
+        self.wanted.notify_one();
+        // An edge that is not heard is asked nothing.
+        let _ = tokio::time::timeout(ASKED, report.changed()).await;
+    }
+
+    /// Waits until the edge has been asked how things are.
+    pub async fn edge_was_asked(&self) {
+        let mut report = self.report.clone();
+        report.mark_unchanged();
+        if report.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Begins to renew the tunnel's keys, or finds that under way; the status tells each step. On return the wish is

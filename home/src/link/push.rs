@@ -1,10 +1,11 @@
-//! Brings the edge's zones, port map and bans to what they should be.
+//! Brings the edge's zones, port map, bans and secondary name servers to what they should be.
 //!
 //! In: what home declares, the edge while it is heard. Out: signed `PUT` and `DELETE` requests, and a [`Report`]. A round
 //! asks the edge what it has and changes what differs, by digest or revision; there is a round whenever the zones or the
 //! bans change, whenever the edge comes alive, and every [`ROUND`], so that an edge that lost its state is filled again.
 
 mod protection;
+mod secondaries;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,8 +15,9 @@ use std::time::{Duration, Instant};
 use postern_message::address::DomainName;
 use postern_shared::control::{Status, ZoneStatus, zone_path};
 use postern_shared::http::{Method, Request};
+use postern_shared::secondary::{SecondariesHeld, SecondaryList};
 use postern_shared::zone::Zone;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::client::{ControlClient, ControlError};
 use super::signed::{Signer, seconds_now};
@@ -38,12 +40,12 @@ pub struct Report {
     pub is_reached: bool,
     /// The edge's addresses, once it has said them.
     pub public_addresses: Vec<IpAddr>,
-    /// By how many seconds home's clock is ahead of the edge's.
-    pub clock_ahead: i64,
     /// The declared zones.
     pub zones: Vec<ZonePush>,
     /// What the edge forwards and keeps out, once it has said it.
     pub protection: Option<Protection>,
+    /// How the secondary name servers are, once the edge has said it.
+    pub secondaries: Option<SecondariesHeld>,
     /// What the edge said when it was last asked.
     pub edge: EdgeZones,
     /// What went wrong, if something did.
@@ -78,6 +80,13 @@ impl EdgeZones {
         });
     }
 
+    /// By how many seconds this machine's clock is ahead of the edge's; a second or two is the way there and back. 0 before
+    /// the edge has been heard.
+    pub fn clock_ahead(&self) -> i64 {
+        let ahead = self.time().map_or(0, |edges| i128::from(seconds_now()) - i128::from(edges));
+        ahead.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    }
+
     /// The serial that the edge serves of a domain's zone.
     pub fn serial(&self, domain: &DomainName) -> Option<u32> {
         let zone = self.zones.iter().find(|zone| is_same_name(&zone.origin, domain.as_str()));
@@ -93,18 +102,16 @@ pub struct Pusher {
     pub edge: watch::Receiver<Option<ControlClient>>,
     /// The declared zones; `None` until they are declared.
     pub zones: watch::Receiver<Option<Vec<Zone>>>,
+    /// The secondary name servers; `None` until they are declared.
+    pub secondaries: watch::Receiver<Option<SecondaryList>>,
     /// What shall be forwarded: public TCP port to the port at home.
     pub forward: BTreeMap<u16, u16>,
     /// Who shall be banned.
     pub bans: watch::Receiver<Book>,
+    /// A round is wanted now.
+    pub wanted: Arc<Notify>,
     /// Where the reports go.
     pub report: watch::Sender<Report>,
-}
-
-/// By how many seconds this machine's clock is ahead of the edge's; a second or two is the way there and back.
-fn clock_ahead(edges: Option<u64>) -> i64 {
-    let ahead = edges.map_or(0, |edges| i128::from(seconds_now()) - i128::from(edges));
-    ahead.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 impl Pusher {
@@ -115,13 +122,14 @@ impl Pusher {
             let edge = self.edge.borrow_and_update().clone();
             let zones = self.zones.borrow_and_update().clone();
             let bans = self.bans.borrow_and_update().clone();
+            let secondaries = self.secondaries.borrow_and_update().clone();
             let pause = match edge {
                 None => {
                     self.report.send_modify(|report| report.is_reached = false);
                     ROUND
                 }
                 Some(edge) => {
-                    let report = self.round(&edge, zones.as_deref(), &bans).await;
+                    let report = self.round(&edge, zones.as_deref(), &bans, secondaries.as_ref()).await;
                     let is_well = report.error.is_none();
                     self.report.send_replace(report);
                     retry = if is_well { FIRST_RETRY } else { (retry * 2).min(ROUND) };
@@ -130,14 +138,22 @@ impl Pusher {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.wanted.notified() => {}
                 changed = self.edge.changed() => if changed.is_err() { return },
                 changed = self.zones.changed() => if changed.is_err() { return },
+                changed = self.secondaries.changed() => if changed.is_err() { return },
                 Ok(()) = self.bans.changed() => {}
             }
         }
     }
 
-    async fn round(&self, edge: &ControlClient, zones: Option<&[Zone]>, bans: &Book) -> Report {
+    async fn round(
+        &self,
+        edge: &ControlClient,
+        zones: Option<&[Zone]>,
+        bans: &Book,
+        secondaries: Option<&SecondaryList>,
+    ) -> Report {
         let status = match edge.status().await {
             Ok(status) => status,
             Err(error) => {
@@ -147,13 +163,15 @@ impl Pusher {
             }
         };
         let (protection, error) = self.protect(edge, &status, bans).await;
+        let told = self.bring_secondaries(edge, &status, secondaries).await;
+        let error = error.or(told.err().map(|error| error.to_string()));
         let mut report = Report {
             is_reached: true,
             public_addresses: status.public_addresses.iter().copied().take(MOST_ADDRESSES).collect(),
-            clock_ahead: clock_ahead(status.time),
             zones: Vec::new(),
             protection: Some(protection),
             error,
+            secondaries: secondaries::believed(&status, secondaries),
             edge: EdgeZones::new(&status, Instant::now()),
         };
         let Some(zones) = zones else { return report };

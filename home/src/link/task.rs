@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use postern_shared::identity::Identity;
 use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
+use postern_shared::secondary::SecondaryList;
 use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
 use postern_shared::zone::Zone;
 use tokio::sync::{Notify, mpsc, watch};
@@ -45,6 +46,7 @@ pub(super) struct Task {
     line_error: Option<String>,
     edge: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<Vec<Zone>>>,
+    secondaries: watch::Sender<Option<SecondaryList>>,
     report: watch::Receiver<Report>,
     progress: watch::Receiver<Progress>,
     status: watch::Sender<LinkStatus>,
@@ -56,6 +58,8 @@ pub(super) struct Views {
     pub(super) status: watch::Receiver<LinkStatus>,
     pub(super) addresses: watch::Receiver<Option<EdgeAddresses>>,
     pub(super) report: watch::Receiver<Report>,
+    /// Wakes the pusher.
+    pub(super) wanted: Arc<Notify>,
 }
 
 impl Task {
@@ -69,15 +73,19 @@ impl Task {
         let (identity, file) = (Arc::new(identity), Arc::new(Mutex::new(file)));
         let (edge, edge_out) = watch::channel(None);
         let (zones, zones_out) = watch::channel(None);
+        let (secondaries, secondaries_out) = watch::channel(None);
         let (report_in, report) = watch::channel(Report::default());
         let (progress_in, progress) = watch::channel(Progress::default());
         let signer = Arc::new(Signer::new(Arc::clone(&identity), Arc::clone(&file)));
+        let wanted = Arc::new(Notify::new());
         let pusher = Pusher {
             signer: Arc::clone(&signer),
             edge: edge_out.clone(),
             zones: zones_out,
+            secondaries: secondaries_out,
             forward: config.forward.clone(),
             bans: config.bans.clone(),
+            wanted: Arc::clone(&wanted),
             report: report_in,
         };
         tokio::spawn(pusher.run());
@@ -104,12 +112,13 @@ impl Task {
             line_error: None,
             edge,
             zones,
+            secondaries,
             report: report.clone(),
             progress,
             status,
             addresses,
         };
-        (task, Views { status: status_out, addresses: addresses_out, report })
+        (task, Views { status: status_out, addresses: addresses_out, report, wanted })
     }
 
     /// Works until it is stopped or no handle is left; then takes the tunnel down.
@@ -143,6 +152,10 @@ impl Task {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Zones(zones) => drop(self.zones.send_replace(Some(zones))),
+            Command::Secondaries(list) => {
+                let list = Some(list);
+                self.secondaries.send_if_modified(|known| std::mem::replace(known, list.clone()) != list);
+            }
             Command::Rotate(answer) => {
                 // The operator may have gone away meanwhile; the rotation goes on.
                 let _ = answer.send(self.begin_rotation());
@@ -399,7 +412,8 @@ impl Task {
             keys: edge.as_ref().map(|edge| tunnel_keys(&edge.ladder, self.progress.borrow().error.clone())),
             rotate_every,
             zones: report.zones,
-            clock_ahead: report.clock_ahead,
+            secondaries: report.secondaries.map(|held| held.secondaries).unwrap_or_default(),
+            clock_ahead: report.edge.clock_ahead(),
             protection: report.protection,
             last_error: self.line_error.clone().or(report.error),
         };
@@ -466,6 +480,7 @@ fn initial_status(config: &LinkConfig, identity: &Identity, file: &LinkFile) -> 
         keys: edge.map(|edge| tunnel_keys(&edge.ladder, None)),
         rotate_every,
         zones: Vec::new(),
+        secondaries: Vec::new(),
         clock_ahead: 0,
         protection: None,
         last_error: None,

@@ -47,6 +47,7 @@ fn status(state: LinkState) -> LinkStatus {
         rotate_every: Default::default(),
         keys: None,
         zones: Vec::new(),
+        secondaries: Vec::new(),
         clock_ahead: 0,
         protection: None,
         last_error: None,

@@ -1,6 +1,7 @@
 //! SOA, NS and the name servers' addresses (RFC 1035 §3.3.13, §3.3.11).
 //!
-//! Both name servers are the edge: registries ask for two names, and the registry's glue carries the same addresses.
+//! Both name servers are the edge: registries ask for two names, and the registry's glue carries the same addresses. What
+//! others serve is in [`secondary`](super::secondary).
 
 use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{RData, Record};
@@ -10,7 +11,7 @@ use super::{Facts, TTL, mx, spf};
 
 /// The labels of the name servers.
 pub(super) const NAME_SERVERS: [&str; 2] = ["ns1", "ns2"];
-/// Nobody transfers the zone; the values are those a secondary could live with, in seconds.
+/// When a secondary asks by itself, asks again, and gives up, in seconds: NOTIFY comes sooner, and signatures end later.
 const REFRESH: i32 = 3600;
 const RETRY: i32 = 600;
 const EXPIRE: i32 = 14 * 86_400;

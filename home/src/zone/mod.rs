@@ -2,10 +2,10 @@
 //!
 //! * In: the domain, its DKIM keys, the host name, the addresses of the edge and of the mail host, a serial; for signing,
 //!   keys and the time.
-//! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue, the mail host's addresses, MX, SPF, DKIM,
-//!   DMARC, TLS reporting, MTA-STS, the SRV records and host names by which mail programs find the services, the keys of TLS and who may certify
-//!   them, and the operator's own records. One file for each record family; to add one, write its function and name it in
-//!   `content`.
+//! * Out: a [`Zone`] with everything that mail needs: SOA and NS with glue (secondaries too), the mail host's addresses,
+//!   MX, SPF, DKIM, DMARC, TLS reporting, MTA-STS, the SRV records and host names by which mail programs find the services,
+//!   the keys of TLS and who may certify them, and the operator's own records. One file for each record family; to add one,
+//!   write its function and name it in `content`.
 //! * Refused: what the zone type refuses. Without an address there is nothing to publish, so no zone is built then.
 //! * RFC 1035 (SOA, NS, MX, TXT), RFC 7208 (SPF), RFC 6376 and RFC 8463 (DKIM), RFC 7489 (DMARC), RFC 6186 and RFC
 //!   8314 §5.1 (SRV), RFC 7505 (null MX), RFC 8460 (TLS reporting), RFC 8461 (MTA-STS), RFC 6698 (TLSA), RFC 8659 and RFC 8657 (CAA), RFC 8555
@@ -29,6 +29,8 @@ mod spf;
 mod tls_rpt;
 
 pub mod own;
+
+pub mod secondary;
 
 mod caa;
 mod challenge;
@@ -55,7 +57,7 @@ use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_message::address::DomainName;
 use postern_shared::zone::{Zone, ZoneError};
-use postern_store::directory::{Directory, DirectoryError, DkimKey, DnsHosting, OwnRecord};
+use postern_store::directory::{Directory, DirectoryError, DkimKey, DnsHosting, OwnRecord, Secondary};
 
 use crate::config::ServiceKind;
 use crate::link::EdgeAddresses;
@@ -95,6 +97,8 @@ pub struct Facts {
     pub issuance: Issuance,
     /// The names and the policy of the web service.
     pub presence: Presence,
+    /// The secondary name servers that serve the domain.
+    pub secondaries: Vec<Secondary>,
 }
 
 /// What the zones of all domains have in common.
@@ -131,7 +135,15 @@ impl Household {
             own: self.directory.own_records(domain)?,
             issuance: if is_here(&domain) { self.issuance.of(domain, &domains) } else { Issuance::default() },
             presence: Presence::kept(&self.directory, domain),
+            secondaries: self.secondaries(domain)?,
         })
+    }
+}
+
+impl Household {
+    fn secondaries(&self, domain: &DomainName) -> Result<Vec<Secondary>, DirectoryError> {
+        let all = self.directory.secondaries()?;
+        Ok(all.into_iter().filter(|secondary| secondary.serves(domain)).collect())
     }
 }
 
@@ -164,6 +176,7 @@ pub fn for_elsewhere(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
 /// Every record.
 fn records(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneError> {
     let mut records = authority::records(facts, serial)?;
+    records.extend(secondary::records(facts)?);
     records.extend(content(facts)?);
     Ok(records)
 }

@@ -12,15 +12,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_shared::zone::Zone;
-use postern_store::directory::DnsHosting;
+use postern_store::directory::{Directory, DnsHosting};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::clock::{Evidence, judge, timestamp};
 use super::renew::{self, Moment, RenewError, Signed};
+use super::secondary;
 use super::sign::Validity;
 use super::{Household, Sources};
-use crate::link::{EdgeAddresses, EdgeZones, seconds_now};
+use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
 
 /// How often zones are looked at that are well.
 const ROUND: Duration = Duration::from_secs(60);
@@ -62,6 +63,7 @@ impl Publisher {
     pub async fn run(mut self) {
         let mut changes = self.sources.directory.subscribe();
         let mut addresses = self.sources.link.edge_addresses();
+        let (link, directory) = (self.sources.link.clone(), self.sources.directory.clone());
         let mut handed_over = None;
         loop {
             if let Some(edge) = known_addresses(&mut addresses) {
@@ -72,6 +74,7 @@ impl Publisher {
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = addresses.changed() => if changed.is_err() { return },
                 changed = self.sources.issuance.changed() => if changed.is_err() { return },
+                () = follow_secondaries(&link, &directory) => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -84,6 +87,7 @@ impl Publisher {
         let work = tokio::task::spawn_blocking(move || look(&household, &served, seconds_now()));
         let outcome = work.await.unwrap_or_else(|error| Outcome { zones: None, report: failed(error) });
         self.tell(outcome.report);
+        look_after_secondaries(&self.sources.link, &self.sources.directory).await;
         if outcome.zones.is_some() && outcome.zones != *handed_over {
             self.sources.link.set_zones(outcome.zones.clone().unwrap_or_default()).await;
             *handed_over = outcome.zones;
@@ -96,6 +100,28 @@ impl Publisher {
         for trouble in report.troubles.iter().filter(|trouble| !before.troubles.contains(trouble)) {
             tracing::error!(%trouble, "zones are not renewed");
         }
+    }
+}
+
+/// Retires keys as soon as the edge says that newer ones are used; does not end.
+async fn follow_secondaries(link: &Link, directory: &Directory) {
+    loop {
+        link.edge_was_asked().await;
+        look_after_secondaries(link, directory).await;
+    }
+}
+
+/// Hands the list of secondaries over, without the keys whose time is over.
+async fn look_after_secondaries(link: &Link, directory: &Directory) {
+    let (directory, held) = (directory.clone(), link.secondaries());
+    let work = tokio::task::spawn_blocking(move || {
+        secondary::retire_keys(&directory, &directory.secondaries()?, &held.unwrap_or_default())?;
+        directory.secondaries()
+    });
+    match work.await {
+        Ok(Ok(secondaries)) => link.set_secondaries(secondary::list(&secondaries)).await,
+        Ok(Err(error)) => tracing::error!(%error, "the secondary name servers cannot be read"),
+        Err(error) => tracing::error!(%error, "the secondary name servers could not be looked at"),
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
         offered: [ServiceKind::Imaps, ServiceKind::Submissions].into(),
         own: Vec::new(),
         presence: Presence::default(),
+        secondaries: Vec::new(),
         mail_addresses: addresses.clone(),
         addresses,
         issuance: Issuance::default(),

@@ -43,7 +43,7 @@ fn hosted(admin: &Admin, domain: &str) -> Result<DomainName, Refusal> {
 }
 
 /// What the zone depends on, as it is now.
-fn facts(admin: &Admin, domain: &DomainName) -> Result<Facts, Refusal> {
+pub(super) fn facts(admin: &Admin, domain: &DomainName) -> Result<Facts, Refusal> {
     Ok(admin.sources.household().facts(domain)?)
 }
 

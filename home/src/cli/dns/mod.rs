@@ -4,6 +4,7 @@ mod delegation;
 mod diff;
 mod ds;
 mod record;
+mod secondary;
 mod zone;
 
 mod form;
@@ -14,6 +15,7 @@ use postern_shared::cli::{Exit, Failure};
 
 use self::form::Form;
 use self::record::RecordCommand;
+use self::secondary::SecondaryCommand;
 use super::client::Client;
 use super::table::Table;
 
@@ -46,6 +48,12 @@ pub enum DnsCommand {
         after_help = "Example:\n  postern-home dns record add home.example www A 192.0.2.7"
     )]
     Record(RecordCommand),
+    /// Other name servers that serve the zones too
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postern-home dns secondary add ns3.home.example 203.0.113.53"
+    )]
+    Secondary(SecondaryCommand),
     /// Show the DS record that the registrar shall put into the parent zone
     #[command(after_help = "Example:\n  postern-home dns ds home.example")]
     Ds {
@@ -73,6 +81,7 @@ pub(super) fn execute(client: &Client, command: DnsCommand) -> Result<Exit, Fail
         DnsCommand::Show { domain, all, form } => zone::show(client, &domain, all, form),
         DnsCommand::Export { domain } => zone::export(client, &domain),
         DnsCommand::Record(command) => record::execute(client, command),
+        DnsCommand::Secondary(command) => secondary::execute(client, command),
         DnsCommand::Ds { domain } => ds::show(client, &domain),
         DnsCommand::Delegation { domain } => delegation::show(client, &domain),
         DnsCommand::Diff { domain } => diff::show(client, &domain),

@@ -7,6 +7,7 @@ use postern_shared::bans::{BanList, BansTaken, RefusedBan};
 use postern_shared::control::{BansHeld, Forward};
 use postern_shared::http::{Limits, Response, StatusCode, serve_connection};
 use postern_shared::identity::{Identity, PublicIdentity, RequestSignature, SIGNATURE_HEADER};
+use postern_shared::secondary::{Secondary, SecondaryStatus, Secret, TransferKey};
 use postern_shared::zone::Record;
 use tokio::net::TcpListener;
 
@@ -26,6 +27,7 @@ struct Edge {
 struct Kept {
     forward: Forward,
     bans: Option<BanList>,
+    secondaries: SecondaryList,
     zones: BTreeMap<String, Zone>,
     last_counter: u64,
     changes: usize,
@@ -83,6 +85,10 @@ impl Edge {
                 kept.bans = Some(list);
                 return Response::ok(&BansTaken { changed: true, refused });
             }
+            "/v1/secondaries" => {
+                kept.secondaries = request.json().expect("a list");
+                return Response::ok(&true);
+            }
             _ => {}
         }
         let origin = request.path.trim_start_matches("/v1/zones/").to_lowercase();
@@ -114,6 +120,10 @@ impl Kept {
                 .bans
                 .as_ref()
                 .map(|list| BansHeld { revision: list.revision.clone(), count: list.bans.len() }),
+            secondaries: Some(SecondariesHeld {
+                revision: self.secondaries.revision.clone(),
+                secondaries: ["ns3.example", "stranger.example"].map(said_of).into(),
+            }),
             ..Status::default()
         }
     }
@@ -126,6 +136,7 @@ struct Pushing {
     alive: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<Vec<Zone>>>,
     bans: watch::Sender<Book>,
+    secondaries: watch::Sender<Option<SecondaryList>>,
     report: watch::Receiver<Report>,
     _directory: tempfile::TempDir,
 }
@@ -139,6 +150,7 @@ impl Pushing {
         let (alive, alive_out) = watch::channel(Some(client.clone()));
         let (zones, zones_out) = watch::channel(None);
         let (bans, bans_out) = watch::channel(Book::default());
+        let (secondaries, secondaries_out) = watch::channel(None);
         let (report_in, report) = watch::channel(Report::default());
         let file = Arc::new(Mutex::new(LinkFile::open(directory.path()).expect("opened")));
         let pusher = Pusher {
@@ -147,10 +159,12 @@ impl Pushing {
             zones: zones_out,
             forward: Default::default(),
             bans: bans_out,
+            secondaries: secondaries_out,
+            wanted: Arc::default(),
             report: report_in,
         };
         tokio::spawn(pusher.run());
-        Self { edge, client, alive, zones, bans, report, _directory: directory }
+        Self { edge, client, alive, zones, bans, secondaries, report, _directory: directory }
     }
 
     async fn reported(&mut self, is_it: impl Fn(&Report) -> bool) -> Report {
@@ -158,6 +172,35 @@ impl Pushing {
         let waited = tokio::time::timeout(limit, self.report.wait_for(is_it)).await;
         waited.expect("reported in time").expect("the pusher lives").clone()
     }
+}
+
+fn said_of(name: &str) -> SecondaryStatus {
+    let error = Some(format!("bad\u{1b}[31m {}", "x".repeat(1000)));
+    SecondaryStatus { name: name.to_owned(), error, ..SecondaryStatus::default() }
+}
+
+#[tokio::test]
+async fn secondaries_are_brought_once_and_only_ours_are_reported() {
+    let mut pushing = Pushing::start().await;
+    let one = Secondary {
+        name: "ns3.example".into(),
+        addresses: vec![([192, 0, 2, 3], 53).into()],
+        zones: None,
+        keys: vec![TransferKey { name: "k1.ns3.example".into(), secret: Secret::new([7; 32]) }],
+    };
+    pushing.secondaries.send_replace(Some(SecondaryList::new(vec![one])));
+    let report = pushing.reported(|report| report.secondaries.is_some()).await;
+    let held = report.secondaries.expect("said");
+    let names: Vec<&str> = held.secondaries.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["ns3.example"], "an edge that was taken over speaks of others");
+    let error = held.secondaries[0].error.clone().expect("an error");
+    assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
+    pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
+    pushing.reported(has_accepted(&[1])).await;
+    assert_eq!(pushing.edge.kept().changes, 2, "the list was sent again");
+    pushing.secondaries.send_replace(Some(SecondaryList::new(Vec::new())));
+    let edge = pushing.edge.clone();
+    pushing.reported(move |_| edge.kept().secondaries.secondaries.is_empty()).await;
 }
 
 fn zone(origin: &str, serial: u32) -> Zone {

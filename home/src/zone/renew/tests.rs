@@ -28,6 +28,7 @@ fn home() -> Home {
         own: Vec::new(),
         issuance: Default::default(),
         presence: crate::mta_sts::Presence::default(),
+        secondaries: Vec::new(),
         domain,
     };
     Home { directory, facts, _state_dir: state_dir }
@@ -97,4 +98,42 @@ fn a_home_restored_from_an_old_backup_goes_on_from_the_edges_serial() {
     let next = home.zone(Moment { served, ..at(NOW + 60) });
     assert_eq!(Some(next.serial), served.map(|serial| serial + 1));
     assert_eq!(home.zone(Moment { served, ..at(NOW + 61) }), next);
+}
+
+#[test]
+fn only_what_changed_is_signed_and_all_of_it_a_day_after_the_first() {
+    let mut home = home();
+    let first = home.zone(at(NOW));
+    let signatures = |zone: &Zone| {
+        zone.records.iter().filter(|record| record.record_type == "RRSIG").cloned().collect::<Vec<_>>()
+    };
+    home.facts.addresses = vec!["192.0.2.9".parse().expect("an address")];
+    let second = home.zone(at(NOW + DAY / 2));
+    let (old, new) = (signatures(&first), signatures(&second));
+    let fresh: Vec<&str> =
+        new.iter().filter(|record| !old.contains(record)).map(|record| record.name.as_str()).collect();
+    // SOA and ZONEMD at the apex, and the addresses of the two name servers.
+    assert_eq!(fresh, ["home.example.", "home.example.", "ns1.home.example.", "ns2.home.example."]);
+    assert_eq!(home.zone(at(NOW + DAY - 1)), second);
+    let third = home.zone(at(NOW + DAY));
+    assert!(
+        signatures(&third).iter().all(|record| !new.contains(record)),
+        "a signature is kept for too long"
+    );
+}
+
+#[test]
+fn a_damaged_signature_in_the_kept_zone_is_not_kept() {
+    let mut home = home();
+    home.zone(at(NOW));
+    let domain = home.facts.domain.clone();
+    let mut kept = home.directory.signed_zone(&domain).expect("read").expect("kept");
+    let mut zone: Zone = serde_json::from_slice(&kept.zone).expect("a zone");
+    for record in zone.records.iter_mut().filter(|record| record.record_type == "RRSIG") {
+        record.rdata.last_mut().into_iter().for_each(|octet| *octet ^= 1);
+    }
+    kept.zone = serde_json::to_vec(&zone).expect("written");
+    home.directory.keep_signed_zone(&domain, kept).expect("kept");
+    home.facts.addresses = vec!["192.0.2.9".parse().expect("an address")];
+    assert!(authenticate(&home.zone(at(NOW + 60)), (NOW + 60) as u32).is_ok());
 }

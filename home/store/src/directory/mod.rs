@@ -32,6 +32,8 @@
 //! | `signed_zone` | the domain's zone as it was signed last | domain |
 //! | `dns_record` | a record that the operator has added to the zone | domain, owner, type, data |
 //! | `web_presence` | what is kept of the domain's names and policy on the web | domain |
+//! | `secondary`, `secondary_domain` | a secondary name server, and a domain that it serves | number |
+//! | `secondary_key` | a key with which it transfers zones | number, never given twice |
 //! | `setting` | a value the program itself keeps | name |
 //!
 //! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
@@ -44,6 +46,7 @@ mod dkim;
 mod aliases;
 mod domains;
 mod records;
+mod secondaries;
 mod settings;
 mod users;
 mod web;
@@ -66,6 +69,7 @@ pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERAT
 pub use dkim::{DkimAlgorithm, DkimKey};
 pub use domains::{DnsHosting, WithUsers};
 pub use records::OwnRecord;
+pub use secondaries::{FormerKeys, Secondary, SecondaryKey};
 pub use snapshot::{Alias, Resolution, Snapshot, User};
 pub use zones::{DnssecKey, SignedZone};
 
@@ -122,6 +126,17 @@ pub enum DirectoryError {
     /// A user or alias cannot have a `+`: what follows it is the detail of a subaddress.
     #[error("{0} has a `+`, which divides a user's name from a subaddress: ana+shop@ already reaches ana@")]
     HasDetail(EmailAddress),
+    /// The secondary is there already.
+    #[error("the secondary {0} is here already; `postern-home dns secondary remove` takes it away")]
+    SecondaryExists(DomainName),
+    /// There is no such secondary.
+    #[error("there is no secondary {0}; `postern-home dns secondary list` shows those that are")]
+    UnknownSecondary(DomainName),
+    /// New keys were made and none was used.
+    #[error(
+        "{0} has several keys that wait to be used already; put the newest into its configuration, or say --now"
+    )]
+    TooManyKeys(DomainName),
     /// An alias may only lead to users of this home.
     #[error("{0} is not a user here: an alias can only lead to users of this server")]
     TargetOutside(EmailAddress),

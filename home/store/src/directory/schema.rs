@@ -77,5 +77,24 @@ pub(super) static SCHEMA: Schema = Schema {
              domain INTEGER PRIMARY KEY REFERENCES domain (id) ON DELETE CASCADE,
              presence BLOB NOT NULL
          ) STRICT;",
+        "CREATE TABLE secondary (
+             id INTEGER PRIMARY KEY,
+             name TEXT NOT NULL UNIQUE,
+             addresses TEXT NOT NULL,
+             all_domains INTEGER NOT NULL
+         ) STRICT;
+
+         CREATE TABLE secondary_domain (
+             secondary INTEGER NOT NULL REFERENCES secondary (id) ON DELETE CASCADE,
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             PRIMARY KEY (secondary, domain)
+         ) STRICT, WITHOUT ROWID;
+
+         CREATE TABLE secondary_key (
+             number INTEGER PRIMARY KEY AUTOINCREMENT,
+             secondary INTEGER NOT NULL REFERENCES secondary (id) ON DELETE CASCADE,
+             secret BLOB NOT NULL
+         ) STRICT;
+         CREATE INDEX secondary_key_secondary ON secondary_key (secondary);",
     ],
 };

@@ -286,3 +286,37 @@ fn a_domains_presence_on_the_web_lives_as_long_as_the_domain() {
     let refused = home.directory.keep_web_presence(&domain("other.example"), Vec::new());
     assert!(matches!(refused, Err(DirectoryError::UnknownDomain(_))));
 }
+
+#[test]
+fn secondaries_keep_their_domains_and_rotate_their_keys() {
+    let home = home();
+    let (ours, name) = (domain("home.example"), domain("ns3.elsewhere.example"));
+    let address = "192.0.2.3:53".parse().expect("an address");
+    let unknown = domain("not.here.example");
+    let refused = home.directory.add_secondary(&name, &[address], Some(std::slice::from_ref(&unknown)));
+    assert!(matches!(refused, Err(DirectoryError::UnknownDomain(_))));
+    home.directory.add_secondary(&name, &[address], Some(std::slice::from_ref(&ours))).expect("added");
+    let again = home.directory.add_secondary(&name, &[address], None);
+    assert!(matches!(again, Err(DirectoryError::SecondaryExists(_))));
+    let all = |directory: &Directory| directory.secondaries().expect("read");
+    let first = all(&home.directory);
+    assert!(first[0].serves(&ours) && !first[0].serves(&unknown));
+    assert_eq!((first[0].addresses.as_slice(), first[0].keys.len()), (&[address][..], 1));
+    home.directory.rotate_secondary_key(&name, FormerKeys::Keep).expect("rotated");
+    let both = all(&home.directory)[0].keys.clone();
+    assert_eq!((both.len(), &both[0]), (2, &first[0].keys[0]));
+    assert_ne!(both[0].secret, both[1].secret);
+    home.directory.rotate_secondary_key(&name, FormerKeys::Keep).expect("rotated");
+    let full = home.directory.rotate_secondary_key(&name, FormerKeys::Keep);
+    assert!(matches!(full, Err(DirectoryError::TooManyKeys(_))));
+    assert_eq!(home.directory.retire_secondary_keys(&name, both[1].number).expect("retired"), 1);
+    home.directory.rotate_secondary_key(&name, FormerKeys::Remove).expect("rotated");
+    let again = Directory::open(home.state_dir.path()).expect("opened again");
+    let kept = all(&again)[0].keys.clone();
+    assert!(kept.len() == 1 && kept[0].number > both[1].number);
+    again.remove_domain(&ours, WithUsers::Remove).expect("removed");
+    assert_eq!(all(&again)[0].domains, Some(vec![]));
+    again.remove_secondary(&name).expect("removed");
+    assert_eq!(all(&again), []);
+    assert!(matches!(again.remove_secondary(&name), Err(DirectoryError::UnknownSecondary(_))));
+}
