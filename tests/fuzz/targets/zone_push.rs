@@ -40,7 +40,7 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     let _ = zone_check::check(&zone, Some(&zone), NOW);
     let zones = ZoneSet::default().with(Arc::new(served));
     let (cookies, secondaries) = (Cookies::new([7; 16]), SharedSecondaries::default());
-    let context = Context { zones: &zones, cookies: &cookies, secondaries: &secondaries, now: 1_000_000 };
+    let context = Context { zones: &zones, cookies: &cookies, nsid: "", secondaries: &secondaries, now: 1_000_000 };
     let mut out = Vec::new();
     for owner in OWNERS {
         for record_type in [1, 2, 5, 6, 16, 43, 47, 48, 255] {
