@@ -29,8 +29,8 @@ fn time_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Du
     if text == NEVER {
         return Ok(None);
     }
-    let complaint = |error| {
-        let expected = format!("{error}").replacen("expected a", "expected `never`, or a", 1);
+    let complaint = |error: String| {
+        let expected = error.replacen("expected a", "expected `never`, or a", 1);
         serde::de::Error::custom(format!("`{text}` is no time: {expected}"))
     };
     parse_time(&text).map(Some).map_err(complaint)
