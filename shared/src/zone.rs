@@ -27,8 +27,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The largest number of records in one zone.
 pub const MAX_RECORDS: usize = 20_000;
 
-/// RFC 2181 §8: a TTL is at most 2^31 - 1 seconds.
-const MAX_TTL: u32 = 0x7fff_ffff;
+/// The longest TTL, in seconds (RFC 2181 §8).
+pub const MAX_TTL: u32 = 0x7fff_ffff;
 
 /// Half of the circle in which serial numbers compare (RFC 1982 §3.2).
 const SERIAL_HALF: u32 = 1 << 31;

@@ -152,11 +152,20 @@ fn own_records_are_published_signed_and_bad_ones_are_refused() -> Result<()> {
         ensure!(texts.iter().any(|text| text.starts_with("\"v=spf1 ")), "{texts:?}");
         lab.require_validated("www.home.example", "A")
     })?;
+    let long = "y".repeat(256);
     for (arguments, reason) in [
-        (["www", "CNAME", "mail"], "CNAME beside other"),
-        (["@", "MX", "10 elsewhere.test."], "Postern publishes MX"),
+        (["www", "CNAME", "mail"], "www.home.example. CNAME: a CNAME cannot stand beside other records"),
+        (["@", "CNAME", "elsewhere.test."], "a CNAME cannot stand at the domain itself"),
+        (["@", "MX", "10 elsewhere.test."], "Postern publishes `MX 10 mail.home.example.` there itself"),
         (["www.elsewhere.test.", "A", "192.0.2.1"], "not a name in the zone"),
-        (["x", "TLSA", "3 1 1 nonsense"], "not those of a TLSA record"),
+        (
+            ["x", "TLSA", "3 1 1 nonsense"],
+            "DATA: expected hexadecimal digits, two for each octet, found `nonsense`",
+        ),
+        (["x", "OPENPGPKEY", "AA=A"], "KEY: expected base64"),
+        (["x", "TXT", &long], "found `yyyyyyyyyy"),
+        (["_tcp", "NS", "ns.elsewhere.test."], "Postern's records there would be gone"),
+        (["sub", "NS", "ns.sub"], "add an A or AAAA record of it first"),
     ] {
         let refused = record(&[&["add", HOME_DOMAIN], &arguments[..]].concat())?;
         ensure!(refused.code() == 1 && refused.stderr.contains(reason), "{arguments:?}: {refused:?}");

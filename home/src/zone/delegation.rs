@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::ZoneKey;
 use super::renew::RenewError;
-use super::{name, text};
+use super::{name, presentation, text};
 
 /// The only protocol of a DNSKEY (RFC 4034 §2.1.2).
 const DNSSEC_PROTOCOL: u8 = 3;
@@ -161,7 +161,7 @@ impl Wanted {
             algorithm_name: algorithm.as_str().to_owned(),
             digest_type: digest_type.into(),
             digest_type_name: "SHA-256".to_owned(),
-            digest: text::hexadecimal(ds.digest()).to_ascii_uppercase(),
+            digest: presentation::hexadecimal(ds.digest()).to_ascii_uppercase(),
             flags: key.flags(),
             protocol: DNSSEC_PROTOCOL,
             public_key: STANDARD.encode(key.public_key().public_bytes()),

@@ -48,6 +48,9 @@ mod sources;
 pub mod publish;
 
 pub mod delegation;
+
+pub mod master;
+pub mod presentation;
 pub mod text;
 
 use std::net::IpAddr;
@@ -170,11 +173,17 @@ pub fn for_elsewhere(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
         RecordType::NS => record.name == apex,
         record_type => record_type.is_dnssec() || record_type == RecordType::TLSA,
     };
-    Ok(content(facts)?.into_iter().filter(|record| !is_theirs(record)).collect())
+    let records = own::merge(facts, content(facts)?)?.records;
+    Ok(records.into_iter().filter(|record| !is_theirs(record)).collect())
 }
 
-/// Every record.
+/// Every record: Postern's, and the operator's as far as they can stand beside these.
 fn records(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneError> {
+    Ok(own::merge(facts, families(facts, serial)?)?.records)
+}
+
+/// Postern's records, family by family.
+fn families(facts: &Facts, serial: u32) -> Result<Vec<Record>, ZoneError> {
     let mut records = authority::records(facts, serial)?;
     records.extend(secondary::records(facts)?);
     records.extend(content(facts)?);
@@ -192,7 +201,6 @@ fn content(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
     records.extend(tls_rpt::records(facts)?);
     records.extend(mta_sts::records(facts)?);
     records.extend(autoconfig::records(facts)?);
-    records.extend(own::records(facts)?);
     records.extend(facts.issuance.records(&facts.domain)?);
     Ok(records)
 }

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::clock::{Evidence, judge, timestamp};
+use super::presentation::name_text;
 use super::renew::{self, Moment, RenewError, Signed};
 use super::secondary;
 use super::sign::Validity;
-use super::{Household, Sources};
-use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
+use super::{Facts, Household, Sources, own, text};
+use crate::link::{EdgeAddresses, EdgeZones, seconds_now};
 
 /// How often zones are looked at that are well.
 const ROUND: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub struct Report {
     /// Each zone that was handed over.
     pub zones: Vec<ZoneReport>,
-    /// What keeps zones from being renewed, in sentences.
+    /// What keeps zones from being renewed or whole, in sentences.
     pub troubles: Vec<String>,
 }
 
@@ -98,7 +99,7 @@ impl Publisher {
     fn tell(&self, report: Report) {
         let before = self.report.send_replace(report.clone());
         for trouble in report.troubles.iter().filter(|trouble| !before.troubles.contains(trouble)) {
-            tracing::error!(%trouble, "zones are not renewed");
+            tracing::error!(%trouble, "zones are not as they should be");
         }
     }
 }
@@ -157,13 +158,28 @@ fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
     for domain in domains {
         let moment = Moment { now, clock, served: served.serial(domain) };
         let facts = household.facts(domain).map_err(RenewError::from);
-        let renewed = facts.and_then(|facts| renew::zone(directory, &facts, moment));
+        let renewed = facts.and_then(|facts| {
+            outcome.name_left_out(&facts)?;
+            renew::zone(directory, &facts, moment)
+        });
         outcome.add(domain, renewed, || renew::kept(directory, domain));
     }
     outcome
 }
 
 impl Outcome {
+    /// Names the operator's records that are not in the zone.
+    fn name_left_out(&mut self, facts: &Facts) -> Result<(), RenewError> {
+        for (record, clash) in own::left_out(facts)? {
+            let (owner, record_type) = (name_text(&record.name), text::mnemonic(record.record_type()));
+            self.report.troubles.push(format!(
+                "Your record {owner} {record_type} is left out of the zone of {}: {clash}.",
+                facts.domain
+            ));
+        }
+        Ok(())
+    }
+
     /// Takes the zone, or else the kept one, so that one bad zone does not hold up the others.
     fn add(
         &mut self,

@@ -49,6 +49,11 @@ impl<'a> RrSets<'a> {
         self.names.iter()
     }
 
+    /// The RRsets of one name.
+    pub fn types(&self, name: &LowerName) -> Option<&Types<'a>> {
+        self.names.get(name)
+    }
+
     /// Whether this is the zone's own name.
     pub fn is_apex(&self, name: &Name) -> bool {
         *name == *self.origin
