@@ -9,6 +9,7 @@
 //! | `/v1/status` | [`Status`](crate::status::Status) | | | |
 //! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | [`wire::SetDns`] | [`wire::RemoveDomain`] |
 //! | `/v1/dns/DOMAIN` | [`wire::dns::DomainDns`] | | | |
+//! | `/v1/dns/DOMAIN/import` | | [`wire::dns::Import`]: [`wire::dns::Imported`] | | |
 //! | `/v1/dns/DOMAIN/records` | list of [`wire::dns::DnsRecord`] | [`wire::dns::WrittenRecord`] | | [`wire::dns::WrittenRecord`] |
 //! | `/v1/dns/DOMAIN/delegation` | [`Delegation`](crate::survey::Delegation) | | | |
 //! | `/v1/dns/DOMAIN/diff` | [`Difference`](crate::survey::Difference) | | | |

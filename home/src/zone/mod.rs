@@ -28,6 +28,7 @@ mod mta_sts;
 mod spf;
 mod tls_rpt;
 
+pub mod import;
 pub mod own;
 
 pub mod secondary;

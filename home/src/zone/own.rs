@@ -103,11 +103,7 @@ pub fn read(facts: &Facts, written: Written<'_>) -> Result<OwnRecord, OwnRecordE
 /// [`OwnRecordError::Clash`] for the first that cannot be there, or that makes an earlier one impossible.
 pub fn check(facts: &Facts, added: &[OwnRecord]) -> Result<(), OwnRecordError> {
     let impossible_before = merged(facts)?.left_out;
-    let mut with = facts.clone();
-    let again: BTreeSet<_> = added.iter().map(but_ttl).collect();
-    with.own.retain(|own| !again.contains(&but_ttl(own)));
-    with.own.extend_from_slice(added);
-    let after = merged(&with)?;
+    let after = merged(&with(facts, added))?;
     let clash = |(record, clash): &(Record, Clash)| {
         OwnRecordError::Clash(
             presentation::name_text(&record.name),
@@ -125,6 +121,15 @@ pub fn check(facts: &Facts, added: &[OwnRecord]) -> Result<(), OwnRecordError> {
     }
     Zone::from_records(&facts.apex()?, &after.records)?;
     Ok(())
+}
+
+/// The facts as they would be with these records too.
+pub(super) fn with(facts: &Facts, added: &[OwnRecord]) -> Facts {
+    let mut facts = facts.clone();
+    let again: BTreeSet<_> = added.iter().map(but_ttl).collect();
+    facts.own.retain(|own| !again.contains(&but_ttl(own)));
+    facts.own.extend_from_slice(added);
+    facts
 }
 
 /// What makes a record; one with another TTL takes its place.

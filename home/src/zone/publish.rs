@@ -22,7 +22,7 @@ use super::renew::{self, Moment, RenewError, Signed};
 use super::secondary;
 use super::sign::Validity;
 use super::{Facts, Household, Sources, own, text};
-use crate::link::{EdgeAddresses, EdgeZones, seconds_now};
+use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
 
 /// How often zones are looked at that are well.
 const ROUND: Duration = Duration::from_secs(60);

@@ -1,5 +1,6 @@
 //! The domains' DNS, over the administration interface: one file for each family of requests.
 
+mod import;
 mod records;
 mod survey;
 mod zone;
@@ -27,6 +28,7 @@ pub(super) fn handle(admin: &Admin, request: &Request, domain: &str, path: &[&st
         (&Method::GET, ["records"]) => answer(records::list(admin, &domain)),
         (&Method::POST, ["records"]) => change(request, |body| records::add(admin, &domain, &body)),
         (&Method::DELETE, ["records"]) => change(request, |body| records::remove(admin, &domain, &body)),
+        (&Method::POST, ["import"]) => change(request, |body| import::import(admin, &domain, &body)),
         _ => Response::not_found(),
     }
 }

@@ -47,3 +47,64 @@ pub struct WrittenRecord {
     /// The data, in one or several parts; none where all records of the name and type are meant.
     pub data: Vec<String>,
 }
+
+/// A master file to take over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// Its text.
+    pub file: String,
+    /// Only say what would become of it.
+    pub dry_run: bool,
+}
+
+/// What became of a master file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Whether anything was changed.
+    pub applied: bool,
+    /// Every record that can be taken, in the order of the file.
+    pub records: Vec<ImportedRecord>,
+    /// What cannot; where there is any, nothing was changed.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// A record of a master file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedRecord {
+    /// The line on which it begins.
+    pub line: usize,
+    /// The owner name, absolute.
+    pub owner: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// The data.
+    pub data: String,
+    /// What becomes of it.
+    pub fate: ImportedFate,
+    /// What Postern has in its place.
+    pub replaced_by: Option<String>,
+}
+
+/// What becomes of a record of a master file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImportedFate {
+    /// It is one of the operator's own from now on.
+    Kept,
+    /// It was one already.
+    Present,
+    /// Postern has another in its place.
+    Replaced,
+    /// Postern makes such records itself.
+    Made,
+}
+
+/// A line of a master file that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedLine {
+    /// Its number; `None` for what no one line is the cause of.
+    pub line: Option<usize>,
+    /// Why.
+    pub reason: String,
+}

@@ -3,11 +3,14 @@
 mod delegation;
 mod diff;
 mod ds;
+mod import;
 mod record;
 mod secondary;
 mod zone;
 
 mod form;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use postern_message::address::DomainName;
@@ -54,6 +57,21 @@ pub enum DnsCommand {
         after_help = "Example:\n  postern-home dns secondary add ns3.home.example 203.0.113.53"
     )]
     Secondary(SecondaryCommand),
+    /// Take over the records of a zone that was served elsewhere
+    ///
+    /// Reads a master file (RFC 1035) as other name servers and DNS providers export it. Records that Postern makes itself
+    /// are replaced by those; all others are kept as your own. Where one line cannot be taken, nothing is changed.
+    #[command(after_help = "Examples:\n  postern-home dns import home.example old.zone --dry-run\n  \
+                      postern-home dns import home.example old.zone")]
+    Import {
+        /// The domain
+        domain: DomainName,
+        /// The master file
+        file: PathBuf,
+        /// Only show what would become of each record
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show the DS record that the registrar shall put into the parent zone
     #[command(after_help = "Example:\n  postern-home dns ds home.example")]
     Ds {
@@ -82,6 +100,7 @@ pub(super) fn execute(client: &Client, command: DnsCommand) -> Result<Exit, Fail
         DnsCommand::Export { domain } => zone::export(client, &domain),
         DnsCommand::Record(command) => record::execute(client, command),
         DnsCommand::Secondary(command) => secondary::execute(client, command),
+        DnsCommand::Import { domain, file, dry_run } => import::import(client, &domain, &file, dry_run),
         DnsCommand::Ds { domain } => ds::show(client, &domain),
         DnsCommand::Delegation { domain } => delegation::show(client, &domain),
         DnsCommand::Diff { domain } => diff::show(client, &domain),

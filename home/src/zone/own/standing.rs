@@ -7,7 +7,7 @@
 //! | Postern has at the name | the operator's record |
 //! |---|---|
 //! | nothing of the type | stands |
-//! | TXT | stands beside it; DMARC and TLS reporting take the place of Postern's; SPF, DKIM and MTA-STS cannot be |
+//! | TXT | stands beside it; DMARC and TLS reporting take the place of Postern's; SPF joins Postern's at the domain itself; DKIM and MTA-STS cannot be |
 //! | CAA | stands beside it |
 //! | SRV with the target `.`, a service that is not offered | takes its place |
 //! | anything else of the type, or a CNAME; or the record is a CNAME | cannot be |
@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
 use postern_shared::zone::rrsets::RrSets;
 
+use crate::zone::spf::{self, SpfError};
 use crate::zone::{presentation, text};
 
 /// Why a record cannot be in the zone.
@@ -36,11 +37,9 @@ pub enum Clash {
         "which servers answer for the domain is Postern's to say; write another name to delegate a part of it"
     )]
     NameServers,
-    /// The policy of senders.
-    #[error(
-        "Postern publishes an SPF record there, and two count as a fault; senders are added with `postern-home dns spf`"
-    )]
-    Spf,
+    /// An SPF record that cannot join Postern's.
+    #[error(transparent)]
+    Spf(#[from] SpfError),
     /// A second policy of a kind.
     #[error(
         "there is another record that begins with `{0}`, and receivers take two for none: remove that first"
@@ -81,7 +80,7 @@ pub struct Merged {
 }
 
 /// How texts begin of which a name has one at most.
-const POLICIES: [&str; 5] = ["v=spf1", "v=DMARC1", "v=TLSRPTv1", "v=STSv1", "v=DKIM1"];
+const POLICIES: [&str; 5] = [spf::VERSION, "v=DMARC1", "v=TLSRPTv1", "v=STSv1", "v=DKIM1"];
 /// Those in which the operator's word counts more than Postern's.
 const REPLACEABLE: [&str; 2] = ["v=DMARC1", "v=TLSRPTv1"];
 
@@ -94,6 +93,7 @@ pub fn merge(apex: &Name, of_postern: Vec<Record>, own: Vec<Record>) -> Merged {
         for record in &own {
             match judge.clash(record) {
                 Some(clash) => left_out.push((record.clone(), clash)),
+                None if joins(apex, record) => {}
                 None => standing.push(record),
             }
         }
@@ -121,6 +121,11 @@ pub fn without_address(apex: &Name, added: &[Record], records: &[Record]) -> Opt
         }
         _ => None,
     })
+}
+
+/// Whether the operator's record is taken up into Postern's.
+fn joins(apex: &Name, own: &Record) -> bool {
+    own.name == *apex && policy(own) == Some(spf::VERSION)
 }
 
 /// Whether the operator's record takes the place of Postern's.
@@ -178,10 +183,13 @@ impl Judge<'_> {
             RecordType::CAA => None,
             RecordType::TXT => {
                 let policy = policy(record).filter(|it| !REPLACEABLE.contains(it))?;
+                if joins(self.apex, record) {
+                    return spf::text(record).and_then(|text| spf::terms(&text).err()).map(Clash::Spf);
+                }
                 let of_postern = same.iter().find(|it| self::policy(it) == Some(policy))?;
-                Some(if policy == POLICIES[0] { Clash::Spf } else { managed(of_postern) })
+                Some(managed(of_postern))
             }
-            _ => same.iter().find(|it| !replaces(record, it) && it.data != record.data).map(|it| managed(it)),
+            _ => same.iter().find(|it| !replaces(record, it)).map(|it| managed(it)),
         }
     }
 

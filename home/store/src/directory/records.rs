@@ -44,13 +44,23 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::UnknownDomain`].
     pub fn add_record(&self, name: &DomainName, record: OwnRecord) -> Result<(), DirectoryError> {
+        self.add_records(name, vec![record])
+    }
+
+    /// Adds records, all or none.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownDomain`].
+    pub fn add_records(&self, name: &DomainName, records: Vec<OwnRecord>) -> Result<(), DirectoryError> {
         let name = name.clone();
         self.change(move |connection| {
             let domain = required(connection, &name)?;
-            connection.execute(
+            let mut insert = connection.prepare_cached(
                 "INSERT OR REPLACE INTO dns_record (domain, owner, type, rdata, ttl) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (domain, &record.owner, record.record_type, &record.rdata, record.ttl),
             )?;
+            for record in &records {
+                insert.execute((domain, &record.owner, record.record_type, &record.rdata, record.ttl))?;
+            }
             Ok(())
         })
     }
