@@ -75,7 +75,7 @@ fn setup(admin: &Admin, name: &str) -> Result<SecondarySetup, Refusal> {
     let name = parse(name)?;
     let found = admin.directory.secondaries()?.into_iter().find(|one| one.name == name);
     let one = found.ok_or_else(|| DirectoryError::UnknownSecondary(name.clone()))?;
-    let key = keys(&one).pop().ok_or_else(|| DirectoryError::UnknownSecondary(name))?;
+    let key = keys(&one).pop().ok_or(DirectoryError::UnknownSecondary(name))?;
     let edge = admin.link.edge_addresses().borrow().clone();
     Ok(SecondarySetup {
         domains: served(admin, one.domains.as_deref())?,
