@@ -76,7 +76,7 @@ pub struct Written<'a> {
     pub owner: &'a str,
     /// The type.
     pub record_type: &'a str,
-    /// Seconds; where nothing is said, that of the RRset or an hour.
+    /// Seconds; where nothing is said, that of the operator's others of the RRset, or an hour.
     pub ttl: Option<u32>,
     /// The data, in one or several parts.
     pub data: &'a [String],
@@ -89,8 +89,9 @@ pub struct Written<'a> {
 pub fn read(facts: &Facts, written: Written<'_>) -> Result<OwnRecord, OwnRecordError> {
     let (owner, record_type) = (owner(facts, written.owner)?, record_type(written.record_type)?);
     let data = data(facts, &owner, record_type, written.data)?;
-    let same = |it: &&Record| it.name == owner && it.record_type() == record_type;
-    let ttl_of_rrset = merged(facts)?.records.iter().find(same).map(|record| record.ttl);
+    let of_rrset =
+        |own: &&OwnRecord| own.owner == owner.to_ascii() && own.record_type == u16::from(record_type);
+    let ttl_of_rrset = facts.own.iter().find(of_rrset).map(|own| own.ttl);
     let ttl = written.ttl.or(ttl_of_rrset).unwrap_or(TTL);
     let own = stored(&Record::from_rdata(owner, ttl, data))?;
     check(facts, std::slice::from_ref(&own))?;
