@@ -173,7 +173,8 @@ fn addresses(owner: &str, host: Host) -> String {
 pub fn nsd_conf<'a>(origins: impl IntoIterator<Item = &'a str>) -> String {
     let mut conf = String::from(
         "server:\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n  database: \"\"\n  xfrdfile: \"/run/xfrd.state\"\n  \
-         zonelistfile: \"/run/zone.list\"\n  server-count: 1\n  verbosity: 1\nremote-control:\n  control-enable: no\n",
+         zonelistfile: \"/run/zone.list\"\n  xfrdir: \"/run\"\n  server-count: 1\n  verbosity: 1\nremote-control:\n  \
+         control-enable: no\n",
     );
     for origin in origins {
         conf += &format!(
