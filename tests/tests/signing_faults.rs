@@ -37,7 +37,10 @@ fn failing_calls_leave_the_old_zone(lab: &Lab, fault: &str, reason: &str) -> Res
     ))?;
     old_zone_stays(lab, serial, reason)?;
     let log = String::from_utf8(home.read("/run/home.log")?)?;
-    ensure!(log.contains("zones are not renewed") && log.contains(reason), "home's log does not tell: {log}");
+    ensure!(
+        log.contains("zones are not as they should be") && log.contains(reason),
+        "home's log does not tell: {log}"
+    );
 
     home.sh("kill $(pgrep -x strace)")?;
     new_zone_comes(lab, serial)
