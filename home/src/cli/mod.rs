@@ -3,7 +3,8 @@
 //! In: the arguments. Out: the daemon itself for `run`, and for everything else a question to the running daemon over its
 //! local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 `status` or `cert list` found warnings, 4 the daemon is not reachable.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`status`, `tunnel status`, `cert list`,
+//! `dns delegation`, `dns diff`, `config check`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | SOA, NS of the domain itself, what a signer makes | made anew by Postern |
 //! | one where Postern publishes its own, as MX and the addresses of the mail host | replaced by that |
+//! | one of the web services' names (`mta-sts`, `autoconfig`, …), where Postern publishes its own in time | replaced by that |
 //! | any other | kept as the operator's own; of SPF, the senders join Postern's |
 
 use hickory_proto::rr::{Record, RecordType};
@@ -16,7 +17,8 @@ use postern_store::directory::OwnRecord;
 use super::master::{self, Entry};
 use super::own::standing::Clash;
 use super::own::{self, MADE, OwnRecordError};
-use super::{Facts, TTL, families, presentation};
+use super::{Facts, TTL, families, mta_sts, name, presentation};
+use crate::web::WebName;
 
 /// Cloudflare writes "automatic" as a TTL of one second, and means this many.
 const AUTOMATIC_TTL: (u32, u32) = (1, 300);
@@ -81,7 +83,8 @@ pub fn plan(facts: &Facts, file: &str) -> Result<Plan, ZoneError> {
     for outcome in master::read(file, &facts.apex()?) {
         match outcome {
             Err((line, mistake)) => plan.refuse(line, &mistake),
-            Ok(entry) if is_made(facts, &entry)? => plan.read.push(made(&entry)),
+            Ok(entry) if is_made(facts, &entry)? => plan.read.push(unread(&entry, Fate::Made)),
+            Ok(entry) if is_of_web(facts, &entry)? => plan.read.push(unread(&entry, by_web())),
             Ok(entry) => match candidate(facts, &entry) {
                 Ok(candidate) => candidates.push(candidate),
                 Err(error) => plan.refuse(entry.line, &error),
@@ -112,14 +115,27 @@ fn is_made(facts: &Facts, entry: &Entry) -> Result<bool, ZoneError> {
     Ok(is_apex_ns || entry.record_type == BIND_PRIVATE || MADE.contains(&entry.record_type))
 }
 
-fn made(entry: &Entry) -> Read {
+/// The former provider's policy names the former MX, and would keep mail away from this one (RFC 8461 §4.1).
+fn is_of_web(facts: &Facts, entry: &Entry) -> Result<bool, ZoneError> {
+    let owner = entry.owner.to_lowercase();
+    let hosts = WebName::ALL.map(|name| name.below(&facts.domain));
+    let is_host =
+        hosts.iter().map(|host| name(host.as_str())).any(|host| host.is_ok_and(|host| host == owner));
+    Ok(is_host || owner == facts.below(mta_sts::LABEL)?)
+}
+
+fn by_web() -> Fate {
+    Fate::Replaced("Postern's own, once a certificate for it is there".to_owned())
+}
+
+fn unread(entry: &Entry, fate: Fate) -> Read {
     let words: Vec<&str> = entry.data.iter().map(|word| word.text.as_str()).collect();
     Read {
         line: entry.line,
         owner: presentation::name_text(&entry.owner),
         record_type: entry.record_type,
         data: words.join(" "),
-        fate: Fate::Made,
+        fate,
     }
 }
 

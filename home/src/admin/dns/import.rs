@@ -2,7 +2,7 @@
 
 use postern_message::address::DomainName;
 
-use super::{Admin, Refusal, facts};
+use super::{Admin, Refusal, facts, survey};
 use crate::admin::wire::dns::{Import, Imported, ImportedFate, ImportedRecord, RefusedLine};
 use crate::zone::import::{Fate, Plan, Read, Refused, plan};
 use crate::zone::presentation;
@@ -10,6 +10,9 @@ use crate::zone::renew::RenewError;
 
 pub(super) fn import(admin: &Admin, domain: &DomainName, body: &Import) -> Result<Imported, Refusal> {
     let facts = facts(admin, domain)?;
+    if facts.addresses.is_empty() {
+        return Err(survey::nothing(domain));
+    }
     let Plan { added, read, refused } = plan(&facts, &body.file).map_err(RenewError::from)?;
     let applied = refused.is_empty() && !body.dry_run;
     if applied {

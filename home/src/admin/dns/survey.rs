@@ -26,7 +26,8 @@ pub(in crate::admin) async fn difference(admin: &Admin, domain: &str) -> Result<
     admin.survey.difference(&domain).await?.ok_or_else(|| nothing(&domain))
 }
 
-fn nothing(domain: &DomainName) -> Refusal {
+/// There is nothing to compare with while no edge has told its addresses.
+pub(super) fn nothing(domain: &DomainName) -> Refusal {
     let sentences = format!("{domain} has no records yet: an edge must be joined first.");
     Refusal(StatusCode::CONFLICT, sentences)
 }

@@ -105,3 +105,16 @@ fn an_export_of_the_zone_is_taken_back_whole() {
     let again = own::with(&facts, &plan.added);
     assert_eq!(build(&again, 1).expect("built").digest(), zone.digest());
 }
+
+#[test]
+fn a_policy_of_the_former_provider_is_not_kept() {
+    let facts = facts("home.example", "mail.home.example");
+    let file = "_mta-sts TXT \"v=STSv1; id=1;\"\nMTA-STS CNAME policies.old.example.\nautoconfig A 198.51.100.80\n\
+                autodiscover CNAME outlook.old.example.\nwww A 198.51.100.80\n";
+    let plan = plan(&facts, file).expect("planned");
+    assert_eq!(plan.refused, []);
+    let kept: Vec<_> = fates(&plan).into_iter().filter(|(_, fate)| **fate == Fate::Kept).collect();
+    assert_eq!(kept, [(5, &Fate::Kept)]);
+    assert_eq!(plan.added.len(), 1);
+    assert_eq!(plan.read.len(), 5);
+}

@@ -7,7 +7,7 @@
 //! | Postern has at the name | the operator's record |
 //! |---|---|
 //! | nothing of the type | stands |
-//! | TXT | stands beside it; DMARC and TLS reporting take the place of Postern's; SPF joins Postern's at the domain itself; DKIM and MTA-STS cannot be |
+//! | TXT | stands beside it; DMARC and TLS reporting take the place of Postern's; SPF joins Postern's at the domain itself; MTA-STS takes its place; DKIM cannot be |
 //! | CAA | stands beside it |
 //! | SRV with the target `.`, a service that is not offered | takes its place |
 //! | anything else of the type, or a CNAME; or the record is a CNAME | cannot be |
