@@ -27,6 +27,8 @@ use super::key::KeyId;
 const FIRST_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// The longest pause while the certificate in use is good.
 const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 3600);
+/// No certificate is renewed earlier by an authority's wish, nor in the first tenth of its life where that is shorter.
+const LEAST_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The longest pause while it is missing, or ends soon.
 const LONGEST_PAUSE_IN_NEED: Duration = Duration::from_secs(2 * 3600);
 /// From here on a certificate ends soon.
@@ -384,7 +386,9 @@ impl Present {
     pub fn renewal(&self) -> u64 {
         let life = self.span.until.saturating_sub(self.span.from);
         let last_third = self.span.until.saturating_sub(life / 3);
-        self.suggested.map_or(last_third, |suggested| suggested.min(last_third))
+        // A window that has passed already when a certificate comes would be followed by order after order.
+        let earliest = self.span.from + LEAST_AGE.as_secs().min(life / 10);
+        self.suggested.map_or(last_third, |suggested| suggested.max(earliest).min(last_third))
     }
 }
 

@@ -95,6 +95,16 @@ fn what_is_not_believed_is_refused_as_it_deserves() {
 }
 
 #[test]
+fn a_request_counts_no_longer_than_our_own_fudge_whatever_it_asks_for() {
+    let mut heard = signed(&request().0);
+    heard.record.fudge = u16::MAX;
+    heard.record.mac = mac(&key(), None, &heard.message, &heard.record.variables()).as_ref().to_vec();
+    assert!(heard.verify(Some(&key()), NOW + 300).is_ok());
+    let late = heard.verify(Some(&key()), NOW + 301);
+    assert!(matches!(late, Err(Fault::Proven(TsigError::BadTime, _))), "{late:?}");
+}
+
+#[test]
 fn a_shortened_mac_is_not_enough() {
     let (message, _) = request();
     let short = |octets: usize| {

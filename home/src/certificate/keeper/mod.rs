@@ -92,7 +92,10 @@ impl Keeper {
         let publication = Publication::new(parts.directory.clone(), parts.link.clone());
         let keeper =
             Self { parts, book, publication, challenges: Vec::new(), withdrawn: None, trouble: None };
-        keeper.show(&keeper.look());
+        let look = keeper.look();
+        keeper.show(&look);
+        // Before the first zone is built: one without these records would be published otherwise.
+        keeper.publish(&look);
         Ok(keeper)
     }
 

@@ -88,6 +88,14 @@ fn renewal_begins_when_a_third_is_left_or_the_authority_says() {
     let window = Span { from: START + 10 * DAY, until: START + 12 * DAY };
     life.suggested(window, 6 * 3600, START, 0.5);
     assert_eq!(life.plan(&policy(), &at(START + 11 * DAY)), Step::Order(Stage::Production));
+    let past = Span { from: START - 2 * DAY, until: START - DAY };
+    life.suggested(past, 6 * 3600, START, 0.5);
+    assert_ne!(
+        life.plan(&policy(), &at(START + DAY - 1)),
+        Step::Order(Stage::Production),
+        "no order after order"
+    );
+    assert_eq!(life.plan(&policy(), &at(START + DAY)), Step::Order(Stage::Production));
     let late = Span { from: START + 89 * DAY, until: START + 90 * DAY };
     life.suggested(late, 6 * 3600, START, 0.5);
     assert_eq!(life.plan(&policy(), &at(due)), Step::Order(Stage::Production));
