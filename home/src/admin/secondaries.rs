@@ -3,7 +3,7 @@
 use postern_message::address::DomainName;
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_shared::secondary::{MOST_ADDRESSES, MOST_SECONDARIES, SecondaryStatus};
-use postern_store::directory::{DirectoryError, DnsHosting, FormerKeys, Secondary};
+use postern_store::directory::{DirectoryError, FormerKeys, Secondary};
 
 use super::wire::Done;
 use super::wire::secondary::{AddSecondary, RotateKey, SecondaryListed, SecondarySetup};
@@ -103,8 +103,7 @@ fn rotate(admin: &Admin, name: &str, body: RotateKey) -> Result<SecondarySetup, 
 /// The domains that are meant, which are all ours.
 fn served(admin: &Admin, domains: Option<&[DomainName]>) -> Result<Vec<DomainName>, Refusal> {
     let snapshot = admin.directory.snapshot();
-    let is_here = |domain: &&DomainName| snapshot.dns_hosting(domain) == DnsHosting::Here;
-    let Some(domains) = domains else { return Ok(snapshot.domains().filter(is_here).cloned().collect()) };
+    let Some(domains) = domains else { return Ok(snapshot.served_domains().cloned().collect()) };
     match domains.iter().find(|domain| !snapshot.is_local(domain)) {
         Some(unknown) => Err(DirectoryError::UnknownDomain(unknown.clone()).into()),
         None => Ok(domains.to_vec()),

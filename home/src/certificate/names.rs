@@ -5,8 +5,7 @@
 
 use postern_message::address::DomainName;
 
-/// The labels under which a domain's web services are found (RFC 8461 §3.3, and what mail programs try).
-const WEB_LABELS: [&str; 3] = ["mta-sts", "autoconfig", "autodiscover"];
+use crate::web::WebName;
 
 /// The names of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub enum Wildcard {
 
 /// The web names of a domain.
 pub fn web(domain: &DomainName) -> NameSet {
-    let names = WEB_LABELS.iter().filter_map(|label| Some(domain.child(label).ok()?.to_string()));
+    let names = WebName::ALL.iter().filter_map(|web| Some(domain.child(web.label()).ok()?.to_string()));
     NameSet { names: names.collect(), role: Role::Web }
 }
 

@@ -61,7 +61,7 @@ use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use postern_message::address::DomainName;
 use postern_shared::zone::{Zone, ZoneError};
-use postern_store::directory::{Directory, DirectoryError, DkimKey, DnsHosting, OwnRecord, Secondary};
+use postern_store::directory::{Directory, DirectoryError, DkimKey, OwnRecord, Secondary};
 
 use crate::config::ServiceKind;
 use crate::link::EdgeAddresses;
@@ -127,8 +127,7 @@ impl Household {
     /// [`DirectoryError::Storage`] when the database cannot be read.
     pub fn facts(&self, domain: &DomainName) -> Result<Facts, DirectoryError> {
         let snapshot = self.directory.snapshot();
-        let is_here = |domain: &&DomainName| snapshot.dns_hosting(domain) == DnsHosting::Here;
-        let domains: Vec<&DomainName> = snapshot.domains().filter(is_here).collect();
+        let domains: Vec<&DomainName> = snapshot.served_domains().collect();
         Ok(Facts {
             domain: domain.clone(),
             hostname: self.hostname.clone(),
@@ -137,14 +136,16 @@ impl Household {
             dkim_keys: self.directory.dkim_keys(domain),
             offered: self.offered.clone(),
             own: self.directory.own_records(domain)?,
-            issuance: if is_here(&domain) { self.issuance.of(domain, &domains) } else { Issuance::default() },
+            issuance: if domains.contains(&domain) {
+                self.issuance.of(domain, &domains)
+            } else {
+                Issuance::default()
+            },
             presence: Presence::kept(&self.directory, domain),
             secondaries: self.secondaries(domain)?,
         })
     }
-}
 
-impl Household {
     fn secondaries(&self, domain: &DomainName) -> Result<Vec<Secondary>, DirectoryError> {
         let all = self.directory.secondaries()?;
         Ok(all.into_iter().filter(|secondary| secondary.serves(domain)).collect())

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_shared::zone::Zone;
-use postern_store::directory::{Directory, DnsHosting};
+use postern_store::directory::Directory;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -146,8 +146,7 @@ fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Op
 fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
     let directory = &household.directory;
     let snapshot = directory.snapshot();
-    let is_here = |domain: &&DomainName| snapshot.dns_hosting(domain) == DnsHosting::Here;
-    let domains: Vec<&DomainName> = snapshot.domains().filter(is_here).collect();
+    let domains: Vec<&DomainName> = snapshot.served_domains().collect();
     let newest = domains.iter().filter_map(|domain| renew::kept(directory, domain).ok().flatten());
     let newest_signature = newest.map(|kept| kept.signed_at).max();
     let clock = judge(Evidence { now, edge: served.time(), newest_signature });

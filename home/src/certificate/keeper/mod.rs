@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::RData;
 use postern_message::address::DomainName;
-use postern_store::directory::{Directory, DnsHosting};
+use postern_store::directory::Directory;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -145,8 +145,7 @@ impl Keeper {
         };
         let host = self.parts.hostname.current();
         let all: Vec<&DomainName> = snapshot.domains().collect();
-        let is_here = |domain: &&DomainName| snapshot.dns_hosting(domain) == DnsHosting::Here;
-        let domains: Vec<DomainName> = snapshot.domains().filter(is_here).cloned().collect();
+        let domains: Vec<DomainName> = snapshot.served_domains().cloned().collect();
         let wildcard = if self.parts.config.wildcard { Wildcard::Yes } else { Wildcard::No };
         Look {
             now,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use postern_store::directory::Directory;
+use postern_store::directory::{Directory, DnsHosting};
 
 use super::*;
 use crate::config::ServiceKind;

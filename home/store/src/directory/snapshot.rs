@@ -64,6 +64,11 @@ impl Snapshot {
         self.domains.keys()
     }
 
+    /// The domains whose DNS is here.
+    pub fn served_domains(&self) -> impl Iterator<Item = &DomainName> {
+        self.domains().filter(|domain| self.dns_hosting(domain) == DnsHosting::Here)
+    }
+
     /// Of the domains that are here, the one that was added first; the default host name is built on it.
     pub fn first_domain(&self) -> Option<&DomainName> {
         self.first_domain.as_ref()
