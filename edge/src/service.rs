@@ -251,6 +251,14 @@ impl Service {
         Ok(changed)
     }
 
+    /// What a home means that commits to an epoch by its number alone.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    pub async fn commit_by_number(&self, epoch: EpochId) -> Result<Commit, StepError> {
+        self.changes.lock().await.enrolment.commit_by_number(epoch)
+    }
+
     /// Drops a former epoch.
     ///
     /// # Errors

@@ -20,12 +20,13 @@ use postern_edge::host::Public;
 use postern_edge::service::{Service, desired_state, on_stop};
 use postern_edge::state::State;
 use postern_edge::tunnel;
-use postern_shared::control::{Forward, Status, ZoneStatus};
+use postern_shared::control::{Changed, Forward, Status, ZoneStatus};
 use postern_shared::enrolment::{BOOTSTRAP_HOME_V4, EnrolRequest, EnrolResponse};
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_shared::identity::{Identity, SIGNATURE_HEADER};
 use postern_shared::join_code::JoinCode;
-use postern_shared::rotation::Commit;
+use postern_shared::rotation::kem::{RandomPart, Seed};
+use postern_shared::rotation::{Commit, Offer};
 use postern_shared::tunnel::{EpochId, PrivateKey};
 use postern_shared::zone::Zone;
 use support::{Namespace, require_root};
@@ -151,6 +152,29 @@ fn a_home_joins_pushes_and_is_remembered() {
         let delete = home.sign(Request::new(Method::DELETE, "/v1/zones/home.example"));
         assert_eq!(from_home(&edge, delete).await.status, StatusCode::OK);
         assert!(self::status(&edge).await.zones.is_empty());
+    });
+}
+
+#[test]
+fn a_home_of_the_version_before_commits_by_the_number_alone() {
+    let (state, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    in_namespace(|| async {
+        let (mut home, edge) = (Home::new(keys.path()), edge(state.path()).await);
+        home.join(&edge).await;
+        let commit = Request::new(Method::POST, "/v1/epochs/2/commit");
+        let unknown = from_home(&edge, home.sign(commit.clone())).await;
+        assert_eq!(unknown.status, StatusCode::CONFLICT, "nobody offered it");
+        let offer = Offer {
+            epoch: EpochId(2),
+            home_key: PrivateKey::generate().unwrap().public(),
+            encapsulation_key: Seed::generate().unwrap().encapsulation_key(),
+            random: RandomPart::generate().unwrap(),
+        };
+        assert_eq!(home.put(&edge, "/v1/epochs/2", &offer).await.status, StatusCode::OK);
+        for changed in [true, false] {
+            let answer = from_home(&edge, home.sign(commit.clone())).await;
+            assert_eq!(answer.json::<Changed>().unwrap(), Changed { changed }, "{}", answer.error_text());
+        }
     });
 }
 

@@ -17,7 +17,8 @@
 //! | `DELETE /v1/epochs/{id}` | | [`Changed`] | yes |
 //!
 //! `{origin}` is the apex with or without its final dot. Fields that a version does not know are ignored, and new
-//! fields have defaults, so that edge and home tolerate each other one version apart.
+//! fields have defaults, so that edge and home tolerate each other one version apart. A commit without a body is that of a
+//! home which knows the number only.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -378,6 +378,15 @@ impl Enrolment {
         })
     }
 
+    /// What a home means that commits to an epoch by its number alone.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    pub fn commit_by_number(&self, epoch: EpochId) -> Result<Commit, StepError> {
+        let home = self.file.state().home.as_ref().ok_or(StepError::NotJoined)?;
+        Ok(home.ladder.commit_by_number(epoch)?)
+    }
+
     /// Drops a former epoch.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::time::Duration;
 use postern_shared::control::{commit_path, epoch_path};
 use postern_shared::http::{Method, Request, Response};
 use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
-use postern_shared::tunnel::{EpochId, EpochStatus};
+use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -111,7 +111,12 @@ impl Driver {
         let edge = self.edge.borrow().clone();
         match (todo, edge) {
             (Todo::Rest, _) => self.wish_of_age(ladder, &mut watches.age),
-            (Todo::AwaitProof(epoch), edge) => self.proof(epoch, edge.is_some(), &mut watches.unproven),
+            (Todo::AwaitProof { epoch, home_key }, edge) => {
+                if has_carried_data(&self.status.borrow().epochs, home_key) {
+                    return Ok(Some(Event::DataBothWays));
+                }
+                self.doubt(epoch, edge.is_some(), &mut watches.unproven)
+            }
             (Todo::AwaitDrain { old, new }, _) => {
                 Ok(self.is_drained(old, new, &mut watches.drain).then_some(Event::Idle))
             }
@@ -173,17 +178,14 @@ impl Driver {
         }
     }
 
-    /// Whether an offered epoch works, or has not for so long that another is offered in its place: its keys were damaged
-    /// or false, since the edge is heard.
-    fn proof(
+    /// Offers another epoch in the place of one that has carried nothing for too long: its keys were damaged or false, since
+    /// the edge is heard.
+    fn doubt(
         &self,
         epoch: EpochId,
         is_edge_heard: bool,
         unproven: &mut Option<Instant>,
     ) -> Result<Option<Event>, LinkError> {
-        if self.has_carried_data(epoch) {
-            return Ok(Some(Event::DataBothWays));
-        }
         if !is_overdue(unproven, is_edge_heard, Instant::now()) {
             return Ok(None);
         }
@@ -192,11 +194,6 @@ impl Driver {
             "an epoch that the edge has accepted carries nothing; it is offered anew"
         );
         Ok(Some(Event::Unproven(OfferSecrets::generate()?)))
-    }
-
-    /// An answered heartbeat is data both ways.
-    fn has_carried_data(&self, id: EpochId) -> bool {
-        self.epoch(id).is_some_and(|epoch| epoch.alive && epoch.round_trip.is_some())
     }
 
     /// After a restart the watch begins anew.
@@ -213,6 +210,13 @@ impl Driver {
     fn tell(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_modify(change);
     }
+}
+
+/// Whether the epoch of this key of home's has carried data both ways: an answered heartbeat is that. Its number would not
+/// do: after an offer that is made anew the tunnel's last report may still be of the one before.
+fn has_carried_data(epochs: &[EpochStatus], home_key: PublicKey) -> bool {
+    let is_proof = |epoch: &&EpochStatus| epoch.alive && epoch.round_trip.is_some();
+    epochs.iter().filter(is_proof).any(|epoch| epoch.local_key == Some(home_key))
 }
 
 /// Whether an epoch has been without proof for too long; a time without the edge does not count.
@@ -251,6 +255,8 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
+    use postern_shared::tunnel::PrivateKey;
+
     use super::*;
 
     const REST: Duration = Duration::from_secs(180);
@@ -258,6 +264,7 @@ mod tests {
     fn epoch(handshakes: u64, last_carried: Option<Duration>) -> EpochStatus {
         EpochStatus {
             id: EpochId(7),
+            local_key: None,
             alive: true,
             endpoint: None,
             last_received: Some(Duration::ZERO),
@@ -272,6 +279,21 @@ mod tests {
             fenced: None,
             roamed: Vec::new(),
         }
+    }
+
+    #[test]
+    fn data_on_the_offer_before_is_no_proof_of_this_one() {
+        let [former, offered] = [(); 2].map(|()| PrivateKey::generate().unwrap().public());
+        let heard = EpochStatus {
+            local_key: Some(former),
+            round_trip: Some(Duration::from_millis(20)),
+            ..epoch(1, None)
+        };
+        assert!(!has_carried_data(std::slice::from_ref(&heard), offered), "one number, other keys");
+        let heard = EpochStatus { local_key: Some(offered), ..heard };
+        assert!(has_carried_data(std::slice::from_ref(&heard), offered));
+        let silent = EpochStatus { round_trip: None, ..heard };
+        assert!(!has_carried_data(&[silent], offered), "a handshake is no data");
     }
 
     #[test]

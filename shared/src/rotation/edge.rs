@@ -172,15 +172,21 @@ impl EdgeLadder {
         Ok((EdgeLadder { next: Some(accepted), ..self.clone() }, answer))
     }
 
+    /// What a home means that commits to an epoch by its number alone: a version before [`Commit`] had keys does.
+    ///
+    /// # Errors
+    /// See [`LadderError`].
+    pub fn commit_by_number(&self, epoch: EpochId) -> Result<Commit, LadderError> {
+        let EdgeEpoch { epoch, home_key, edge_key, .. } = self.committable(epoch)?;
+        Ok(Commit { epoch: *epoch, home_key: *home_key, edge_key: edge_key.public() })
+    }
+
     /// Prefers an offered epoch; both go on working.
     ///
     /// # Errors
     /// See [`LadderError`].
     pub fn committed(&self, commit: &Commit) -> Result<EdgeLadder, LadderError> {
-        let known = [Some(&self.current), self.next()].into_iter().flatten();
-        let meant = known.into_iter().find(|keys| keys.epoch == commit.epoch);
-        let meant =
-            meant.ok_or(LadderError::NotNext { wanted: commit.epoch, current: self.current.epoch })?;
+        let meant = self.committable(commit.epoch)?;
         if (meant.home_key, meant.edge_key.public()) != (commit.home_key, commit.edge_key) {
             return Err(LadderError::OtherKeys(commit.epoch));
         }
@@ -188,6 +194,13 @@ impl EdgeLadder {
             return Ok(self.clone());
         }
         Ok(EdgeLadder { current: meant.clone(), next: None, former: Some(self.current.clone()) })
+    }
+
+    /// The epoch of this number, offered or, where the call comes again, preferred already.
+    fn committable(&self, epoch: EpochId) -> Result<&EdgeEpoch, LadderError> {
+        let mut known = std::iter::once(&self.current).chain(self.next());
+        let known = known.find(|keys| keys.epoch == epoch);
+        known.ok_or(LadderError::NotNext { wanted: epoch, current: self.current.epoch })
     }
 
     /// Drops an epoch older than the preferred one.

@@ -71,8 +71,13 @@ pub enum Todo {
     Rest,
     /// `PUT /v1/epochs/{id}`; then [`Event::Answered`].
     Offer(Offer),
-    /// Wait until this epoch has carried data both ways; then [`Event::DataBothWays`], or [`Event::Unproven`].
-    AwaitProof(EpochId),
+    /// Wait until an epoch has carried data both ways; then [`Event::DataBothWays`], or [`Event::Unproven`].
+    AwaitProof {
+        /// Its number, which an offer before this one may have had too.
+        epoch: EpochId,
+        /// Home's static key in it, which is this offer's alone.
+        home_key: PublicKey,
+    },
     /// `POST /v1/epochs/{id}/commit`; then [`Event::CommitAcknowledged`].
     Commit(Commit),
     /// Wait until `old` is idle and `new` works; then [`Event::Idle`].
@@ -202,7 +207,9 @@ impl HomeLadder {
         match &self.rotation {
             None => Todo::Rest,
             Some(Rotation::Generated(secrets)) => Todo::Offer(secrets.offer(self.next_id())),
-            Some(Rotation::Offered(next)) => Todo::AwaitProof(next.epoch),
+            Some(Rotation::Offered(next)) => {
+                Todo::AwaitProof { epoch: next.epoch, home_key: next.home_key.public() }
+            }
             Some(Rotation::Proven(next)) => Todo::Commit(next.commit()),
             Some(Rotation::Committed(next)) => Todo::AwaitDrain { old: self.current.epoch, new: next.epoch },
             Some(Rotation::Drained { retire }) => Todo::Retire(*retire),

@@ -130,10 +130,10 @@ impl World {
     fn event(&mut self, fate: Fate) -> Option<Event> {
         match self.home().todo() {
             Todo::Rest => None,
-            Todo::AwaitProof(_) if fate == Fate::Unproven => {
+            Todo::AwaitProof { .. } if fate == Fate::Unproven => {
                 Some(Event::Unproven(OfferSecrets::generate().unwrap()))
             }
-            Todo::AwaitProof(_) => Some(Event::DataBothWays),
+            Todo::AwaitProof { .. } => Some(Event::DataBothWays),
             Todo::AwaitDrain { .. } => Some(Event::Idle),
             Todo::Offer(offer) => {
                 let answer = self.call(fate, |edge| edge.offered(&offer, Entropy::draw().unwrap()));

@@ -52,6 +52,7 @@ mod tests {
     fn epoch() -> EpochStatus {
         EpochStatus {
             id: EpochId(1),
+            local_key: None,
             alive: true,
             endpoint: None,
             last_received: None,

@@ -27,7 +27,7 @@ use super::heartbeat::{Kind, LONGEST_OCTETS, MESSAGE_OCTETS, Message, fenced_by}
 use super::path::{BASE, START};
 use super::roaming::Roaming;
 use super::session::{DATA, INITIATION, OVERHEAD_OCTETS, Opened, Session, message_type, receiver};
-use super::{EpochConfig, EpochStatus, Role};
+use super::{EpochConfig, EpochStatus, PublicKey, Role};
 use candidate::Candidates;
 use edge::Previous;
 use home::Standing;
@@ -53,6 +53,7 @@ pub enum Received {
 pub struct Epoch {
     /// As it was configured.
     pub config: EpochConfig,
+    public_key: PublicKey,
     /// The upper 16 bits of all receiver indices of this epoch.
     pub number: u16,
     role: Role,
@@ -84,8 +85,8 @@ impl Epoch {
     /// Makes an epoch. `number` must differ between the epochs of a core; `first_session` and it together should be
     /// random at each start, since they tell one run of home from another.
     pub fn new(config: EpochConfig, role: Role, number: u16, first_session: u8) -> Self {
-        let public = boringtun::x25519::PublicKey::from(&config.private_key.secret());
-        let gate = Gate::new(&public);
+        let public_key = config.private_key.public();
+        let gate = Gate::new(&public_key.point());
         let keepalive = match role {
             Role::Home => Some(home::KEEPALIVE_SECONDS),
             Role::Edge => None,
@@ -94,6 +95,7 @@ impl Epoch {
         Self {
             current: Session::new(&config, index, keepalive, &gate.open()),
             config,
+            public_key,
             number,
             role,
             gate,
@@ -351,6 +353,7 @@ impl Epoch {
         let path_mtu = |to| Some(self.beats.confirmed_limit()? + outer_octets(to));
         EpochStatus {
             id: self.config.id,
+            local_key: Some(self.public_key),
             alive: self.is_alive(now),
             endpoint: self.current.endpoint,
             last_received: heard.map(|heard| now.saturating_duration_since(heard)),

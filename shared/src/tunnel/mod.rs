@@ -127,6 +127,9 @@ pub struct HeartbeatAddresses {
 pub struct EpochStatus {
     /// Which epoch.
     pub id: EpochId,
+    /// Our static key in it: new with each offer, so that it tells two offers of one number apart.
+    #[serde(default)]
+    pub local_key: Option<PublicKey>,
     /// Whether octets passed both ways within the last [`DEAD_AFTER`]: at home, a beat was answered; at the edge, home
     /// has said that an answer came. A peer that knows no beats only has to be heard.
     pub alive: bool,

@@ -107,7 +107,9 @@ pub struct Session {
     pub endpoint: Option<SocketAddr>,
     /// When the last authenticated packet came.
     pub last_received: Option<Instant>,
-    /// The greatest of the edge's challenges that the peer has answered (see `candidate`); 0 none yet.
+    /// The greatest of the edge's challenges that was sent on this session (see `candidate`); 0 none yet.
+    pub challenged: u64,
+    /// The greatest of those that the peer has answered; 0 none yet.
     pub answered: u64,
     tunn: Tunn,
     initiation: Option<Fingerprint>,
@@ -130,6 +132,7 @@ impl Session {
             run: None,
             endpoint: config.endpoint,
             last_received: None,
+            challenged: 0,
             answered: 0,
             tunn,
             initiation: None,

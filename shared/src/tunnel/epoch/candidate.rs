@@ -20,8 +20,8 @@
 //! ```
 //! While a candidate contends, the edge challenges the current session five times a second. So a restarted home is let in
 //! after [`trial`], and a copy of home beside the living one is fenced within a round trip. Only the answer to a challenge
-//! that is younger than the candidate counts: another packet may have been sent before the current home died, and have
-//! stood in a queue, or been withheld by somebody on the way. A stock WireGuard peer in the place of home answers none, so
+//! that is younger than the candidate, and was sent, counts: another packet may have been made before the current home
+//! died, and have stood in a queue, or been withheld by somebody on the way. A stock WireGuard peer in the place of home answers none, so
 //! of two such peers the later one is current.
 
 use std::net::{IpAddr, SocketAddr};

@@ -156,13 +156,17 @@ impl Epoch {
             self.tell_fenced(index, out);
         }
         if let Some(challenge) = self.candidates.challenge() {
+            self.current.challenged = challenge;
             self.send_beat(&Message { sequence: challenge, ..Message::default() }, MESSAGE_OCTETS, out);
         }
     }
 
-    /// The current home has answered a challenge, so it lived when that was made.
+    /// The current home has answered a challenge, so it lived when that was made. A number that it was not sent says
+    /// nothing: it would answer challenges that are yet to come, when the home may be dead.
     pub(super) fn vouched(&mut self, challenge: u64) {
-        self.current.answered = self.current.answered.max(challenge);
+        if challenge <= self.current.challenged {
+            self.current.answered = self.current.answered.max(challenge);
+        }
     }
 
     /// Answers a fenced home's beat: it carries no mail, and why.

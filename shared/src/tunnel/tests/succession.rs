@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tunnel::Fenced;
+use crate::tunnel::heartbeat::{Kind, MESSAGE_OCTETS, Message};
 
 const FIRST: usize = 0;
 const SECOND: usize = 1;
@@ -312,6 +313,22 @@ fn an_answer_to_an_older_challenge_does_not_fence_the_restarted_home() {
     world.pass(Duration::from_millis(1400));
     assert_eq!(world.fenced(third), None);
     assert!(world.carries(third));
+}
+
+#[test]
+fn an_answer_to_a_challenge_that_was_never_sent_does_not_fence_the_restarted_home() {
+    let mut world = with_home();
+    let heartbeat = world.keys.1.heartbeat;
+    for sequence in [1, 2, u64::MAX] {
+        let mut answer = [0; MESSAGE_OCTETS as usize];
+        Message { kind: Kind::Answer, sequence, ..Message::default() }.write(&mut answer, heartbeat);
+        assert!(!world.sends(FIRST, &answer), "the edge keeps a message of the heartbeat to itself");
+    }
+    world.stop_home(FIRST);
+    let second = world.start_home("198.51.100.20:40001");
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.fenced(second), None);
+    assert!(world.carries(second));
 }
 
 #[test]
