@@ -16,7 +16,7 @@
 //! | SASL-IR | RFC 4959 | |
 //! | AUTH=PLAIN, AUTH=SCRAM-SHA-256 | RFC 4616, RFC 7677 | in `postern-sasl` |
 //! | ID | RFC 2971 | |
-//! | ENABLE | RFC 5161 | nothing to enable yet |
+//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC |
 //! | IDLE | RFC 2177 | |
 //! | NAMESPACE | RFC 2342 | |
 //! | CHILDREN | RFC 3348 | |
@@ -27,6 +27,9 @@
 //! | MOVE | RFC 6851 | |
 //! | ESEARCH, SEARCHRES, WITHIN | RFC 4731, RFC 5182, RFC 5032 | |
 //! | STATUS=SIZE | RFC 8438 | |
+//! | CONDSTORE, QRESYNC | RFC 7162 | one mod-sequence for all of a message's flags |
+//! | OBJECTID, SAVEDATE, PREVIEW | RFC 8474, RFC 8514, RFC 8970 | |
+//! | APPENDLIMIT | RFC 7889 | the same for every mailbox |
 //!
 //! IMAP4rev2 (RFC 9051) is not advertised: FETCH BINARY and UTF-8 in responses after ENABLE IMAP4rev2 are missing.
 //! Everything else that it asks for is in the table.

@@ -37,7 +37,7 @@ pub enum Request {
     Mailboxes,
     /// Counters of a mailbox. Answered by `Status`.
     Status(MailboxName),
-    /// Answered by `Done`.
+    /// Answered by `Created`.
     Create {
         /// Its parents are made too.
         mailbox: MailboxName,
@@ -94,6 +94,8 @@ pub enum Request {
         change: FlagChange,
         /// The flags.
         flags: Vec<Flag>,
+        /// Messages that changed after this mod-sequence are left alone (RFC 7162 §3.1.3).
+        unchanged_since: Option<u64>,
     },
     /// Copies or moves messages. Answered by `Copied`.
     Copy {
@@ -142,6 +144,20 @@ pub enum Request {
     AppendAbort,
 }
 
+impl Request {
+    /// Whether it may change the selected mailbox.
+    pub fn writes(&self) -> bool {
+        matches!(
+            self,
+            Request::StoreFlags { .. }
+                | Request::Copy { .. }
+                | Request::Expunge { .. }
+                | Request::AppendCommit { .. }
+                | Request::Rename { .. }
+        )
+    }
+}
+
 /// SUBSCRIBE or UNSUBSCRIBE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subscription {
@@ -187,6 +203,10 @@ pub struct Wanted {
     pub envelope: bool,
     /// BODYSTRUCTURE, or the spans of parts.
     pub structure: bool,
+    /// EMAILID and THREADID
+    pub object_ids: bool,
+    /// PREVIEW
+    pub preview: bool,
 }
 
 /// The world's answer.
@@ -219,14 +239,16 @@ pub enum Answer {
     Messages(Vec<Message>),
     /// To `Content`.
     Content(Vec<u8>),
-    /// To `StoreFlags`: the messages that still exist, with their flags as they are now, ascending.
-    Stored(Vec<Flagged>),
+    /// To `Create`: the mailbox's lasting name (RFC 8474 §4.1).
+    Created(String),
+    /// To `StoreFlags`.
+    Stored(Stored),
     /// To `Copy`.
     Copied(Copied),
     /// To `Expunge`: what was removed, ascending.
     Expunged(Vec<u32>),
-    /// To `Search`: UIDs, ascending.
-    Found(Vec<u32>),
+    /// To `Search`: ascending by UID.
+    Found(Vec<Found>),
     /// To `AppendCommit`.
     Appended {
         /// The mailbox's.
@@ -280,7 +302,7 @@ pub enum MailboxKind {
 }
 
 /// The counters of a mailbox.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailboxStatus {
     /// Number of messages.
     pub messages: u32,
@@ -296,6 +318,10 @@ pub struct MailboxStatus {
     pub deleted: u32,
     /// Octets of all messages.
     pub size: u64,
+    /// The largest mod-sequence of its messages and removals (RFC 7162 §3.1.7).
+    pub mod_seq: u64,
+    /// Its name for good (MAILBOXID, RFC 8474 §4.3).
+    pub object_id: String,
 }
 
 /// A mailbox as it was when it was opened.
@@ -303,6 +329,8 @@ pub struct MailboxStatus {
 pub struct Snapshot {
     /// Its lasting number.
     pub mailbox: MailboxId,
+    /// Its name for good (MAILBOXID, RFC 8474 §4.2).
+    pub object_id: String,
     /// Generation of the UIDs.
     pub uid_validity: u32,
     /// The next UID, or greater.
@@ -339,6 +367,24 @@ pub struct Flagged {
     pub mod_seq: u64,
     /// All of them, without `\Recent`.
     pub flags: Vec<Flag>,
+}
+
+/// What STORE did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The messages that still exist, with their flags as they are now, ascending.
+    pub messages: Vec<Flagged>,
+    /// UIDs left alone because they had changed since, ascending.
+    pub modified: Vec<u32>,
+}
+
+/// A message that a search found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The message.
+    pub uid: u32,
+    /// Its mod-sequence.
+    pub mod_seq: u64,
 }
 
 /// What COPY or MOVE made.

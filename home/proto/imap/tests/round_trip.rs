@@ -1,15 +1,15 @@
 //! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
 
 use postern_imap::commands::{
-    Authenticate, Body, Close, Command, Copy, Create, Delete, Enable, Expunge, Fetch, Id, List, ListReturn,
-    ListSelection, Login, Lsub, Noop, Rename, Search, SearchReturn, Select, Status, Store, StoreResponse,
-    Subscribe, parse,
+    Authenticate, Body, Close, Command, Copy, Create, Delete, Enable, Expunge, Fetch, FetchModifiers, Id,
+    List, ListReturn, ListSelection, Login, Lsub, Noop, QResync, Rename, Search, SearchReturn, Select,
+    SelectParameter, Status, Store, StoreResponse, Subscribe, Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
 use postern_imap::types::{
-    Date, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, SearchKey, Section, SectionText,
-    SeenEffect, SequenceSet, SpecialUse, StatusItem,
+    Date, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, PreviewPriority, SearchKey, Section,
+    SectionText, SeenEffect, SequenceSet, SpecialUse, StatusItem,
 };
 use postern_sasl::Password;
 use proptest::prelude::*;
@@ -71,6 +71,12 @@ fn fetch_item() -> impl Strategy<Value = FetchItem> {
         Item::Rfc822,
         Item::Rfc822Header,
         Item::Rfc822Text,
+        Item::ModSeq,
+        Item::EmailId,
+        Item::ThreadId,
+        Item::SaveDate,
+        Item::Preview(PreviewPriority::Normal),
+        Item::Preview(PreviewPriority::Lazy),
     ]);
     let partial = prop::option::of(
         (0..1u64 << 62, 1..1u64 << 62).prop_map(|(offset, count)| Partial { offset, count }),
@@ -105,6 +111,12 @@ fn search_key() -> impl Strategy<Value = SearchKey> {
         (0..1u64 << 62).prop_map(Key::Smaller),
         (1u32..).prop_map(Key::Older),
         (1u32..).prop_map(Key::Younger),
+        (0..1u64 << 62).prop_map(Key::ModSeq),
+        "[A-Za-z0-9_-]{1,9}".prop_map(Key::EmailId),
+        "[A-Za-z0-9_-]{1,9}".prop_map(Key::ThreadId),
+        date().prop_map(Key::SavedBefore),
+        date().prop_map(Key::SavedOn),
+        date().prop_map(Key::SavedSince),
     ];
     leaf.prop_recursive(4, 16, 4, |inner| {
         prop_oneof![
@@ -116,8 +128,22 @@ fn search_key() -> impl Strategy<Value = SearchKey> {
 }
 
 fn status_items() -> impl Strategy<Value = Vec<StatusItem>> {
-    use StatusItem::{Deleted, Messages, Recent, Size, UidNext, UidValidity, Unseen};
-    let item = prop::sample::select(vec![Messages, Recent, UidNext, UidValidity, Unseen, Deleted, Size]);
+    use StatusItem::{
+        AppendLimit, Deleted, HighestModSeq, MailboxId, Messages, Recent, Size, UidNext, UidValidity, Unseen,
+    };
+    let items = [
+        Messages,
+        Recent,
+        UidNext,
+        UidValidity,
+        Unseen,
+        Deleted,
+        Size,
+        HighestModSeq,
+        MailboxId,
+        AppendLimit,
+    ];
+    let item = prop::sample::select(items.to_vec());
     prop::collection::vec(item, 1..5)
 }
 
@@ -148,9 +174,51 @@ fn numbering() -> impl Strategy<Value = Numbering> {
 fn store() -> impl Strategy<Value = Store> {
     let change = prop::sample::select(vec![FlagChange::Replace, FlagChange::Add, FlagChange::Remove]);
     let response = prop::sample::select(vec![StoreResponse::Told, StoreResponse::Silent]);
-    (numbering(), set(), change, response, prop::collection::vec(flag(), 0..4)).prop_map(
-        |(numbering, set, change, response, flags)| Store { numbering, set, change, response, flags },
+    let unchanged_since = prop::option::of(0..1u64 << 62);
+    (numbering(), set(), unchanged_since, change, response, prop::collection::vec(flag(), 0..4)).prop_map(
+        |(numbering, set, unchanged_since, change, response, flags)| Store {
+            numbering,
+            set,
+            unchanged_since,
+            change,
+            response,
+            flags,
+        },
     )
+}
+
+fn fetch() -> impl Strategy<Value = Fetch> {
+    let modifiers = prop_oneof![
+        prop::option::of(0..1u64 << 62).prop_map(|since| (since, Vanished::Untold)),
+        (0..1u64 << 62).prop_map(|since| (Some(since), Vanished::Told)),
+    ];
+    (numbering(), set(), prop::collection::vec(fetch_item(), 1..5), modifiers).prop_map(
+        |(numbering, set, items, (changed_since, vanished))| {
+            // VANISHED is for UID FETCH only.
+            let numbering = if vanished == Vanished::Told { Numbering::Uid } else { numbering };
+            Fetch { numbering, set, items, modifiers: FetchModifiers { changed_since, vanished } }
+        },
+    )
+}
+
+fn known_set() -> impl Strategy<Value = SequenceSet> {
+    prop::collection::vec(1u32.., 1..4).prop_map(|numbers| {
+        let exactly = |number| (Number::Exactly(number), Number::Exactly(number));
+        SequenceSet::Ranges(numbers.into_iter().map(exactly).collect())
+    })
+}
+
+fn select() -> impl Strategy<Value = Select> {
+    let samples = prop::option::of((known_set(), known_set()));
+    let resync = (1u32.., 0..1u64 << 62, prop::option::of(known_set()), samples).prop_map(
+        |(uid_validity, mod_seq, known_uids, samples)| {
+            SelectParameter::QResync(QResync { uid_validity, mod_seq, known_uids, samples })
+        },
+    );
+    let parameter = prop_oneof![Just(SelectParameter::CondStore), resync];
+    let access = prop::sample::select(vec![Access::ReadWrite, Access::ReadOnly]);
+    (mailbox(), access, prop::collection::vec(parameter, 0..3))
+        .prop_map(|(mailbox, access, parameters)| Select { mailbox, access, parameters })
 }
 
 fn search() -> impl Strategy<Value = Search> {
@@ -173,8 +241,7 @@ fn on_messages() -> impl Strategy<Value = Body> {
             to
         })),
         prop::option::of(set()).prop_map(|uids| Body::Expunge(Expunge { uids })),
-        (numbering(), set(), prop::collection::vec(fetch_item(), 1..5))
-            .prop_map(|(numbering, set, items)| Body::Fetch(Fetch { numbering, set, items })),
+        fetch().prop_map(Body::Fetch),
         store().prop_map(Body::Store),
         search().prop_map(Body::Search),
     ]
@@ -182,7 +249,6 @@ fn on_messages() -> impl Strategy<Value = Body> {
 
 fn on_mailboxes() -> impl Strategy<Value = Body> {
     let special_use = prop::option::of(prop::sample::select(vec![SpecialUse::Sent, SpecialUse::All]));
-    let access = prop::sample::select(vec![Access::ReadWrite, Access::ReadOnly]);
     let subscription = prop::sample::select(vec![Subscription::Subscribed, Subscription::Unsubscribed]);
     prop_oneof![
         (new_mailbox(), special_use)
@@ -191,7 +257,7 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
         (mailbox(), new_mailbox()).prop_map(|(from, to)| Body::Rename(Rename { from, to })),
         (new_mailbox(), subscription)
             .prop_map(|(mailbox, subscription)| Body::Subscribe(Subscribe { mailbox, subscription })),
-        (mailbox(), access).prop_map(|(mailbox, access)| Body::Select(Select { mailbox, access })),
+        select().prop_map(Body::Select),
         (mailbox(), status_items()).prop_map(|(mailbox, items)| Body::Status(Status { mailbox, items })),
         list().prop_map(Body::List),
         (mailbox(), "\\PC{0,9}").prop_map(|(reference, pattern)| Body::Lsub(Lsub {
@@ -249,6 +315,7 @@ proptest! {
         words in prop::collection::vec(prop::sample::select(vec![
             "a", " ", "FETCH", "1:*", "(", ")", "BODY", "[", "]", "HEADER.FIELDS", "<", ">", "UID", "SEARCH", "NOT",
             "OR", "\"", "\\", "{3}\r\nabc", "{2}", "STORE", "+FLAGS", "\\Seen", "LIST", "*", "%", "RETURN", "STATUS",
+            "CHANGEDSINCE", "VANISHED", "UNCHANGEDSINCE", "QRESYNC", "CONDSTORE", "MODSEQ", "PREVIEW", "LAZY", "PRIV",
             "MESSAGES", "APPEND", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
         ]), 0..14),
     ) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_imap::request::{Answer, Changes, Flagged, MailboxId, Refusal, Request, Snapshot};
+use postern_imap::request::{Answer, Changes, Flagged, Found, MailboxId, Refusal, Request, Snapshot, Stored};
 use postern_imap::types::{BodyKind, BodyStructure, DateTime, Message, Span};
 use postern_imap::{CHUNK, Config, Output, Session};
 use postern_sasl::Verdict;
@@ -36,9 +36,12 @@ fn message(uid: u32) -> Message {
         mod_seq: 1,
         flags: Vec::new(),
         internal_date: DateTime { seconds: 0, zone_minutes: 0 },
+        save_date: DateTime { seconds: 0, zone_minutes: 0 },
         size: SIZE,
         envelope: None,
         structure: Some(Arc::new(structure())),
+        object_ids: None,
+        preview: None,
     }
 }
 
@@ -54,6 +57,7 @@ fn answer(request: Request) -> Answer {
         Request::AppendCommit { .. } => Answer::Appended { uid_validity: 1, uid: 4 },
         Request::Open(..) => Answer::Opened(Snapshot {
             mailbox: MailboxId(1),
+            object_id: "M1".to_owned(),
             uid_validity: 1,
             uid_next: 10,
             mod_seq: 1,
@@ -67,11 +71,12 @@ fn answer(request: Request) -> Answer {
             assert!(length <= CHUNK as u64 && start + length <= SIZE);
             Answer::Content(vec![b'x'; length as usize])
         }
-        Request::StoreFlags { uids, flags, .. } => Answer::Stored(
-            uids.into_iter().map(|uid| Flagged { uid, mod_seq: 2, flags: flags.clone() }).collect(),
-        ),
+        Request::StoreFlags { uids, flags, .. } => Answer::Stored(Stored {
+            messages: uids.into_iter().map(|uid| Flagged { uid, mod_seq: 2, flags: flags.clone() }).collect(),
+            modified: Vec::new(),
+        }),
         Request::Changes { .. } => Answer::Changes(Changes::default()),
-        Request::Search { .. } => Answer::Found(vec![2, 9]),
+        Request::Search { .. } => Answer::Found([2, 9].map(|uid| Found { uid, mod_seq: 1 }).to_vec()),
         Request::Expunge { .. } => Answer::Expunged(vec![3]),
         _ => Answer::Refused(Refusal::NonExistent),
     }

@@ -57,10 +57,11 @@ impl Backend {
             }
             Request::Messages { mailbox, uids, wanted } => self.messages(mailbox, &uids, wanted),
             Request::Content { mailbox, uid, start, length } => self.content(mailbox, uid, start, length),
-            Request::StoreFlags { mailbox, uids, change, flags } => {
+            Request::StoreFlags { mailbox, uids, change, flags, unchanged_since } => {
                 let change = convert::flag_change(change, convert::flags_to_store(&flags)?);
-                let stored = self.account.store_flags(id(mailbox), &convert::uid_set(&uids), change, None)?;
-                Ok(Answer::Stored(stored.messages.iter().map(convert::flagged).collect()))
+                let (uids, unchanged_since) = (convert::uid_set(&uids), unchanged_since.map(ModSeq));
+                let stored = self.account.store_flags(id(mailbox), &uids, change, unchanged_since)?;
+                Ok(Answer::Stored(convert::stored(&stored)))
             }
             Request::Copy { mailbox, uids, to, mode } => self.copy(mailbox, &uids, &to, mode),
             Request::Expunge { mailbox, uids } => {
@@ -128,7 +129,7 @@ impl Backend {
             Err(Error::Conflict(_)) if self.account.mailbox_named(name.as_str()).is_err() => {
                 Err(unavailable())
             }
-            made => done(made),
+            made => Ok(Answer::Created(made?.id.to_string())),
         }
     }
 
@@ -153,6 +154,7 @@ impl Backend {
         let keywords = self.account.keywords()?;
         Ok(Answer::Opened(Snapshot {
             mailbox: MailboxId(snapshot.mailbox.id.0),
+            object_id: snapshot.mailbox.id.to_string(),
             uid_validity: snapshot.mailbox.uid_validity.0,
             uid_next: snapshot.mailbox.uid_next,
             mod_seq: snapshot.mailbox.highest_mod_seq.0,
@@ -170,7 +172,7 @@ impl Backend {
         for message in self.account.messages(id(mailbox), &convert::uid_set(uids), detail) {
             let message = message?;
             self.contents.push((message.uid.get(), message.email.blob));
-            found.push(convert::message(message));
+            found.push(convert::message(message, wanted));
         }
         Ok(Answer::Messages(found))
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use postern_imap::request::{
-    Changes, Copied, FlagChange, Flagged, MailboxInfo, MailboxKind, MailboxStatus, Refusal, Subscription,
+    Changes, Copied, FlagChange, Flagged, MailboxInfo, MailboxKind, MailboxStatus, Refusal, Stored,
+    Subscription, Wanted,
 };
 use postern_imap::types as imap;
 use postern_store::account::{self as store, Flags, Keyword, SystemFlags, UidSet};
@@ -86,6 +87,10 @@ pub(super) fn flagged(state: &store::MessageState) -> Flagged {
     Flagged { uid: state.uid.get(), mod_seq: state.mod_seq.0, flags: flags_from_store(&state.flags) }
 }
 
+pub(super) fn stored(stored: &store::Stored) -> Stored {
+    Stored { messages: stored.messages.iter().map(flagged).collect(), modified: uids(&stored.modified) }
+}
+
 pub(super) fn uid_set(uids: &[u32]) -> UidSet {
     UidSet::from_ranges(uids.iter().map(|&uid| uid..=uid))
 }
@@ -133,6 +138,8 @@ pub(super) fn status(mailbox: &store::Mailbox) -> MailboxStatus {
         unseen: mailbox.unseen,
         deleted: mailbox.deleted,
         size: mailbox.size,
+        mod_seq: mailbox.highest_mod_seq.0,
+        object_id: mailbox.id.to_string(),
     }
 }
 
@@ -146,7 +153,11 @@ pub(super) fn timestamp(date: imap::DateTime) -> Timestamp {
     Timestamp::from_second(date.seconds).unwrap_or_else(|_| Timestamp::now())
 }
 
-pub(super) fn message(message: store::Message) -> imap::Message {
+pub(super) fn message(message: store::Message, wanted: Wanted) -> imap::Message {
+    let object_ids = wanted.object_ids.then(|| imap::ObjectIds {
+        email: message.email.id.to_string(),
+        thread: message.email.thread.to_string(),
+    });
     let (envelope, structure) = match message.email.structure {
         Some(structure::Structure { envelope: found, root, .. }) => (Some(envelope(found)), Some(part(root))),
         None => (None, None),
@@ -156,9 +167,12 @@ pub(super) fn message(message: store::Message) -> imap::Message {
         mod_seq: message.mod_seq.0,
         flags: flags_from_store(&message.flags),
         internal_date: date_time(message.email.internal_date),
+        save_date: date_time(message.save_date),
         size: message.email.size,
         envelope: envelope.map(Arc::new),
         structure: structure.map(Arc::new),
+        object_ids,
+        preview: wanted.preview.then_some(message.email.preview),
     }
 }
 

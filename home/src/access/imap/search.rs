@@ -6,6 +6,7 @@
 
 use std::cell::OnceCell;
 
+use postern_imap::request::Found;
 use postern_imap::types::{Date, Flag, SearchKey};
 use postern_store::account::{Account, Detail, MailboxId, Message, UidSet};
 use postern_store::structure::{self, Part, text};
@@ -19,32 +20,32 @@ const MAX_HEADER: u64 = 1024 * 1024;
 const MAX_PART: u64 = 16 * 1024 * 1024;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// UIDs of the messages that match, ascending.
-pub(super) fn find(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<u32>> {
+/// The messages that match, ascending.
+pub(super) fn find(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<Found>> {
     let detail = if needs_structure(key) { Detail::Structure } else { Detail::Summary };
     let (key, now) = (prepared(key), Timestamp::now());
     let mut found = Vec::new();
     for message in account.messages(mailbox, &candidates(&key), detail) {
         let candidate = Candidate { account, message: message?, now, header: OnceCell::new() };
         if candidate.matches(&key)? {
-            found.push(candidate.message.uid.get());
+            let Message { uid, mod_seq, .. } = candidate.message;
+            found.push(Found { uid: uid.get(), mod_seq: mod_seq.0 });
         }
     }
     Ok(found)
 }
 
 fn needs_structure(key: &SearchKey) -> bool {
-    match key {
-        SearchKey::And(keys) => keys.iter().any(needs_structure),
-        SearchKey::Or(one, other) => needs_structure(one) || needs_structure(other),
-        SearchKey::Not(key) => needs_structure(key),
-        SearchKey::Body(_)
-        | SearchKey::Text(_)
-        | SearchKey::SentBefore(_)
-        | SearchKey::SentOn(_)
-        | SearchKey::SentSince(_) => true,
-        _ => false,
-    }
+    key.any(&|key| {
+        matches!(
+            key,
+            SearchKey::Body(_)
+                | SearchKey::Text(_)
+                | SearchKey::SentBefore(_)
+                | SearchKey::SentOn(_)
+                | SearchKey::SentSince(_)
+        )
+    })
 }
 
 /// Texts in lower case, and cheap criteria before dear ones.
@@ -134,6 +135,12 @@ impl Candidate<'_> {
             SearchKey::Larger(octets) => self.message.email.size > *octets,
             SearchKey::Smaller(octets) => self.message.email.size < *octets,
             SearchKey::Older(seconds) => self.age() >= i64::from(*seconds),
+            SearchKey::ModSeq(mod_seq) => self.message.mod_seq.0 >= *mod_seq,
+            SearchKey::EmailId(id) => self.message.email.id.to_string() == *id,
+            SearchKey::ThreadId(id) => self.message.email.thread.to_string() == *id,
+            SearchKey::SavedBefore(date) => self.saved_day() < date.days_since_epoch(),
+            SearchKey::SavedOn(date) => self.saved_day() == date.days_since_epoch(),
+            SearchKey::SavedSince(date) => self.saved_day() >= date.days_since_epoch(),
             SearchKey::Younger(seconds) => self.age() <= i64::from(*seconds),
         })
     }
@@ -147,6 +154,10 @@ impl Candidate<'_> {
 
     fn received_day(&self) -> i64 {
         self.message.email.internal_date.as_second().div_euclid(SECONDS_PER_DAY)
+    }
+
+    fn saved_day(&self) -> i64 {
+        self.message.save_date.as_second().div_euclid(SECONDS_PER_DAY)
     }
 
     /// The day in the Date field as its writer saw it (RFC 9051 §6.4.4: without regard to time and zone).

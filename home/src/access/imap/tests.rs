@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `C: text` | the client sends the line; `{x.eml}` stands for the octets of `messages/x.eml` in braces |
 //! | `L: x.eml` | the client sends the octets of the message |
-//! | `S: text` | the server's next line; `…` stands for anything |
+//! | `S: text` | the server's next line; `…` stands for anything, `«x»` for something that later lines name so |
 //! | `B: x.eml` | the server's next octets are the message |
 //! | `C2:`, `S2:`, … | the same with a second connection of the same user |
 //! | `D: x.eml` | the message is delivered to INBOX by another hand |
@@ -39,6 +39,8 @@ struct World {
     store: Store,
     account: Account,
     connections: BTreeMap<u8, Connection>,
+    /// What `«x»` stands for.
+    named: BTreeMap<String, String>,
     arrival: Arrival,
     _directory: tempfile::TempDir,
 }
@@ -55,7 +57,14 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let store = Store::open(directory.path()).expect("a store");
         let account = store.account(AccountId(1)).expect("an account");
-        World { store, account, connections: BTreeMap::new(), arrival, _directory: directory }
+        World {
+            store,
+            account,
+            connections: BTreeMap::new(),
+            named: BTreeMap::new(),
+            arrival,
+            _directory: directory,
+        }
     }
 
     fn connection(&mut self, number: u8) -> &mut Connection {
@@ -123,6 +132,7 @@ impl World {
             (kind, "") => (kind, 1),
             (kind, number) => (kind, number.parse().map_err(|_| "not a connection's number")?),
         };
+        let text = &with_named(text, &self.named);
         match kind {
             "C" => self.send(number, format!("{}\r\n", with_sizes(text)).as_bytes()),
             "L" => self.send(number, &message(text)),
@@ -143,6 +153,10 @@ impl World {
         let end = end.ok_or_else(|| format!("no line came, only {}", received.escape_ascii()))?;
         let line: Vec<u8> = received.drain(..end + 2).collect();
         let line = String::from_utf8_lossy(line.get(..end).unwrap_or_default()).into_owned();
+        if let Some((name, value)) = named(expected, &line) {
+            self.named.insert(name, value);
+            return Ok(());
+        }
         if fits(expected, &line) { Ok(()) } else { Err(format!("got: {line}")) }
     }
 
@@ -199,6 +213,19 @@ fn with_sizes(text: &str) -> String {
         }
         _ => text.to_owned(),
     }
+}
+
+/// Replaces each `«x»` that is known.
+fn with_named(text: &str, named: &BTreeMap<String, String>) -> String {
+    named.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("«{name}»"), value))
+}
+
+/// The name in an expected line, and what the line has there.
+fn named(expected: &str, line: &str) -> Option<(String, String)> {
+    let (before, rest) = expected.split_once('«')?;
+    let (name, after) = rest.split_once('»')?;
+    let value = line.strip_prefix(before)?.strip_suffix(after)?;
+    Some((name.to_owned(), value.to_owned()))
 }
 
 /// Whether a line is as expected, `…` standing for anything.

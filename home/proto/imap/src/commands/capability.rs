@@ -3,7 +3,7 @@
 use postern_sasl::Mechanism;
 
 use crate::response::Completion;
-use crate::session::core::{Core, State};
+use crate::session::core::{Config, Core, State};
 use crate::session::task::{Input, Progress, Task};
 
 /// What every session can do. Only what works is named here.
@@ -11,26 +11,27 @@ const ALWAYS: &str = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE";
 
 /// What a session can do after login: the extensions with their RFCs are in the crate's documentation.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE UIDPLUS \
-                           UNSELECT MOVE ESEARCH SEARCHRES WITHIN STATUS=SIZE";
+                           UNSELECT MOVE ESEARCH SEARCHRES WITHIN STATUS=SIZE CONDSTORE QRESYNC OBJECTID SAVEDATE PREVIEW";
 
 #[derive(Debug)]
 pub(crate) struct Capability;
 
 impl Task for Capability {
     fn resume(&mut self, core: &mut Core, _: Input) -> Progress {
-        let line = format!("CAPABILITY {}", words(&core.state));
+        let line = format!("CAPABILITY {}", words(&core.state, &core.config));
         core.untagged(&line);
         Completion::ok("CAPABILITY completed").into()
     }
 }
 
 /// The capabilities in this state, separated by spaces.
-pub(crate) fn words(state: &State) -> String {
+pub(crate) fn words(state: &State, config: &Config) -> String {
     match state {
         State::NotAuthenticated => {
             let mechanisms = Mechanism::ALL.map(|mechanism| format!("AUTH={mechanism}"));
             format!("{ALWAYS} {}", mechanisms.join(" "))
         }
-        State::Authenticated { .. } => format!("{ALWAYS} {AFTER_LOGIN}"),
+        // RFC 7889 §2: the limit is the same for every mailbox.
+        State::Authenticated { .. } => format!("{ALWAYS} {AFTER_LOGIN} APPENDLIMIT={}", config.max_message),
     }
 }

@@ -1,7 +1,7 @@
 //! COPY (RFC 9051 §6.4.7) and MOVE (RFC 9051 §6.4.8, RFC 6851), with COPYUID (RFC 4315 §3).
 
 use super::encode_name;
-use super::expunge::read_only;
+use super::expunge::{read_only, removed};
 use crate::parser::{Parser, Result};
 use crate::request::{Access, Answer, Copied, CopyMode, Refusal, Request};
 use crate::response::{Code, Completion, encode};
@@ -78,7 +78,7 @@ impl Copy {
             selected.hold(&gone);
         }
         core.tell_expunged();
-        self.completed()
+        removed(core, self.completed(), &gone)
     }
 }
 

@@ -1,10 +1,10 @@
-//! CREATE (RFC 9051 §6.3.4), with USE (RFC 6154 §3).
+//! CREATE (RFC 9051 §6.3.4), with USE (RFC 6154 §3) and MAILBOXID (RFC 8474 §4.1).
 
 use crate::parser::{ParseError, Parser, Result};
 use crate::request::{Answer, Refusal, Request};
-use crate::response::{Completion, encode};
+use crate::response::{Code, Completion, encode};
 use crate::session::core::Core;
-use crate::session::task::{Input, Progress, Task, done_or_refused};
+use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::{MailboxName, NameEncoding, SpecialUse};
 
 /// A new mailbox.
@@ -55,7 +55,10 @@ impl Task for Create {
             Input::Answer(Answer::Refused(Refusal::Cannot)) if self.special_use.is_some() => {
                 Completion::no("USEATTR", "That use is not available").into()
             }
-            input => done_or_refused(input, "CREATE completed"),
+            Input::Answer(Answer::Created(id)) => {
+                Completion::ok("CREATE completed").with(Code::MailboxId(id)).into()
+            }
+            other => refused(other),
         }
     }
 }

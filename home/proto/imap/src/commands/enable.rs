@@ -1,11 +1,11 @@
 //! ENABLE (RFC 9051 §6.3.1, RFC 5161).
 //!
-//! Nothing is advertised that must be enabled yet, so the answer is always empty, as RFC 5161 §3.1 has it for
-//! unknown extensions.
+//! What is not known is passed over without a word, as RFC 5161 §3.1 has it.
 
 use crate::parser::{Parser, Result};
 use crate::response::Completion;
 use crate::session::core::Core;
+use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task};
 
 /// The capabilities that the client understands.
@@ -33,7 +33,15 @@ impl Enable {
 
 impl Task for Enable {
     fn resume(&mut self, core: &mut Core, _: Input) -> Progress {
-        core.untagged("ENABLED");
+        let mut line = "ENABLED".to_owned();
+        let wanted = self.capabilities.iter().filter_map(|name| Extension::named(name));
+        let fresh: Vec<Extension> = wanted.filter(|extension| !core.enabled.has(*extension)).collect();
+        for extension in fresh {
+            line.push(' ');
+            line.push_str(extension.name());
+            core.enable(extension);
+        }
+        core.untagged(&line);
         Completion::ok("ENABLE completed").into()
     }
 }

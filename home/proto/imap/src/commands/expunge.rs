@@ -2,8 +2,9 @@
 
 use crate::parser::{Parser, Result};
 use crate::request::{Access, Answer, Request};
-use crate::response::Completion;
+use crate::response::{Code, Completion};
 use crate::session::core::{Core, Numbering};
+use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::SequenceSet;
 
@@ -54,10 +55,18 @@ impl Task for Expunge {
                     selected.hold(&uids);
                 }
                 core.tell_expunged();
-                Completion::ok("EXPUNGE completed").into()
+                removed(core, Completion::ok("EXPUNGE completed"), &uids).into()
             }
             other => refused(other),
         }
+    }
+}
+
+/// RFC 7162 §3.2.7: a client that resynchronises hears how far it has come.
+pub(super) fn removed(core: &Core, completion: Completion, uids: &[u32]) -> Completion {
+    match core.enabled.has(Extension::QResync) && !uids.is_empty() {
+        true => completion.with(Code::HighestModSeq(0)),
+        false => completion,
     }
 }
 

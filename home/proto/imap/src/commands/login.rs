@@ -59,7 +59,7 @@ impl Task for Login {
 /// The account is open: from now on the session is the user's.
 pub(super) fn accepted(core: &mut Core, login: &str) -> Progress {
     core.state = State::Authenticated { login: login.to_owned() };
-    let words = super::capability_words(&core.state);
+    let words = super::capability_words(&core.state, &core.config);
     Completion::ok("Logged in").with(Code::Capability(words)).into()
 }
 

@@ -1,9 +1,9 @@
-//! SEARCH (RFC 9051 §6.4.4), with RETURN (ESEARCH, RFC 4731), SAVE (SEARCHRES, RFC 5182) and
-//! OLDER and YOUNGER (WITHIN, RFC 5032).
+//! SEARCH (RFC 9051 §6.4.4), with RETURN (ESEARCH, RFC 4731), SAVE (SEARCHRES, RFC 5182), OLDER and YOUNGER (WITHIN,
+//! RFC 5032), MODSEQ (RFC 7162 §3.1.5), EMAILID and THREADID (RFC 8474 §6), SAVEDON and its like (RFC 8514 §4.3).
 
 use super::encode_name;
 use crate::parser::{ParseError, Parser, Result};
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Found, Request};
 use crate::response::{Completion, encode};
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::task::{Input, Progress, Task, refused};
@@ -88,60 +88,71 @@ impl Search {
         self.key.encode(out);
     }
 
-    fn start(&self, core: &Core) -> std::result::Result<Progress, Completion> {
+    fn start(&self, core: &mut Core) -> std::result::Result<Progress, Completion> {
+        if self.asks_mod_seq() {
+            core.enable_cond_store();
+        }
         let key = resolve(&self.key, core)?;
         let selected = core.selected.as_ref().ok_or_else(|| Completion::bad("No mailbox selected"))?;
         Ok(Progress::Ask(Request::Search { mailbox: selected.mailbox, key }))
     }
 
-    fn found(&self, core: &mut Core, uids: &[u32]) -> Completion {
+    fn found(&self, core: &mut Core, found: &[Found]) -> Completion {
         let Some(selected) = &mut core.selected else {
             return Completion::bad("No mailbox selected");
         };
         // A message that this session has not been told of, or not any more, is not found.
-        let known = uids.iter().filter_map(|&uid| Some((uid, selected.view.sequence_of(uid)?)));
-        let found: Vec<(u32, u32)> = known.collect();
+        let numbered = |found: &Found| Some((*found, selected.view.sequence_of(found.uid)?));
+        let (found, sequences): (Vec<Found>, Vec<u32>) = found.iter().filter_map(numbered).unzip();
         if self.wants(SearchReturn::Save) {
-            selected.saved = self.saved(&found);
+            selected.saved = self.returned(&found).map(|found| found.uid).collect();
         }
-        let numbers = found.iter().map(|&(uid, sequence)| match self.numbering {
-            Numbering::Uid => uid,
-            Numbering::Sequence => sequence,
-        });
-        let numbers: Vec<u32> = numbers.collect();
-        self.tell(&core.tag, &numbers, &mut core.output);
+        let highest = self.returned(&found).map(|found| found.mod_seq).max().filter(|_| self.asks_mod_seq());
+        let numbers = match self.numbering {
+            Numbering::Uid => found.iter().map(|found| found.uid).collect(),
+            Numbering::Sequence => sequences,
+        };
+        self.tell(&core.tag, &numbers, highest, &mut core.output);
         Completion::ok("SEARCH completed")
     }
 
-    /// RFC 5182 §2.4: with MIN or MAX and neither ALL nor COUNT, only those are saved.
-    fn saved(&self, found: &[(u32, u32)]) -> Vec<u32> {
+    fn asks_mod_seq(&self) -> bool {
+        self.key.any(&|key| matches!(key, SearchKey::ModSeq(_)))
+    }
+
+    /// RFC 5182 §2.4: with MIN or MAX and neither ALL nor COUNT, only those are saved; RFC 4731 §3.2 likewise counts
+    /// only their mod-sequences.
+    fn returned<'f>(&self, found: &'f [Found]) -> impl Iterator<Item = &'f Found> + use<'f> {
         let (min, max) = (self.wants(SearchReturn::Min), self.wants(SearchReturn::Max));
         let everything = self.wants(SearchReturn::All) || self.wants(SearchReturn::Count) || !(min || max);
         let last = found.len().saturating_sub(1);
-        let kept = |index: usize| everything || (min && index == 0) || (max && index == last);
-        found.iter().enumerate().filter(|(index, _)| kept(*index)).map(|(_, pair)| pair.0).collect()
+        let kept = move |index: usize| everything || (min && index == 0) || (max && index == last);
+        found.iter().enumerate().filter(move |(index, _)| kept(*index)).map(|(_, found)| found)
     }
 
     fn wants(&self, option: SearchReturn) -> bool {
         self.returns.as_ref().is_some_and(|returns| returns.contains(&option))
     }
 
-    fn tell(&self, tag: &str, numbers: &[u32], out: &mut Vec<u8>) {
+    fn tell(&self, tag: &str, numbers: &[u32], highest: Option<u64>, out: &mut Vec<u8>) {
         match self.returns.as_deref() {
             None => {
                 out.extend_from_slice(b"* SEARCH");
                 for number in numbers {
                     out.extend_from_slice(format!(" {number}").as_bytes());
                 }
+                if let Some(mod_seq) = highest {
+                    out.extend_from_slice(format!(" (MODSEQ {mod_seq})").as_bytes());
+                }
                 out.extend_from_slice(b"\r\n");
             }
             // RFC 5182 §2.1: SAVE alone has no response.
             Some([SearchReturn::Save]) => {}
-            Some(_) => self.tell_extended(tag, numbers, out),
+            Some(_) => self.tell_extended(tag, numbers, highest, out),
         }
     }
 
-    fn tell_extended(&self, tag: &str, numbers: &[u32], out: &mut Vec<u8>) {
+    fn tell_extended(&self, tag: &str, numbers: &[u32], highest: Option<u64>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"* ESEARCH (TAG ");
         encode::string(tag.as_bytes(), out);
         out.push(b')');
@@ -160,6 +171,9 @@ impl Search {
             out.extend_from_slice(b" ALL ");
             encode_uids(numbers.iter().copied(), out);
         }
+        if let Some(mod_seq) = highest {
+            out.extend_from_slice(format!(" MODSEQ {mod_seq}").as_bytes());
+        }
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -168,7 +182,7 @@ impl Task for Search {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
         match input {
             Input::Start => self.start(core).unwrap_or_else(Progress::Done),
-            Input::Answer(Answer::Found(uids)) => self.found(core, &uids).into(),
+            Input::Answer(Answer::Found(found)) => self.found(core, &found).into(),
             other => {
                 // RFC 5182 §2.1: a SEARCH (SAVE) that fails empties the variable.
                 if let (true, Some(selected)) = (self.wants(SearchReturn::Save), &mut core.selected) {
@@ -182,6 +196,8 @@ impl Task for Search {
     fn expunges(&self) -> Expunges {
         match self.numbering {
             Numbering::Sequence => Expunges::Held,
+            // RFC 7162 §3.2.10.2: nor while a UID SEARCH uses them.
+            Numbering::Uid if self.key.any(&|key| matches!(key, SearchKey::Sequence(_))) => Expunges::Held,
             Numbering::Uid => Expunges::Told,
         }
     }

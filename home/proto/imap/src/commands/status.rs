@@ -1,4 +1,5 @@
-//! STATUS (RFC 9051 §6.3.11), with SIZE (RFC 8438) and RECENT (RFC 3501).
+//! STATUS (RFC 9051 §6.3.11), with RECENT (RFC 3501), SIZE (RFC 8438), HIGHESTMODSEQ (RFC 7162 §3.1.7), MAILBOXID
+//! (RFC 8474 §4.3) and APPENDLIMIT (RFC 7889 §3.1).
 
 use crate::parser::{Parser, Result};
 use crate::request::{Answer, MailboxStatus, Request};
@@ -35,9 +36,14 @@ impl Status {
 impl Task for Status {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
         match input {
-            Input::Start => Progress::Ask(Request::Status(self.mailbox.clone())),
+            Input::Start => {
+                if self.items.contains(&StatusItem::HighestModSeq) {
+                    core.enable_cond_store();
+                }
+                Progress::Ask(Request::Status(self.mailbox.clone()))
+            }
             Input::Answer(Answer::Status(status)) => {
-                tell(core, &self.mailbox, &self.items, status);
+                tell(core, &self.mailbox, &self.items, &status);
                 Completion::ok("STATUS completed").into()
             }
             other => refused(other),
@@ -46,13 +52,15 @@ impl Task for Status {
 }
 
 /// Writes `* STATUS name (...)`.
-pub(super) fn tell(core: &mut Core, mailbox: &MailboxName, items: &[StatusItem], status: MailboxStatus) {
+pub(super) fn tell(core: &mut Core, mailbox: &MailboxName, items: &[StatusItem], status: &MailboxStatus) {
+    let append_limit = core.config.max_message;
     let out = &mut core.output;
     out.extend_from_slice(b"* STATUS ");
     encode::mailbox(&core.names.encode(mailbox.as_str()), out);
     out.push(b' ');
     let pair = |item: &StatusItem, out: &mut Vec<u8>| {
-        out.extend_from_slice(format!("{} {}", item.name(), value(*item, status)).as_bytes());
+        let value = value(*item, status, append_limit);
+        out.extend_from_slice(format!("{} {value}", item.name()).as_bytes());
     };
     encode::parenthesised(items, pair, out);
     out.extend_from_slice(b"\r\n");
@@ -63,8 +71,8 @@ pub(super) fn encode_items(items: &[StatusItem], out: &mut Vec<u8>) {
     encode::parenthesised(items, |item, out| out.extend_from_slice(item.name().as_bytes()), out);
 }
 
-fn value(item: StatusItem, status: MailboxStatus) -> u64 {
-    match item {
+fn value(item: StatusItem, status: &MailboxStatus, append_limit: u64) -> String {
+    let number: u64 = match item {
         StatusItem::Messages => status.messages.into(),
         StatusItem::Recent => status.recent.into(),
         StatusItem::UidNext => status.uid_next.into(),
@@ -72,5 +80,9 @@ fn value(item: StatusItem, status: MailboxStatus) -> u64 {
         StatusItem::Unseen => status.unseen.into(),
         StatusItem::Deleted => status.deleted.into(),
         StatusItem::Size => status.size,
-    }
+        StatusItem::HighestModSeq => status.mod_seq,
+        StatusItem::AppendLimit => append_limit,
+        StatusItem::MailboxId => return format!("({})", status.object_id),
+    };
+    number.to_string()
 }

@@ -4,5 +4,5 @@ pub mod encode;
 mod fetch;
 mod status;
 
-pub use fetch::{Recent, flag_list, flags_update};
+pub use fetch::{Recent, flag_list};
 pub use status::{Code, Completion, Condition};

@@ -40,6 +40,12 @@ pub enum Code {
     Capability(String),
     /// BADCHARSET with what is supported.
     BadCharset,
+    /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1); the number is put in when everything before it has been told.
+    HighestModSeq(u64),
+    /// MAILBOXID (RFC 8474 §4.1)
+    MailboxId(String),
+    /// MODIFIED (RFC 7162 §3.1.3) with sequence numbers or UIDs, ascending.
+    Modified(Vec<u32>),
 }
 
 /// How a command ended.
@@ -108,6 +114,14 @@ impl Code {
                 encode_uids(uids.iter().map(|pair| pair.1), out);
             }
             Code::Capability(words) => out.extend_from_slice(format!("CAPABILITY {words}").as_bytes()),
+            Code::HighestModSeq(mod_seq) => {
+                out.extend_from_slice(format!("HIGHESTMODSEQ {mod_seq}").as_bytes());
+            }
+            Code::MailboxId(id) => out.extend_from_slice(format!("MAILBOXID ({id})").as_bytes()),
+            Code::Modified(numbers) => {
+                out.extend_from_slice(b"MODIFIED ");
+                encode_uids(numbers.iter().copied(), out);
+            }
             Code::BadCharset => out.extend_from_slice(b"BADCHARSET (UTF-8 US-ASCII)"),
         }
     }

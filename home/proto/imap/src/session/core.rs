@@ -4,9 +4,10 @@
 //! them; removals only where the command allows it, for sequence numbers must not shift under FETCH, STORE or SEARCH.
 
 use crate::request::{Access, Changes, Flagged, MailboxId, Snapshot};
-use crate::response::{Completion, Recent, flags_update};
+use crate::response::{Code, Completion, Recent, flag_list};
+use crate::session::enabled::{Enabled, Extension};
 use crate::session::view::MessageView;
-use crate::types::{Flag, MailboxName, MessageRef, NameEncoding, SequenceSet};
+use crate::types::{Flag, MailboxName, MessageRef, NameEncoding, SequenceSet, encode_uids};
 
 /// Limits and texts that the operator may set.
 #[derive(Debug, Clone)]
@@ -62,6 +63,7 @@ pub struct Core {
     pub(crate) state: State,
     pub(crate) selected: Option<Selected>,
     pub(crate) names: NameEncoding,
+    pub(crate) enabled: Enabled,
     pub(crate) output: Vec<u8>,
     pub(crate) login_failures: u32,
     /// The host has said that the account changed.
@@ -81,6 +83,8 @@ pub struct Selected {
     pub(crate) recent_from: u32,
     /// Removals that the client has not been told of, ascending.
     held: Vec<u32>,
+    /// The mod-sequence up to which everything was told when the first of them was held.
+    held_since: u64,
     /// Flag changes that the client knows already: UID and mod-sequence.
     known: Vec<(u32, u64)>,
     /// What `$` stands for (RFC 5182): UIDs, ascending.
@@ -95,6 +99,7 @@ impl Core {
             state: State::NotAuthenticated,
             selected: None,
             names: NameEncoding::default(),
+            enabled: Enabled::default(),
             output: Vec::new(),
             login_failures: 0,
             changed: false,
@@ -118,6 +123,7 @@ impl Core {
             mod_seq: snapshot.mod_seq,
             recent_from: snapshot.recent_from,
             held: Vec::new(),
+            held_since: snapshot.mod_seq,
             known: Vec::new(),
             saved: Vec::new(),
         });
@@ -131,8 +137,8 @@ impl Core {
         let known = std::mem::take(&mut selected.known);
         let before = selected.view.exists();
         let largest = selected.view.largest_uid();
-        selected.mod_seq = selected.mod_seq.max(changes.mod_seq);
         selected.hold(&changes.expunged);
+        selected.mod_seq = selected.mod_seq.max(changes.mod_seq);
         let (news, arrivals): (Vec<_>, Vec<_>) =
             changes.changed.into_iter().partition(|message| message.uid <= largest);
         if expunges == Expunges::Told {
@@ -166,21 +172,107 @@ impl Core {
             return;
         };
         let gone = std::mem::take(&mut selected.held);
-        for sequence in selected.view.remove(&gone) {
+        let sequences = selected.view.remove(&gone);
+        // RFC 7162 §3.2.10.2
+        if self.enabled.has(Extension::QResync) {
+            return self.tell_vanished("VANISHED ", &gone);
+        }
+        for sequence in sequences {
             self.output.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
         }
     }
 
+    /// Writes `* VANISHED 3:5`, or with `(EARLIER)`; nothing for no UIDs, which must be ascending.
+    pub(crate) fn tell_vanished(&mut self, label: &str, uids: &[u32]) {
+        if uids.is_empty() {
+            return;
+        }
+        self.output.extend_from_slice(b"* ");
+        self.output.extend_from_slice(label.as_bytes());
+        encode_uids(uids.iter().copied(), &mut self.output);
+        self.output.extend_from_slice(b"\r\n");
+    }
+
     /// Tells of flags, if the message is in the view.
     pub(crate) fn tell_flags(&mut self, message: &Flagged, numbering: Numbering) {
-        let Some(selected) = &self.selected else {
-            return;
-        };
-        if let Some(sequence) = selected.view.sequence_of(message.uid) {
-            let recent = selected.recent(message.uid);
-            let reference = MessageRef { sequence, uid: message.uid };
-            flags_update(reference, &message.flags, recent, numbering == Numbering::Uid, &mut self.output);
+        if self.begin_update(message, numbering) {
+            let recent = self.selected.as_ref().map_or(Recent::Old, |selected| selected.recent(message.uid));
+            self.output.extend_from_slice(b"FLAGS ");
+            flag_list(&message.flags, recent, &mut self.output);
+            self.end_update(message, " ");
         }
+    }
+
+    /// Tells of a mod-sequence without the flags, if the message is in the view and the client keeps them.
+    pub(crate) fn tell_mod_seq(&mut self, message: &Flagged, numbering: Numbering) {
+        if self.enabled.has(Extension::CondStore) && self.begin_update(message, numbering) {
+            self.end_update(message, "");
+        }
+    }
+
+    /// Begins a FETCH response that was not asked for. RFC 7162 §3.2.4: with the UID, once mod-sequences are told.
+    fn begin_update(&mut self, message: &Flagged, numbering: Numbering) -> bool {
+        let view = self.selected.as_ref().map(|selected| &selected.view);
+        let Some(sequence) = view.and_then(|view| view.sequence_of(message.uid)) else {
+            return false;
+        };
+        self.begin_message(MessageRef { sequence, uid: message.uid });
+        if numbering == Numbering::Uid || self.enabled.has(Extension::CondStore) {
+            self.output.extend_from_slice(format!("UID {} ", message.uid).as_bytes());
+        }
+        true
+    }
+
+    fn end_update(&mut self, message: &Flagged, separator: &str) {
+        if self.enabled.has(Extension::CondStore) {
+            self.output.extend_from_slice(format!("{separator}MODSEQ ({})", message.mod_seq).as_bytes());
+        }
+        self.output.extend_from_slice(b")\r\n");
+    }
+
+    /// Writes what every FETCH response begins with.
+    pub(crate) fn begin_message(&mut self, message: MessageRef) {
+        self.output.extend_from_slice(format!("* {} FETCH (", message.sequence).as_bytes());
+    }
+
+    /// From now on responses are as the extension has them.
+    pub(crate) fn enable(&mut self, extension: Extension) {
+        match extension {
+            Extension::CondStore => self.enable_cond_store(),
+            Extension::QResync => {
+                self.enabled.insert(extension);
+                self.enable_cond_store();
+            }
+        }
+    }
+
+    /// What every CONDSTORE enabling command does (RFC 7162 §3.1): the first one tells HIGHESTMODSEQ.
+    pub(crate) fn enable_cond_store(&mut self) {
+        if self.enabled.has(Extension::CondStore) {
+            return;
+        }
+        self.enabled.insert(Extension::CondStore);
+        self.tell_highest_mod_seq();
+    }
+
+    fn tell_highest_mod_seq(&mut self) {
+        if let Some(selected) = &self.selected {
+            let mod_seq = selected.told_mod_seq();
+            self.untagged(&format!("OK [HIGHESTMODSEQ {mod_seq}] Highest"));
+        }
+    }
+
+    /// Writes the end of the command that runs.
+    pub(crate) fn conclude(&mut self, mut completion: Completion) {
+        let holds = self.selected.as_ref().is_some_and(|selected| !selected.held.is_empty());
+        // RFC 7162 §3.2: mod-sequences above that of a removal may have been told before the removal is.
+        if holds && self.enabled.has(Extension::QResync) {
+            self.tell_highest_mod_seq();
+        }
+        if let (Some(Code::HighestModSeq(mod_seq)), Some(selected)) = (&mut completion.code, &self.selected) {
+            *mod_seq = selected.told_mod_seq();
+        }
+        completion.encode(&self.tag, &mut self.output);
     }
 
     /// The messages that a set names.
@@ -217,10 +309,18 @@ impl Selected {
     /// Remembers removals to be told later.
     pub(crate) fn hold(&mut self, uids: &[u32]) {
         let view = &self.view;
+        if self.held.is_empty() {
+            self.held_since = self.mod_seq;
+        }
         self.held.extend(uids.iter().filter(|&&uid| view.sequence_of(uid).is_some()));
         self.held.sort_unstable();
         self.held.dedup();
         self.saved.retain(|uid| self.held.binary_search(uid).is_err());
+    }
+
+    /// The mod-sequence up to which the client has been told of everything.
+    pub(crate) fn told_mod_seq(&self) -> u64 {
+        if self.held.is_empty() { self.mod_seq } else { self.held_since }
     }
 
     /// The client will know these flags by the end of the command.

@@ -16,6 +16,7 @@
 //! | any | LOGOUT, broken framing, autologout, shutdown | closing |
 
 pub(crate) mod core;
+pub(crate) mod enabled;
 pub(crate) mod task;
 mod view;
 
@@ -28,6 +29,7 @@ use crate::response::Completion;
 
 pub use self::core::{Config, Numbering, State};
 use self::core::{Core, Expunges};
+pub use self::enabled::Extension;
 use self::task::{Input, Progress, Task};
 pub use self::view::MessageView;
 
@@ -67,6 +69,8 @@ pub struct Session {
     framer: Framer,
     phase: Phase,
     request: Option<Request>,
+    /// The request given out changes the account.
+    wrote: bool,
     began: Instant,
     last_input: Instant,
 }
@@ -75,7 +79,7 @@ pub struct Session {
 enum Phase {
     Ready,
     Running(Running),
-    Syncing { ending: Vec<u8>, expunges: Expunges },
+    Syncing { completion: Completion, expunges: Expunges },
 }
 
 #[derive(Debug)]
@@ -98,13 +102,14 @@ impl Session {
     /// A new connection; the greeting is the first output.
     pub fn new(config: Config, now: Instant) -> Session {
         let mut core = Core::new(config);
-        let capabilities = commands::capability_words(&core.state);
+        let capabilities = commands::capability_words(&core.state, &core.config);
         core.untagged(&format!("OK [CAPABILITY {capabilities}] IMAP4rev1 server ready"));
         Session {
             core,
             framer: Framer::new(MAX_COMMAND_BEFORE_LOGIN),
             phase: Phase::Ready,
             request: None,
+            wrote: false,
             began: now,
             last_input: now,
         }
@@ -135,13 +140,15 @@ impl Session {
 
     /// Takes the answer to the request that was given out.
     pub fn handle_answer(&mut self, answer: Answer) {
+        // What this session changed is told before the command ends, together with what others did before it.
+        self.core.changed |= std::mem::take(&mut self.wrote);
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Running(running) => self.step(running, Input::Answer(answer)),
-            Phase::Syncing { ending, expunges } => {
+            Phase::Syncing { completion, expunges } => {
                 if let Answer::Changes(changes) = answer {
                     self.core.apply_changes(changes, expunges);
                 }
-                self.core.output.extend_from_slice(&ending);
+                self.core.conclude(completion);
             }
             other => self.phase = other,
         }
@@ -156,6 +163,7 @@ impl Session {
     pub fn poll(&mut self) -> Output {
         while self.core.output.len() < HIGH_WATER && !self.core.closing {
             if let Some(request) = self.request.take() {
+                self.wrote = request.writes();
                 return Output::Request(request);
             }
             if !self.advance() {
@@ -292,7 +300,7 @@ impl Session {
                 WaitsFor::Literal
             }
             Progress::MoreLiteral => WaitsFor::Literal,
-            Progress::Done(completion) => return self.finish(&running, &completion),
+            Progress::Done(completion) => return self.finish(&running, completion),
             Progress::Close => {
                 self.core.closing = true;
                 return;
@@ -301,14 +309,12 @@ impl Session {
         self.phase = Phase::Running(running);
     }
 
-    fn finish(&mut self, running: &Running, completion: &Completion) {
+    fn finish(&mut self, running: &Running, completion: Completion) {
         // A task that ended before it took its literal: the client has been refused.
         self.framer.refuse();
         if self.core.state != State::NotAuthenticated {
             self.framer.set_max_command(MAX_COMMAND);
         }
-        let mut ending = Vec::new();
-        completion.encode(&self.core.tag, &mut ending);
         let expunges = running.task.expunges();
         if expunges == Expunges::Told {
             self.core.tell_expunged();
@@ -316,9 +322,9 @@ impl Session {
         match self.changes_wanted() {
             Some(request) => {
                 self.request = Some(request);
-                self.phase = Phase::Syncing { ending, expunges };
+                self.phase = Phase::Syncing { completion, expunges };
             }
-            None => self.core.output.extend_from_slice(&ending),
+            None => self.core.conclude(completion),
         }
     }
 

@@ -29,12 +29,31 @@ pub enum FetchItem {
         /// Whether this marks the message as read.
         seen: SeenEffect,
     },
+    /// MODSEQ (RFC 7162 §3.1.4)
+    ModSeq,
+    /// EMAILID (RFC 8474 §5.3)
+    EmailId,
+    /// THREADID (RFC 8474 §5.3)
+    ThreadId,
+    /// SAVEDATE (RFC 8514 §4.2)
+    SaveDate,
+    /// PREVIEW (RFC 8970 §3)
+    Preview(PreviewPriority),
     /// RFC822, answered under that name (RFC 3501 §6.4.5).
     Rfc822,
     /// RFC822.HEADER
     Rfc822Header,
     /// RFC822.TEXT
     Rfc822Text,
+}
+
+/// How urgent a preview is. Ours are stored, so both get one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreviewPriority {
+    /// PREVIEW
+    Normal,
+    /// PREVIEW (LAZY), RFC 8970 §4.1
+    Lazy,
 }
 
 impl FetchItem {
@@ -52,6 +71,11 @@ impl FetchItem {
             (b"BODY", Some(b'[')) => FetchItem::section(parser, SeenEffect::SetSeen),
             (b"BODY.PEEK", Some(b'[')) => FetchItem::section(parser, SeenEffect::Keep),
             (b"BODY", _) => Ok(FetchItem::Body),
+            (b"MODSEQ", _) => Ok(FetchItem::ModSeq),
+            (b"EMAILID", _) => Ok(FetchItem::EmailId),
+            (b"THREADID", _) => Ok(FetchItem::ThreadId),
+            (b"SAVEDATE", _) => Ok(FetchItem::SaveDate),
+            (b"PREVIEW", _) => preview(parser).map(FetchItem::Preview),
             (b"RFC822", _) => Ok(FetchItem::Rfc822),
             (b"RFC822.HEADER", _) => Ok(FetchItem::Rfc822Header),
             (b"RFC822.TEXT", _) => Ok(FetchItem::Rfc822Text),
@@ -97,6 +121,12 @@ impl FetchItem {
             FetchItem::Body | FetchItem::BodySection { seen: SeenEffect::SetSeen, .. } => b"BODY",
             FetchItem::BodySection { seen: SeenEffect::Keep, .. } => b"BODY.PEEK",
             FetchItem::BodyStructure => b"BODYSTRUCTURE",
+            FetchItem::ModSeq => b"MODSEQ",
+            FetchItem::EmailId => b"EMAILID",
+            FetchItem::ThreadId => b"THREADID",
+            FetchItem::SaveDate => b"SAVEDATE",
+            FetchItem::Preview(PreviewPriority::Normal) => b"PREVIEW",
+            FetchItem::Preview(PreviewPriority::Lazy) => b"PREVIEW (LAZY)",
             FetchItem::Rfc822 => b"RFC822",
             FetchItem::Rfc822Header => b"RFC822.HEADER",
             FetchItem::Rfc822Text => b"RFC822.TEXT",
@@ -112,8 +142,10 @@ impl FetchItem {
 
     /// Writes the name under which the data is returned: without `.PEEK`, a partial with its offset only.
     pub fn encode_label(&self, out: &mut Vec<u8>) {
-        let FetchItem::BodySection { section, partial, .. } = self else {
-            return self.encode(out);
+        let (section, partial) = match self {
+            FetchItem::BodySection { section, partial, .. } => (section, partial),
+            FetchItem::Preview(_) => return out.extend_from_slice(b"PREVIEW"),
+            _ => return self.encode(out),
         };
         out.extend_from_slice(b"BODY");
         section.encode(out);
@@ -121,4 +153,18 @@ impl FetchItem {
             out.extend_from_slice(format!("<{offset}>").as_bytes());
         }
     }
+}
+
+/// `[SP "(LAZY)"]`; a space that something else follows is left alone.
+fn preview(parser: &mut Parser<'_>) -> Result<PreviewPriority> {
+    if !parser.rest().starts_with(b" (") {
+        return Ok(PreviewPriority::Normal);
+    }
+    parser.space()?;
+    parser.expect(b'(', "Expected a preview modifier")?;
+    if !parser.eat_keyword("LAZY") {
+        return Err(ParseError::Syntax("Unknown preview modifier"));
+    }
+    parser.expect(b')', "Unknown preview modifier")?;
+    Ok(PreviewPriority::Lazy)
 }

@@ -24,10 +24,25 @@ pub struct Message {
     pub flags: Vec<Flag>,
     /// When it arrived.
     pub internal_date: DateTime,
+    /// When it came into this mailbox (SAVEDATE, RFC 8514).
+    pub save_date: DateTime,
     /// Octets of the raw message.
     pub size: u64,
     /// ENVELOPE, where asked for.
     pub envelope: Option<Arc<Envelope>>,
     /// The structure with the spans of all parts, where asked for.
     pub structure: Option<Arc<BodyStructure>>,
+    /// EMAILID and THREADID, where asked for.
+    pub object_ids: Option<ObjectIds>,
+    /// The beginning of its text (RFC 8970), where asked for.
+    pub preview: Option<String>,
+}
+
+/// The lasting names of a content and of its conversation (RFC 8474 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectIds {
+    /// EMAILID
+    pub email: String,
+    /// THREADID
+    pub thread: String,
 }

@@ -52,6 +52,18 @@ pub enum SearchKey {
     Older(u32),
     /// YOUNGER
     Younger(u32),
+    /// MODSEQ: added or changed at this mod-sequence or later (RFC 7162 §3.1.5).
+    ModSeq(u64),
+    /// EMAILID (RFC 8474 §6)
+    EmailId(String),
+    /// THREADID
+    ThreadId(String),
+    /// SAVEDBEFORE (RFC 8514 §4.3)
+    SavedBefore(Date),
+    /// SAVEDON
+    SavedOn(Date),
+    /// SAVEDSINCE
+    SavedSince(Date),
 }
 
 impl SearchKey {
@@ -69,6 +81,17 @@ impl SearchKey {
             1 => keys.remove(0),
             _ => SearchKey::And(keys),
         }
+    }
+
+    /// Whether `wanted` holds for this key or one inside it.
+    pub fn any(&self, wanted: &impl Fn(&SearchKey) -> bool) -> bool {
+        wanted(self)
+            || match self {
+                SearchKey::And(keys) => keys.iter().any(|key| key.any(wanted)),
+                SearchKey::Or(one, other) => one.any(wanted) || other.any(wanted),
+                SearchKey::Not(key) => key.any(wanted),
+                _ => false,
+            }
     }
 
     /// Writes the key as a client would, texts in UTF-8.
@@ -113,6 +136,12 @@ impl SearchKey {
             SearchKey::Larger(octets) => out.extend_from_slice(format!("LARGER {octets}").as_bytes()),
             SearchKey::Smaller(octets) => out.extend_from_slice(format!("SMALLER {octets}").as_bytes()),
             SearchKey::Older(seconds) => out.extend_from_slice(format!("OLDER {seconds}").as_bytes()),
+            SearchKey::ModSeq(mod_seq) => out.extend_from_slice(format!("MODSEQ {mod_seq}").as_bytes()),
+            SearchKey::EmailId(id) => out.extend_from_slice(format!("EMAILID {id}").as_bytes()),
+            SearchKey::ThreadId(id) => out.extend_from_slice(format!("THREADID {id}").as_bytes()),
+            SearchKey::SavedBefore(date) => word_and_date(b"SAVEDBEFORE ", *date, out),
+            SearchKey::SavedOn(date) => word_and_date(b"SAVEDON ", *date, out),
+            SearchKey::SavedSince(date) => word_and_date(b"SAVEDSINCE ", *date, out),
             SearchKey::Younger(seconds) => out.extend_from_slice(format!("YOUNGER {seconds}").as_bytes()),
         }
     }
@@ -219,6 +248,14 @@ impl Reader<'_, '_> {
             "SMALLER" => Ok(SearchKey::Smaller(self.number64()?)),
             "OLDER" => Ok(SearchKey::Older(self.interval()?)),
             "YOUNGER" => Ok(SearchKey::Younger(self.interval()?)),
+            "MODSEQ" => Ok(SearchKey::ModSeq(self.mod_seq()?)),
+            "EMAILID" => Ok(SearchKey::EmailId(self.object_id()?)),
+            "THREADID" => Ok(SearchKey::ThreadId(self.object_id()?)),
+            "SAVEDBEFORE" => Ok(SearchKey::SavedBefore(self.date()?)),
+            "SAVEDON" => Ok(SearchKey::SavedOn(self.date()?)),
+            "SAVEDSINCE" => Ok(SearchKey::SavedSince(self.date()?)),
+            // RFC 8514 §4.3: true of every message of a mailbox that keeps the date, as all of ours do.
+            "SAVEDATESUPPORTED" => Ok(SearchKey::And(Vec::new())),
             "UID" => {
                 self.parser.space()?;
                 Ok(SearchKey::Uid(self.parser.sequence_set()?))
@@ -263,6 +300,30 @@ impl Reader<'_, '_> {
     fn interval(&mut self) -> Result<u32> {
         self.parser.space()?;
         self.parser.nz_number()
+    }
+
+    /// RFC 7162 §3.1.5: there is one mod-sequence for all of a message's flags, so the entry is passed over.
+    fn mod_seq(&mut self) -> Result<u64> {
+        self.parser.space()?;
+        if self.parser.peek() == Some(b'"') {
+            self.parser.string()?;
+            self.parser.space()?;
+            if !matches!(self.parser.keyword()?.as_str(), "PRIV" | "SHARED" | "ALL") {
+                return Err(ParseError::Syntax("Unknown entry type"));
+            }
+            self.parser.space()?;
+        }
+        self.parser.number64()
+    }
+
+    /// RFC 8474 §7 `objectid`
+    fn object_id(&mut self) -> Result<String> {
+        self.parser.space()?;
+        let octets = self.parser.take_while(
+            |octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-'),
+            "Expected an object identifier",
+        )?;
+        Ok(String::from_utf8_lossy(octets).into_owned())
     }
 
     fn keyword_flag(&mut self) -> Result<Flag> {

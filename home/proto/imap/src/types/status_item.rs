@@ -19,10 +19,16 @@ pub enum StatusItem {
     Deleted,
     /// SIZE (RFC 8438)
     Size,
+    /// HIGHESTMODSEQ (RFC 7162 §3.1.7)
+    HighestModSeq,
+    /// MAILBOXID (RFC 8474 §4.3)
+    MailboxId,
+    /// APPENDLIMIT (RFC 7889 §3.1)
+    AppendLimit,
 }
 
 impl StatusItem {
-    const ALL: [StatusItem; 7] = [
+    const ALL: [StatusItem; 10] = [
         StatusItem::Messages,
         StatusItem::Recent,
         StatusItem::UidNext,
@@ -30,6 +36,9 @@ impl StatusItem {
         StatusItem::Unseen,
         StatusItem::Deleted,
         StatusItem::Size,
+        StatusItem::HighestModSeq,
+        StatusItem::MailboxId,
+        StatusItem::AppendLimit,
     ];
 
     /// The word on the wire.
@@ -42,6 +51,9 @@ impl StatusItem {
             StatusItem::Unseen => "UNSEEN",
             StatusItem::Deleted => "DELETED",
             StatusItem::Size => "SIZE",
+            StatusItem::HighestModSeq => "HIGHESTMODSEQ",
+            StatusItem::MailboxId => "MAILBOXID",
+            StatusItem::AppendLimit => "APPENDLIMIT",
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! | step | asks for | then |
 //! |---|---|---|
+//! | CHANGEDSINCE is given | `Changes` | tells removals, keeps the messages that changed |
 //! | a batch is empty | `Messages`, the next [`BATCH`] | marks as read, or answers the first |
 //! | the batch must be marked as read | `StoreFlags` | answers the first |
 //! | an item has content | `Content`, a piece or a whole header | writes it, asks for the next |
@@ -10,14 +11,18 @@
 
 use std::collections::VecDeque;
 
-use super::Fetch;
 use super::header_fields::{self, Keep};
+use super::{Fetch, Vanished};
 use crate::CHUNK;
-use crate::request::{Access, Answer, FlagChange, Flagged, Refusal, Request, Wanted};
+use crate::commands::select::contains;
+use crate::request::{Access, Answer, Changes, FlagChange, Flagged, Refusal, Request, Wanted};
 use crate::response::{Completion, Recent, encode, flag_list};
 use crate::session::core::{Core, Expunges, Numbering};
+use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::types::{Detail, FetchItem, Flag, Message, MessageRef, Partial, SectionText, SeenEffect, Span};
+use crate::types::{
+    Detail, FetchItem, Flag, Message, MessageRef, ObjectIds, Partial, SectionText, SeenEffect, Span,
+};
 
 /// Messages asked for at once.
 const BATCH: usize = 256;
@@ -67,8 +72,9 @@ impl Task for Fetching {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
         match input {
             Input::Start => self.start(core),
+            Input::Answer(Answer::Changes(changes)) => self.take_changes(core, &changes),
             Input::Answer(Answer::Messages(messages)) => self.take_batch(core, messages),
-            Input::Answer(Answer::Stored(stored)) => self.take_seen(core, &stored),
+            Input::Answer(Answer::Stored(stored)) => self.take_seen(core, &stored.messages),
             Input::Answer(Answer::Content(octets)) => self.take_content(core, &octets),
             Input::Sent => self.go_on(core),
             // What cannot be marked as read, for want of room perhaps, can be read all the same.
@@ -88,18 +94,54 @@ impl Task for Fetching {
 }
 
 impl Fetching {
-    fn start(&mut self, core: &Core) -> Progress {
-        if self.command.numbering == Numbering::Uid && !self.command.items.contains(&FetchItem::Uid) {
+    fn start(&mut self, core: &mut Core) -> Progress {
+        let modifiers = &self.command.modifiers;
+        if modifiers.vanished == Vanished::Told && !core.enabled.has(Extension::QResync) {
+            return Completion::bad("QRESYNC is not enabled").into();
+        }
+        if self.command.numbering == Numbering::Uid {
             // RFC 9051 §6.4.9: UID FETCH always answers with the UID.
-            self.command.items.insert(0, FetchItem::Uid);
+            self.add_item(FetchItem::Uid);
+        }
+        if self.command.modifiers.changed_since.is_some() {
+            // RFC 7162 §3.1.4.1: CHANGEDSINCE asks for MODSEQ too.
+            self.add_item(FetchItem::ModSeq);
+        }
+        if self.command.items.contains(&FetchItem::ModSeq) {
+            core.enable_cond_store();
         }
         match core.resolve(&self.command.set, self.command.numbering) {
             Ok(messages) => {
                 self.messages = messages.into();
-                self.next_batch(core)
+                match (self.command.modifiers.changed_since, &core.selected) {
+                    (Some(since), Some(selected)) => {
+                        Progress::Ask(Request::Changes { mailbox: selected.mailbox, since })
+                    }
+                    _ => self.next_batch(core),
+                }
             }
             Err(completion) => completion.into(),
         }
+    }
+
+    fn add_item(&mut self, item: FetchItem) {
+        if !self.command.items.contains(&item) {
+            self.command.items.insert(0, item);
+        }
+    }
+
+    /// Keeps what changed. RFC 7162 §3.2.6: removals are told before any message, and those that the client has not
+    /// been told of yet are none of them (they come without EARLIER, after the messages).
+    fn take_changes(&mut self, core: &mut Core, changes: &Changes) -> Progress {
+        let changed = |uid: u32| changes.changed.binary_search_by_key(&uid, |message| message.uid).is_ok();
+        self.messages.retain(|message| changed(message.uid));
+        if let (Vanished::Told, Some(selected)) = (self.command.modifiers.vanished, &core.selected) {
+            let wanted = self.command.set.resolve(selected.view.largest_uid());
+            let earlier = |uid: &u32| contains(&wanted, *uid) && selected.view.sequence_of(*uid).is_none();
+            let gone: Vec<u32> = changes.expunged.iter().copied().filter(earlier).collect();
+            core.tell_vanished("VANISHED (EARLIER) ", &gone);
+        }
+        self.next_batch(core)
     }
 
     fn next_batch(&mut self, core: &Core) -> Progress {
@@ -128,6 +170,12 @@ impl Fetching {
         Wanted {
             envelope: self.command.items.contains(&FetchItem::Envelope),
             structure: self.command.items.iter().any(wants),
+            object_ids: self
+                .command
+                .items
+                .iter()
+                .any(|item| matches!(item, FetchItem::EmailId | FetchItem::ThreadId)),
+            preview: self.command.items.iter().any(|item| matches!(item, FetchItem::Preview(_))),
         }
     }
 
@@ -145,7 +193,13 @@ impl Fetching {
             return self.go_on(core);
         }
         let (mailbox, flags) = (selected.mailbox, vec![Flag::Seen]);
-        Progress::Ask(Request::StoreFlags { mailbox, uids, change: FlagChange::Add, flags })
+        Progress::Ask(Request::StoreFlags {
+            mailbox,
+            uids,
+            change: FlagChange::Add,
+            flags,
+            unchanged_since: None,
+        })
     }
 
     /// Between two batches only `Messages` is asked for, and within an answer only `Content`.
@@ -160,11 +214,18 @@ impl Fetching {
         }
         for message in &mut self.batch {
             if let Ok(index) = stored.binary_search_by_key(&message.uid, |flagged| flagged.uid) {
-                message.flags = stored.get(index).map(|flagged| flagged.flags.clone()).unwrap_or_default();
+                let Some(flagged) = stored.get(index) else { continue };
+                message.flags.clone_from(&flagged.flags);
+                message.mod_seq = flagged.mod_seq;
             }
         }
-        if !self.command.items.contains(&FetchItem::Flags) && !stored.is_empty() {
-            self.command.items.insert(0, FetchItem::Flags);
+        if !stored.is_empty() {
+            self.add_item(FetchItem::Flags);
+        }
+        // RFC 7162 §3.2.4
+        if !stored.is_empty() && core.enabled.has(Extension::CondStore) {
+            self.add_item(FetchItem::ModSeq);
+            self.add_item(FetchItem::Uid);
         }
         self.go_on(core)
     }
@@ -283,7 +344,7 @@ fn begin_item(index: usize, message: &Message, core: &mut Core) {
     let sequence =
         core.selected.as_ref().and_then(|selected| selected.view.sequence_of(message.uid)).unwrap_or(0);
     match index {
-        0 => core.output.extend_from_slice(format!("* {sequence} FETCH (").as_bytes()),
+        0 => core.begin_message(MessageRef { sequence, uid: message.uid }),
         _ => core.output.push(b' '),
     }
 }
@@ -303,6 +364,13 @@ fn write_item(item: &FetchItem, message: &Message, core: &mut Core) {
             Some(envelope) => envelope.encode(out),
             None => out.extend_from_slice(b"NIL"),
         },
+        FetchItem::ModSeq => out.extend_from_slice(format!("({})", message.mod_seq).as_bytes()),
+        FetchItem::EmailId => object_id(message, |ids| &ids.email, out),
+        FetchItem::ThreadId => object_id(message, |ids| &ids.thread, out),
+        FetchItem::SaveDate => message.save_date.encode(out),
+        FetchItem::Preview(_) => {
+            encode::string(message.preview.as_deref().unwrap_or_default().as_bytes(), out)
+        }
         FetchItem::Body => write_structure(message, Detail::Basic, out),
         FetchItem::BodyStructure => write_structure(message, Detail::Extended, out),
         FetchItem::BodySection { .. }
@@ -315,6 +383,14 @@ fn write_item(item: &FetchItem, message: &Message, core: &mut Core) {
 fn write_structure(message: &Message, detail: Detail, out: &mut Vec<u8>) {
     match &message.structure {
         Some(structure) => structure.encode(detail, out),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+/// `(objectid)` (RFC 8474 §5.3).
+fn object_id(message: &Message, which: impl Fn(&ObjectIds) -> &String, out: &mut Vec<u8>) {
+    match &message.object_ids {
+        Some(ids) => out.extend_from_slice(format!("({})", which(ids)).as_bytes()),
         None => out.extend_from_slice(b"NIL"),
     }
 }

@@ -1,7 +1,9 @@
-//! FETCH and UID FETCH (RFC 9051 §6.4.5), with the macros and the RFC822 items of RFC 3501 §6.4.5.
+//! FETCH and UID FETCH (RFC 9051 §6.4.5), with the macros and the RFC822 items of RFC 3501 §6.4.5; CHANGEDSINCE and
+//! VANISHED (RFC 7162); EMAILID, THREADID (RFC 8474), SAVEDATE (RFC 8514), PREVIEW (RFC 8970).
 
 mod answer;
 mod header_fields;
+mod modifiers;
 
 use super::encode_name;
 use crate::parser::{ParseError, Parser, Result};
@@ -9,6 +11,8 @@ use crate::response::encode;
 use crate::session::core::Numbering;
 use crate::session::task::Task;
 use crate::types::{FetchItem, SequenceSet};
+
+pub use modifiers::{FetchModifiers, Vanished};
 
 /// Which messages, and what of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Fetch {
     pub set: SequenceSet,
     /// What is wanted, macros written out, in order.
     pub items: Vec<FetchItem>,
+    /// Which of the messages.
+    pub modifiers: FetchModifiers,
 }
 
 impl Fetch {
@@ -36,7 +42,12 @@ impl Fetch {
         if items.is_empty() {
             return Err(ParseError::Syntax("Empty list of fetch items"));
         }
-        Ok(Fetch { numbering, set, items })
+        let modifiers = FetchModifiers::parse(parser)?;
+        // RFC 7162 §3.2.6
+        if modifiers.vanished == Vanished::Told && numbering == Numbering::Sequence {
+            return Err(ParseError::Syntax("VANISHED needs UID FETCH"));
+        }
+        Ok(Fetch { numbering, set, items, modifiers })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -44,6 +55,7 @@ impl Fetch {
         self.set.encode(out);
         out.push(b' ');
         encode::parenthesised(&self.items, FetchItem::encode, out);
+        self.modifiers.encode(out);
     }
 
     pub(super) fn into_task(self) -> Box<dyn Task> {

@@ -45,7 +45,12 @@ impl Task for Listing {
                 core.untagged(&format!("LIST (\\Noselect) \"{DELIMITER}\" \"\""));
                 Completion::ok("LIST completed").into()
             }
-            Input::Start => Progress::Ask(Request::Mailboxes),
+            Input::Start => {
+                if self.status_items().is_some_and(|items| items.contains(&StatusItem::HighestModSeq)) {
+                    core.enable_cond_store();
+                }
+                Progress::Ask(Request::Mailboxes)
+            }
             Input::Answer(Answer::Mailboxes(mailboxes)) => {
                 self.waiting = self.lines(&mailboxes);
                 self.waiting.reverse();
@@ -53,7 +58,7 @@ impl Task for Listing {
             }
             Input::Answer(Answer::Status(counters)) => {
                 if let (Some(mailbox), Some(items)) = (self.asked.take(), self.status_items()) {
-                    status::tell(core, &mailbox, items, counters);
+                    status::tell(core, &mailbox, items, &counters);
                 }
                 self.go_on(core)
             }
