@@ -40,7 +40,7 @@ variable "ssh_from" {
 variable "mail_ports" {
   description = "TCP ports that are forwarded to home: the same as [forward] ports in edge.toml."
   type        = set(number)
-  default     = [25, 443, 465, 587, 993]
+  default     = [25, 443, 465, 587, 993, 995]
 }
 
 variable "tunnel_port" {

@@ -159,7 +159,7 @@ impl Default for Forward {
     /// as Postfix does.
     fn default() -> Self {
         Self {
-            ports: [25, 443, 465, 587, 993].map(|port| (port, port)).into(),
+            ports: [25, 443, 465, 587, 993, 995].map(|port| (port, port)).into(),
             keep_on_stop: false,
             drop_other_input: false,
             open_input: BTreeSet::from([22]),

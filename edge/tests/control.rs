@@ -227,7 +227,7 @@ fn what_cannot_be_served_or_forwarded_is_refused_and_the_old_stays() {
         assert_eq!(home.put(&edge, "/v1/forward", &greedy).await.status, StatusCode::UNPROCESSABLE_ENTITY);
         let status = status(&edge).await;
         assert_eq!(status.zones[0].serial, 7);
-        assert_eq!(status.forward.ports.len(), 5);
+        assert_eq!(status.forward.ports.len(), 6);
         assert_eq!(
             from_home(&edge, Request::new(Method::GET, "/v2/status")).await.status,
             StatusCode::NOT_FOUND
@@ -272,7 +272,7 @@ fn a_home_that_takes_over_starts_with_nothing_of_the_former_ones() {
         former.put(&edge, "/v1/forward", &forward).await;
         next.join(&edge).await;
         assert!(status(&edge).await.zones.is_empty());
-        assert_eq!(status(&edge).await.forward.ports.len(), 5);
+        assert_eq!(status(&edge).await.forward.ports.len(), 6);
         let answer = next.put(&edge, "/v1/zones/home.example", &zone("home.example.", 1)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.error_text());
         let answer = former.put(&edge, "/v1/zones/home.example", &zone("home.example.", 901)).await;

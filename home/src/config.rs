@@ -73,6 +73,10 @@ pub struct Listen {
     pub submission: Vec<SocketAddr>,
     /// Mailboxes for the users' programs, TLS from the first octet (port 993, RFC 8314 §3.2).
     pub imaps: Vec<SocketAddr>,
+    /// Mailboxes for programs that fetch mail, TLS from the first octet (port 995, RFC 8314 §3.2).
+    pub pop3s: Vec<SocketAddr>,
+    /// The same, with STLS (port 110, RFC 2595); off, as RFC 8314 advises.
+    pub pop3: Vec<SocketAddr>,
     /// The mail policy and the set-up of mail programs (port 443).
     pub https: Vec<SocketAddr>,
 }
@@ -134,6 +138,8 @@ impl Default for Listen {
             submissions: everywhere(465),
             submission: everywhere(587),
             imaps: everywhere(993),
+            pop3s: everywhere(995),
+            pop3: Vec::new(),
             https: everywhere(443),
         }
     }
@@ -235,12 +241,14 @@ impl Config {
 
 impl Listen {
     /// Each service and its addresses.
-    pub fn services(&self) -> [(ServiceKind, &[SocketAddr]); 5] {
+    pub fn services(&self) -> [(ServiceKind, &[SocketAddr]); 7] {
         [
             (ServiceKind::Smtp, &self.smtp),
             (ServiceKind::Submissions, &self.submissions),
             (ServiceKind::Submission, &self.submission),
             (ServiceKind::Imaps, &self.imaps),
+            (ServiceKind::Pop3s, &self.pop3s),
+            (ServiceKind::Pop3, &self.pop3),
             (ServiceKind::Https, &self.https),
         ]
     }
@@ -257,6 +265,10 @@ pub enum ServiceKind {
     Submission,
     /// Mailboxes, TLS from the first octet.
     Imaps,
+    /// Maildrops, TLS from the first octet.
+    Pop3s,
+    /// Maildrops, with STLS.
+    Pop3,
     /// The mail policy and the set-up of mail programs.
     Https,
 }
@@ -269,6 +281,8 @@ impl ServiceKind {
             Self::Submissions => 465,
             Self::Submission => 587,
             Self::Imaps => 993,
+            Self::Pop3s => 995,
+            Self::Pop3 => 110,
             Self::Https => 443,
         }
     }
@@ -280,6 +294,8 @@ impl ServiceKind {
             Self::Submissions => "submissions",
             Self::Submission => "submission",
             Self::Imaps => "imaps",
+            Self::Pop3s => "pop3s",
+            Self::Pop3 => "pop3",
             Self::Https => "https",
         }
     }

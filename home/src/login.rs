@@ -1,23 +1,89 @@
-//! Checks passwords for every service, a few at a time.
+//! Who is there? Submission, IMAP and POP3 ask it here.
 //!
-//! In: a login name and a password. Out: the user, or nobody. A check takes tens of milliseconds of a processor and
-//! 19 MiB, on purpose; who guesses passwords must not take the machine, nor the threads that the services store and
-//! deliver mail with. So a check waits for its turn before it takes a thread.
+//! In: a login name, and a password or SCRAM's proof. Out: the user, or nobody, after a wait that grows with each failure
+//! of the client's network. A known and an unknown user cost and look the same: the directory hashes in vain or gives decoy
+//! keys, and the wait depends on the client's address alone.
+//!
+//! A check takes tens of milliseconds of a processor and 19 MiB, on purpose; who guesses passwords must not take the
+//! machine, nor the threads that the services store and deliver mail with. So a check waits for its turn before it takes a
+//! thread.
 
-use postern_sasl::Password;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use aws_lc_rs::rand;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use postern_sasl::{Password, ScramCredentials, Verdict};
 use postern_store::directory::{Directory, User};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::sleep;
+use tracing::{error, info};
+
+use crate::net::LoginFailures;
+
+/// Random octets in a SCRAM nonce.
+const NONCE_OCTETS: usize = 24;
 
 /// Checks that run at once. The machine's memory is one, so the turns are one set for the whole program.
 const AT_ONCE: usize = 4;
 static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
 
+/// One client's attempts to log in.
+#[derive(Clone)]
+pub struct Attempts {
+    directory: Directory,
+    failures: LoginFailures,
+    client: IpAddr,
+}
+
+impl Attempts {
+    /// Of a client that has just connected.
+    pub fn new(directory: Directory, failures: LoginFailures, client: IpAddr) -> Attempts {
+        Attempts { directory, failures, client }
+    }
+
+    /// Whether it is the user's password; nothing when that cannot be found out now.
+    pub async fn verify_password(&self, login: String, password: Password) -> Option<Verdict> {
+        match verify_password(&self.directory, login, password).await {
+            Ok(Some(_)) => Some(Verdict::Accepted),
+            Ok(None) => Some(Verdict::Rejected),
+            Err(lost) => {
+                error!(%lost, "password check was lost");
+                None
+            }
+        }
+    }
+
+    /// The user's SCRAM keys and a nonce; nothing when the system has no randomness.
+    pub fn scram(&self, login: &str) -> Option<(ScramCredentials, String)> {
+        let mut octets = [0; NONCE_OCTETS];
+        rand::fill(&mut octets).ok()?;
+        Some((self.directory.scram(login), BASE64.encode(octets)))
+    }
+
+    /// Counts a failure and waits, longer each time: the answer must leave only when this has returned.
+    pub async fn failed(&self) {
+        let wait = self.failures.count(self.client, Instant::now());
+        info!(?wait, "authentication failed");
+        sleep(wait).await;
+    }
+
+    /// The user who has proved who they are, and whose failures are forgotten; nobody if they are gone since the proof
+    /// began.
+    pub fn succeeded(&self, login: &str) -> Option<User> {
+        let user = self.directory.user_by_login(login)?;
+        self.failures.forget(self.client);
+        info!(login, "authenticated");
+        Some(user)
+    }
+}
+
 /// The user whose password it is.
 ///
 /// # Errors
 /// The check was lost: the program is stopping, or the check panicked.
-pub async fn verify_password(
+async fn verify_password(
     directory: &Directory,
     login: String,
     password: Password,

@@ -57,7 +57,7 @@ pub struct Status {
 /// One listening service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// `smtp`, `submissions`, `submission`, `imaps` or `https`.
+    /// `smtp`, `submissions`, `submission`, `imaps`, `pop3s`, `pop3` or `https`.
     pub service: String,
     /// Where it listens.
     pub address: SocketAddr,

@@ -73,7 +73,7 @@ fn write_config(directory: &Path, extra: &str) {
     let text = format!(
         "{extra}\nstate_dir = \"{shown}/state\"\nruntime_dir = \"{shown}/run\"\n\
          [listen]\nsmtp = [\"127.0.0.1:0\"]\nsubmissions = [\"127.0.0.1:0\"]\n\
-         submission = [\"127.0.0.1:0\"]\nimaps = [\"127.0.0.1:0\"]\nhttps = [\"127.0.0.1:0\"]\n\
+         submission = [\"127.0.0.1:0\"]\nimaps = [\"127.0.0.1:0\"]\npop3s = [\"127.0.0.1:0\"]\nhttps = [\"127.0.0.1:0\"]\n\
          [dns]\nresolver = [\"127.0.0.1:9\"]\n"
     );
     std::fs::write(directory.join("home.toml"), text).expect("written");
@@ -166,7 +166,7 @@ fn status_shows_where_home_listens_and_what_is_missing() {
     assert_eq!(output.status.code(), Some(3), "warnings");
     let status: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(status["link"]["state"], "unjoined");
-    assert_eq!(status["listeners"].as_array().expect("a list").len(), 5);
+    assert_eq!(status["listeners"].as_array().expect("a list").len(), 6);
     assert_eq!(status["queued"], 0);
     let warnings = status["warnings"].to_string();
     for expected in ["No edge is joined", "There is no domain", "self-signed"] {

@@ -99,7 +99,7 @@ def ports_of(destination, source, ports):
 
 def elsewhere():
     """Every other address that home may have or know, from every source that it may believe."""
-    known = [25, 443, 465, 587, 993, 22, 53, 80, 8053, 8080]
+    known = [25, 443, 465, 587, 993, 995, 22, 53, 80, 8053, 8080]
     v4 = [lan, neighbour, "127.0.0.1", "169.254.118.2", "192.168.1.255", "255.255.255.255", "224.0.0.1", "0.0.0.0"]
     v6 = ["::1", "fe80::1", "ff02::1", "::ffff:10.118.0.2", "fd70:6f73:7465::1"]
     for destination in v4:
@@ -147,7 +147,7 @@ threading.Thread(target=listen, daemon=True).start()
 ports_of(INNER4, EDGE4, range(1, 65536))
 ports_of(INNER6, EDGE6, range(1, 65536))
 time.sleep(1)
-for port in (25, 443, 465, 587, 993):  # once more what the flood may have lost
+for port in (25, 443, 465, 587, 993, 995):  # once more what the flood may have lost
     ports_of(INNER4, EDGE4, [port])
     ports_of(INNER6, EDGE6, [port])
 elsewhere()

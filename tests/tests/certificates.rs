@@ -53,7 +53,7 @@ fn a_certificate_comes_after_the_join_with_no_person() -> Result<()> {
         let certificate = lab.await_certificate("mail.home.example")?;
         lab.fetch_pebble_root(Host::Cafe, ROOT)?;
         log_in(&lab)?;
-        for port in [25, 465, 587, 993] {
+        for port in [25, 465, 587, 993, 995] {
             let key = shown_key(&lab, port, "mail.home.example")?;
             ensure!(key == text(&certificate, "key"), "port {port} shows {key}, not {certificate:#}");
             ensure!(tlsa(&lab, port)?.contains(&key), "port {port}: no TLSA record for {key}");

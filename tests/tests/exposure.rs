@@ -131,7 +131,7 @@ fn a_taken_over_edge_is_answered_by_the_listed_ports_only() -> Result<()> {
     let output = edge.run(["python3", "-c", PACKETS, &lan, &neighbour])?.success()?;
     let answers: BTreeSet<(String, String, u16)> = serde_json::from_str(&output.stdout)?;
     let listed = INNER.iter().flat_map(|inner| {
-        [25, 443, 465, 587, 993].map(|port| ("syn-ack".to_owned(), (*inner).to_owned(), port))
+        [25, 443, 465, 587, 993, 995].map(|port| ("syn-ack".to_owned(), (*inner).to_owned(), port))
     });
     assert_eq!(answers, listed.collect(), "what answers a taken-over edge");
     assert_eq!(home.sh(routes)?.stdout, before, "the edge has changed home's routes");

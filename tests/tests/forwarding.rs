@@ -209,7 +209,10 @@ fn services_that_home_does_not_offer_are_not_forwarded_and_others_at_their_own_p
     let cafe = lab.host(Host::Cafe);
     wait_until("the edge has home's port map", PUSH, || {
         let forward = status(&lab, Host::Edge, "postern-edge")?["forward"]["ports"].clone();
-        ensure!(forward == serde_json::json!({ "25": 25, "443": 443, "465": 465, "993": 1993 }), "{forward}");
+        ensure!(
+            forward == serde_json::json!({ "25": 25, "443": 443, "465": 465, "993": 1993, "995": 995 }),
+            "{forward}"
+        );
         Ok(())
     })?;
     is_open(&cafe, EDGE_V4, 993)?;

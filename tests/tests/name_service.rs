@@ -79,7 +79,7 @@ www CNAME @
 *.apps 300 TXT "wild"
 _sip._tcp SRV 0 5 5060 www
 _443._tcp.www TLSA 3 1 1 d4b7d520e7bb5f0f67674a0cceb1e3e0614b93c4f9e99b8383f6a1e4469da50a
-_pop3s._tcp SRV 0 1 995 pop.old.test.
+_pop3._tcp SRV 0 1 110 pop.old.test.
 _dmarc TXT "v=DMARC1; p=reject"
 here LOC 52 22 23 N 4 53 32 E 1m
 phone NAPTR 100 50 "s" "http+I2R" "" _http._tcp

@@ -191,7 +191,7 @@ fn first_light(kind: Kind) -> Result<()> {
 fn the_forbidden_ports_are_told(lab: &Lab) -> Result<()> {
     let status = home_status(lab)?;
     let warnings = status.pointer("/warnings").and_then(Value::as_array).context("warnings")?;
-    for service in ["smtp", "submissions", "submission", "imaps"] {
+    for service in ["smtp", "submissions", "submission", "imaps", "pop3s"] {
         let told = |warning: &&Value| {
             warning.as_str().is_some_and(|text| text.contains(&format!("`listen.{service}`")))
         };

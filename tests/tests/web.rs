@@ -47,10 +47,11 @@ fn the_world_fetches_the_policy_and_mail_programs_their_settings() -> Result<()>
     lab.require_validated("_mta-sts.home.example", "TXT")?;
 
     let imap = json!(["imap", "mail.home.example", "993", "SSL"]);
+    let pop = json!(["pop3", "mail.home.example", "995", "SSL"]);
     let smtp = json!(["smtp", "mail.home.example", "465", "SSL"]);
     let autoconfig = curl(&lab, &["https://autoconfig.home.example/mail/config-v1.1.xml"])?;
     let starttls = json!(["smtp", "mail.home.example", "587", "STARTTLS"]);
-    assert_eq!(settings(&lab, "autoconfig", &autoconfig)?, json!([imap, smtp, starttls]));
+    assert_eq!(settings(&lab, "autoconfig", &autoconfig)?, json!([imap, pop, smtp, starttls]));
     let ask = "<Autodiscover><Request><EMailAddress>ana@home.example</EMailAddress></Request></Autodiscover>";
     let url = "https://autodiscover.home.example/Autodiscover/Autodiscover.xml";
     let autodiscover = curl(&lab, &["--data", ask, "--header", "Content-Type: text/xml", url])?;

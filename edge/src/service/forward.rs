@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn home_overrides_the_file_but_not_the_machine() {
         let config = Config::default();
-        assert_eq!(forward_of(&desired_state(&config, None, 2525)).ports.len(), 5);
+        assert_eq!(forward_of(&desired_state(&config, None, 2525)).ports.len(), 6);
         let pushed = Forward { ports: [(25, 2525)].into(), home_may_connect_to: vec![] };
         assert_eq!(forward_of(&desired_state(&config, Some(&pushed), 2525)), pushed);
         assert!(check_forward(&pushed).is_ok());

@@ -1,3 +1,4 @@
-//! What a mail program reads from: IMAP today.
+//! What a mail program reads from: IMAP and POP3.
 
 pub mod imap;
+pub mod pop3;

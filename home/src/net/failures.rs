@@ -1,7 +1,7 @@
 //! Failed logins, counted per client network, so that guessing becomes slow for the guesser alone.
 //!
 //! Each failure of a network doubles the wait before its next answer, up to [`LONGEST`]; an hour without failures
-//! forgets them. SMTP and IMAP share one count. Kept in memory. Who fails so often that waiting is not enough is reported
+//! forgets them. SMTP, IMAP and POP3 share one count. Kept in memory. Who fails so often that waiting is not enough is reported
 //! to be [banned](crate::bans).
 
 use std::{

@@ -152,8 +152,15 @@ mod tests {
     #[tokio::test]
     async fn a_port_in_use_is_named_with_its_key() {
         let loopback = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
-        let none =
-            || Listen { smtp: vec![], submissions: vec![], submission: vec![], imaps: vec![], https: vec![] };
+        let none = || Listen {
+            smtp: vec![],
+            submissions: vec![],
+            submission: vec![],
+            imaps: vec![],
+            pop3s: vec![],
+            pop3: vec![],
+            https: vec![],
+        };
         let bind = |listen: &Listen| bind(listen, &Network::Machine);
         let first = bind(&Listen { smtp: loopback(0), ..none() }).expect("a free port");
         let port = first.shown().listeners[0].address.port();

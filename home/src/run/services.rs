@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::cannot_start;
 use super::listen::Bound;
 use crate::access::imap::Imap;
+use crate::access::pop3::{self, Pop3};
 use crate::admin::Admin;
 use crate::bans::Bans;
 use crate::certificate::keeper::{self, Keeper, Wish, Wishes};
@@ -67,7 +68,7 @@ pub(super) struct Services {
     pub(super) wishes: Wishes,
     /// The domains' names and policies on the web.
     pub(super) web: watch::Sender<mta_sts::Seen>,
-    /// Failed logins, counted together for submission and IMAP.
+    /// Failed logins, counted together for submission, IMAP and POP3.
     pub(super) failures: LoginFailures,
 }
 
@@ -144,7 +145,8 @@ impl Services {
 
     /// Starts every service; the tasks end after `shutdown` says so.
     pub(super) fn start(&self, listeners: Vec<Bound>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
-        let (inbound, submission, imap) = (self.inbound(), self.submission(), self.imap());
+        let (inbound, submission) = (self.inbound(), self.submission());
+        let (imap, pop3) = (self.imap(), self.pop3());
         let web = Web::new(self.site());
         let mut tasks = JoinSet::new();
         for Bound { service: kind, listener, is_inner: _ } in listeners {
@@ -165,6 +167,11 @@ impl Services {
                     let handle = move |connection| imap.clone().serve(connection, stop.clone());
                     tasks.spawn(service.serve(shutdown.clone(), handle));
                 }
+                ServiceKind::Pop3s | ServiceKind::Pop3 => {
+                    let pop3 = pop3.clone();
+                    let handle = move |connection| pop3.clone().serve(connection, stop.clone());
+                    tasks.spawn(service.serve(shutdown.clone(), handle));
+                }
                 ServiceKind::Https => {
                     let web = web.clone();
                     let handle = move |connection| web.clone().serve(connection, stop.clone());
@@ -180,6 +187,8 @@ impl Services {
         let security = match kind {
             ServiceKind::Submissions => Security::Implicit(self.tls.server()),
             ServiceKind::Imaps => Security::Implicit(self.tls.server_speaking("imap")),
+            ServiceKind::Pop3s => Security::Implicit(self.tls.server_speaking("pop3")),
+            ServiceKind::Pop3 => Security::Clear { busy: pop3::BUSY },
             ServiceKind::Https => Security::Implicit(self.tls.server_speaking("http/1.1")),
             ServiceKind::Smtp | ServiceKind::Submission => Security::Clear { busy: smtp::BUSY },
         };
@@ -226,6 +235,11 @@ impl Services {
             self.failures.clone(),
             self.config.smtp.max_message_octets,
         )
+    }
+
+    /// The same for programs that fetch mail.
+    fn pop3(&self) -> Pop3 {
+        Pop3::new(self.directory.clone(), self.store.clone(), self.tls.server(), self.failures.clone())
     }
 
     /// The pages of the web service; mail programs are told of what the world reaches.
@@ -350,9 +364,14 @@ mod tests {
             submissions: addresses(&[]),
             submission: addresses(&["192.168.1.20:587"]),
             imaps: addresses(&["0.0.0.0:993"]),
+            pop3s: addresses(&["[::1]:995"]),
+            pop3: addresses(&[]),
             https: addresses(&[]),
         };
         assert_eq!(forward(&listen), BTreeMap::from([(25, 2525), (993, 993)]));
-        assert_eq!(forward(&Listen::default()), [25, 443, 465, 587, 993].map(|port| (port, port)).into());
+        assert_eq!(
+            forward(&Listen::default()),
+            [25, 443, 465, 587, 993, 995].map(|port| (port, port)).into()
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Answers the questions of a submission session.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use postern_message::address::{DomainName, EmailAddress};
 use postern_smtp::server::{Event, ForwardPath, Refusal, ReversePath};
@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::{Parts, message};
 use crate::{
+    login::Attempts,
     net::{Connection, Host},
     smtp::{incoming::Incoming, session::SmtpSession},
 };
@@ -17,7 +18,7 @@ use crate::{
 pub(super) struct SubmissionHost {
     pub(super) parts: Arc<Parts>,
     pub(super) hostname: DomainName,
-    pub(super) client: IpAddr,
+    pub(super) attempts: Attempts,
     pub(super) session_id: String,
     /// Who has authenticated.
     pub(super) user: Option<User>,
@@ -28,10 +29,12 @@ pub(super) struct SubmissionHost {
 
 impl SubmissionHost {
     pub(super) fn new(parts: Arc<Parts>, hostname: DomainName, connection: &Connection) -> SubmissionHost {
+        let attempts =
+            Attempts::new(parts.directory.clone(), parts.failures.clone(), connection.peer.address());
         SubmissionHost {
             parts,
             hostname,
-            client: connection.peer.address(),
+            attempts,
             session_id: connection.session_id.clone(),
             user: None,
             recipients: Vec::new(),

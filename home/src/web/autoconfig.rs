@@ -30,6 +30,7 @@ fn document(offer: &Offer, domain: &DomainName) -> String {
 fn server(host: &DomainName, service: Service) -> String {
     let (element, kind) = match service.protocol {
         Protocol::Imap => ("incomingServer", "imap"),
+        Protocol::Pop3 => ("incomingServer", "pop3"),
         Protocol::Submission => ("outgoingServer", "smtp"),
     };
     let socket = match service.security {

@@ -50,6 +50,7 @@ fn settings(offer: &Offer, address: &EmailAddress) -> String {
 fn protocol(offer: &Offer, service: Service, address: &EmailAddress) -> String {
     let (kind, more) = match service.protocol {
         Protocol::Imap => ("IMAP", ""),
+        Protocol::Pop3 => ("POP3", ""),
         Protocol::Submission => {
             ("SMTP", "        <UsePOPAuth>on</UsePOPAuth>\n        <SMTPLast>off</SMTPLast>\n")
         }

@@ -29,6 +29,8 @@ pub struct Service {
 pub enum Protocol {
     /// RFC 3501.
     Imap,
+    /// RFC 1939.
+    Pop3,
     /// RFC 6409.
     Submission,
 }
@@ -38,7 +40,7 @@ pub enum Protocol {
 pub enum Security {
     /// With the first octet (RFC 8314 §3).
     Implicit,
-    /// By STARTTLS (RFC 3207).
+    /// By STARTTLS (RFC 3207) or STLS (RFC 2595).
     StartTls,
 }
 
@@ -57,6 +59,8 @@ impl Offer {
 fn service(kind: ServiceKind) -> Option<Service> {
     let (protocol, security) = match kind {
         ServiceKind::Imaps => (Protocol::Imap, Security::Implicit),
+        ServiceKind::Pop3s => (Protocol::Pop3, Security::Implicit),
+        ServiceKind::Pop3 => (Protocol::Pop3, Security::StartTls),
         ServiceKind::Submissions => (Protocol::Submission, Security::Implicit),
         ServiceKind::Submission => (Protocol::Submission, Security::StartTls),
         ServiceKind::Smtp | ServiceKind::Https => return None,

@@ -14,8 +14,8 @@ const SERVICES: [(&str, u16, u16, Option<ServiceKind>); 8] = [
     ("_submissions._tcp", 0, 465, Some(ServiceKind::Submissions)),
     ("_submission._tcp", 10, 587, Some(ServiceKind::Submission)),
     ("_imap._tcp", 0, 143, None),
-    ("_pop3._tcp", 0, 110, None),
-    ("_pop3s._tcp", 0, 995, None),
+    ("_pop3._tcp", 10, 110, Some(ServiceKind::Pop3)),
+    ("_pop3s._tcp", 0, 995, Some(ServiceKind::Pop3s)),
     ("_jmap._tcp", 0, 443, None),
     ("_sieve._tcp", 0, 4190, None),
 ];

@@ -149,7 +149,7 @@ fn with_issuance() -> Facts {
 #[test]
 fn keys_issuers_and_challenges_are_in_the_zone_that_they_belong_to() {
     let zone = build(&with_issuance(), 1).expect("built");
-    for port in [25, 465, 587, 993, 443] {
+    for port in [25, 465, 587, 993, 995, 443] {
         let records = data(&zone, &format!("_{port}._tcp.mail.home.example."), RecordType::TLSA);
         assert_eq!(records, ["01", "02"].map(|octet| format!("3 1 1 {}", octet.repeat(32))), "{port}");
     }

@@ -14,7 +14,7 @@ use super::name;
 /// How long the world may remember them, in seconds.
 pub const TTL: u32 = 3600;
 /// Where a client may meet the certificate.
-const PORTS: [u16; 5] = [25, 465, 587, 993, 443];
+const PORTS: [u16; 6] = [25, 465, 587, 993, 995, 443];
 
 pub(super) fn records(issuance: &Issuance) -> Result<Vec<Record>, ZoneError> {
     let Some((host, keys)) = &issuance.host else { return Ok(Vec::new()) };

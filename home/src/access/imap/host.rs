@@ -1,35 +1,25 @@
-//! Answers a session's requests: those about logins here, the others in a blocking thread.
-//!
-//! Guessing: an unknown user costs and looks the same as a known one (the directory sees to it), and every failure
-//! makes the client's network wait longer for the next answer.
+//! Answers a session's requests: those about logins with [`crate::login`], the others in a blocking thread.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use aws_lc_rs::rand;
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use postern_imap::request::{Answer, Refusal, Request};
-use postern_sasl::{Password, Verdict};
+use postern_sasl::Password;
 use postern_store::account::ModSeq;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
-use tracing::{error, info};
+use tracing::error;
 
 use super::Parts;
 use super::backend::Backend;
 use super::session::ImapSession;
-use crate::login;
+use crate::login::Attempts;
 use crate::net::Host;
-
-/// Random octets in a SCRAM nonce.
-const NONCE_OCTETS: usize = 24;
 
 /// What stands behind one session.
 pub(super) struct ImapHost {
     parts: Arc<Parts>,
-    client: IpAddr,
+    attempts: Attempts,
     /// After login. Lent to the thread that works with it.
     backend: Option<Backend>,
     changes: Option<watch::Receiver<ModSeq>>,
@@ -37,49 +27,32 @@ pub(super) struct ImapHost {
 
 impl ImapHost {
     pub(super) fn new(parts: Arc<Parts>, client: IpAddr) -> ImapHost {
-        ImapHost { parts, client, backend: None, changes: None }
+        let attempts = Attempts::new(parts.directory.clone(), parts.failures.clone(), client);
+        ImapHost { parts, attempts, backend: None, changes: None }
     }
 
     async fn verify_password(&self, login: String, password: Password) -> Answer {
-        match login::verify_password(&self.parts.directory, login, password).await {
-            Ok(Some(_)) => Answer::Verdict(Verdict::Accepted),
-            Ok(None) => Answer::Verdict(Verdict::Rejected),
-            Err(lost) => {
-                error!(%lost, "password check was lost");
-                Answer::Refused(Refusal::Unavailable)
-            }
+        match self.attempts.verify_password(login, password).await {
+            Some(verdict) => Answer::Verdict(verdict),
+            None => Answer::Refused(Refusal::Unavailable),
         }
     }
 
     fn scram_keys(&self, login: &str) -> Answer {
-        let mut octets = [0; NONCE_OCTETS];
-        match rand::fill(&mut octets) {
-            Ok(()) => {
-                let credentials = self.parts.directory.scram(login);
-                Answer::ScramKeys { credentials, nonce: BASE64.encode(octets) }
-            }
-            Err(_) => Answer::Refused(Refusal::Unavailable),
+        match self.attempts.scram(login) {
+            Some((credentials, nonce)) => Answer::ScramKeys { credentials, nonce },
+            None => Answer::Refused(Refusal::Unavailable),
         }
-    }
-
-    /// The answer to a failure is late, and later each time.
-    async fn count_failure(&self) -> Answer {
-        let wait = self.parts.failures.count(self.client, Instant::now());
-        info!(?wait, "authentication failed");
-        sleep(wait).await;
-        Answer::FailureCounted
     }
 
     /// The user may be gone since the proof began; then there is nothing to open.
     async fn open_account(&mut self, session: &mut ImapSession, login: &str) -> Answer {
-        let Some(user) = self.parts.directory.user_by_login(login) else {
+        let Some(user) = self.attempts.succeeded(login) else {
             return Answer::Refused(Refusal::Unavailable);
         };
         let store = self.parts.store.clone();
         match spawn_blocking(move || store.account(user.account)).await {
             Ok(Ok(account)) => {
-                info!(login, "authenticated");
-                self.parts.failures.forget(self.client);
                 session.follow(account.watch());
                 self.changes = Some(account.watch());
                 self.backend = Some(Backend::new(self.parts.store.clone(), account));
@@ -119,7 +92,10 @@ impl Host<ImapSession> for ImapHost {
         let answer = match request {
             Request::VerifyPassword { login, password } => self.verify_password(login, password).await,
             Request::ScramKeys { login } => self.scram_keys(&login),
-            Request::CountFailure => self.count_failure().await,
+            Request::CountFailure => {
+                self.attempts.failed().await;
+                Answer::FailureCounted
+            }
             Request::OpenAccount { login } => self.open_account(session, &login).await,
             other => self.in_backend(other).await,
         };

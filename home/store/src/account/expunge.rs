@@ -23,7 +23,7 @@ pub(super) fn destroy_all(change: &Change<'_>, mailbox: MailboxId) -> Result<()>
     Ok(())
 }
 
-fn expunge(change: &Change<'_>, mailbox: MailboxId, which: &Expunge) -> Result<UidSet> {
+pub(super) fn expunge(change: &Change<'_>, mailbox: MailboxId, which: &Expunge) -> Result<UidSet> {
     let mut counters = change.counters(mailbox)?;
     let rows = select(change, mailbox, which)?;
     if rows.is_empty() {

@@ -26,6 +26,7 @@ mod copy;
 mod expunge;
 mod fetch;
 mod mailboxes;
+mod maildrop;
 mod snapshot;
 mod store_flags;
 mod verify;
@@ -40,6 +41,7 @@ pub use fetch::Messages;
 pub use flags::{FlagChange, Flags, Keyword, SystemFlags};
 pub use id::{AccountId, EmailId, MailboxId, ModSeq, ThreadId, Uid, UidSet, UidValidity};
 pub use mailbox::{Mailbox, SpecialUse};
+pub use maildrop::{Maildrop, MaildropMessage};
 pub use message::{
     Append, Appended, Changes, Copied, Detail, Email, Expunge, Message, MessageState, Snapshot, Stored,
 };

@@ -25,7 +25,7 @@ impl Account {
     }
 }
 
-fn apply(
+pub(super) fn apply(
     operation: &Change<'_>,
     mailbox: MailboxId,
     uids: &UidSet,
