@@ -34,6 +34,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
+use crate::certificate::names::wildcard;
 use crate::certificate::x509::{self, Description};
 use crate::config;
 use crate::zone::clock::timestamp;
@@ -268,7 +269,7 @@ impl Shown {
 
 impl Better {
     fn for_name(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
-        let wildcard = || self.by_name.get(&format!("*.{}", name.split_once('.')?.1));
+        let wildcard = || self.by_name.get(&wildcard(name)?);
         self.by_name.get(name).or_else(wildcard)
     }
 }

@@ -36,12 +36,17 @@ impl NameSet {
 pub fn all(host: &DomainName, domains: &[&DomainName], wildcard: Wildcard) -> Vec<NameSet> {
     let beside = match wildcard {
         Wildcard::No => None,
-        Wildcard::Yes => host.as_str().split_once('.').map(|(_, parent)| format!("*.{parent}")),
+        Wildcard::Yes => self::wildcard(host.as_str()),
     };
     let names = std::iter::once(host.to_string()).chain(beside).collect();
     let mut sets = vec![NameSet { names, role: Role::Host }];
     sets.extend(domains.iter().map(|domain| web(domain)).filter(|set| !set.names.is_empty()));
     sets
+}
+
+/// The wildcard that stands for a name (RFC 6125): it has an asterisk in the place of the first label.
+pub fn wildcard(name: &str) -> Option<String> {
+    name.split_once('.').map(|(_, parent)| format!("*.{parent}"))
 }
 
 /// Whether a wildcard is wanted.

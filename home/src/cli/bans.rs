@@ -1,13 +1,12 @@
 //! `postern-home bans`.
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
 
 use super::BansCommand;
 use super::client::Client;
-use super::table::Table;
+use super::table::{Table, minute};
 use crate::admin::wire::{AddBan, Ban, Done, RemoveBan};
 
 const PATH: &str = "/v1/bans";
@@ -48,9 +47,4 @@ fn table(bans: &[Ban]) -> Table {
         table.row([ban.network.to_string(), minute(ban.since), until, ban.reason.clone(), refused]);
     }
     table
-}
-
-/// In UTC, as the log has it.
-fn minute(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%MZ").to_string()
 }

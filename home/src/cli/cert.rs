@@ -10,6 +10,7 @@ use postern_shared::cli::{Exit, Failure, write_row};
 use postern_shared::http::Method;
 
 use super::client::Client;
+use super::table::minute;
 use crate::admin::wire::{CertificateNames, ImportCertificate, Password, RenewCertificates};
 use crate::certificate::report::{Certificate, Origin, Report, Tlsa};
 
@@ -120,10 +121,6 @@ fn origin(certificate: &Certificate) -> String {
 fn tlsa(record: &Tlsa) -> String {
     let since = record.since.map(|since| format!(" since {}", minute(since))).unwrap_or_default();
     format!("3 1 1 {} ({}{since})", record.key, record.state)
-}
-
-fn minute(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 fn row(formatter: &mut Formatter<'_>, label: &str, value: &dyn Display) -> fmt::Result {

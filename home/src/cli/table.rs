@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use jiff::Timestamp;
+
 /// Rows under a heading, each column as wide as its widest cell, two spaces between columns.
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -33,6 +35,11 @@ impl Display for Table {
         }
         Ok(())
     }
+}
+
+/// A time to the minute, in UTC, as the log has it.
+pub(super) fn minute(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%MZ").to_string()
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@
 //! Challenges are kept nowhere: after a restart the zones are made without them.
 
 mod order;
+mod sight;
+mod tell;
 mod wish;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::rr::RData;
 use postern_message::address::DomainName;
 use postern_store::directory::Directory;
 use tokio::sync::{mpsc, watch};
@@ -22,14 +22,14 @@ use super::book::{Book, BookError, Entry, Material};
 use super::key::{self, KeyId};
 use super::life::{Moment, Policy, Stage, Step};
 use super::names::{self, NameSet, Role, Wildcard};
-use super::publication::{Publication, holds};
-use super::report::{self, Circumstances, Origin, Report};
+use super::publication::Publication;
+use super::report::Report;
 use crate::config;
 use crate::hostname::Hostname;
 use crate::link::{Link, seconds_now};
-use crate::tls::{Better, Tls};
+use crate::tls::Tls;
 use crate::zone::clock::{Evidence, judge};
-use crate::zone::issuance::{Challenge, Issuance, Issuer, zone_of};
+use crate::zone::issuance::{Challenge, Issuance, zone_of};
 use crate::zone::{self, TLSA_TTL};
 
 pub use wish::{Import, Wish, WishError, Wishes};
@@ -259,43 +259,6 @@ impl Keeper {
         zone_of(&name, &look.domains.iter().collect::<Vec<_>>()).cloned()
     }
 
-    /// Looks at the served zones of a set's names: whether they are as home wants them; and notes the keys that the world
-    /// sees.
-    async fn observe(&mut self, set: &NameSet, look: &Look) -> bool {
-        let mut domains: Vec<DomainName> =
-            set.names.iter().filter_map(|name| self.zone_of(name, look)).collect();
-        domains.sort();
-        domains.dedup();
-        let (publication, wanted) = (self.publication.clone(), self.parts.issuance.borrow().clone());
-        let all = look.domains.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let served: Vec<_> = domains.iter().map(|domain| publication.served(domain)).collect();
-            let all: Vec<&DomainName> = all.iter().collect();
-            let is_published = !domains.is_empty()
-                && domains.iter().zip(&served).all(|(domain, served)| {
-                    let records = wanted.of(domain, &all).records(domain).unwrap_or_default();
-                    served.as_ref().is_some_and(|served| holds(served, &records))
-                });
-            (is_published, served.into_iter().flatten().flatten().collect::<Vec<_>>())
-        });
-        let (is_published, served) = work.await.unwrap_or_default();
-        if set.role == Role::Host && look.clock.is_ok() {
-            let seen = served_keys(&served, &look.host);
-            self.note_seen(set, &seen, look.now).await;
-        }
-        is_published
-    }
-
-    async fn note_seen(&mut self, set: &NameSet, seen: &[KeyId], now: u64) {
-        let Some(entry) = self.book.sets.get(set.id()) else { return };
-        let mut life = entry.life.clone();
-        life.seen(seen, now);
-        // What was not kept is seen again.
-        if life != entry.life {
-            let _ = self.change(set, |entry| entry.life = life).await;
-        }
-    }
-
     /// Changes one set, durably.
     async fn change(&mut self, set: &NameSet, change: impl FnOnce(&mut Entry)) -> Result<(), BookError> {
         let mut book = self.book.clone();
@@ -322,122 +285,6 @@ impl Keeper {
         let (now, dice) = (seconds_now(), chance());
         self.change(set, |entry| entry.life.failed(reason, pause, now, dice)).await
     }
-
-    /// Shows every certificate that there is.
-    fn show(&self, look: &Look) {
-        let mut better = Better::default();
-        for set in &look.sets {
-            let Some(shown) = self.book.sets.get(set.id()).and_then(Entry::shown).map(Arc::new) else {
-                continue;
-            };
-            let is_host = set.role == Role::Host;
-            if is_host && self.parts.tls.has_files() {
-                continue;
-            }
-            if is_host {
-                better.host = Some(shown.clone());
-            }
-            better.by_name.extend(set.names.iter().map(|name| (name.clone(), shown.clone())));
-        }
-        self.parts.tls.show(better);
-    }
-
-    /// Tells the zones what they shall say.
-    fn publish(&self, look: &Look) {
-        let host = look.sets.iter().find(|set| set.role == Role::Host);
-        let keys = host.map(|set| self.host_keys(set, look)).unwrap_or_default();
-        let issuance = Issuance {
-            host: Some((look.host.clone(), keys)).filter(|(_, keys)| !keys.is_empty()),
-            issuers: self.issuers(),
-            challenges: self.challenges.clone(),
-        };
-        self.parts.issuance.send_if_modified(|before| {
-            let is_new = *before != issuance;
-            *before = issuance;
-            is_new
-        });
-    }
-
-    /// While a key is still to be made the zones say nothing of the others, so that no record set is ever without the one
-    /// that comes next.
-    fn host_keys(&self, set: &NameSet, look: &Look) -> Vec<[u8; 32]> {
-        let policy = self.policy(set, look);
-        let life = self.book.sets.get(set.id()).map(|entry| entry.life.clone()).unwrap_or_default();
-        if policy.tlsa_ttl.is_none()
-            || (policy.stage.is_some() && life.next.is_none() && life.present.is_none())
-        {
-            return Vec::new();
-        }
-        let keys = if self.parts.tls.has_files() {
-            look.fallback.into_iter().collect()
-        } else {
-            life.keys(policy.fallback)
-        };
-        keys.iter().map(|key| key.0).collect()
-    }
-
-    fn issuers(&self) -> Vec<Issuer> {
-        let production = self.parts.config.directory();
-        let staging = self.parts.config.staging().filter(|_| self.stage() == Some(Stage::Staging));
-        let accounts = production.into_iter().chain(staging).filter_map(|url| self.book.accounts.get(url));
-        let issuer = |account: &super::book::Account| {
-            Some(Issuer { authority: account.authorities.first()?.clone(), account: account.url.clone()? })
-        };
-        let mut issuers: Vec<Issuer> = accounts.filter_map(issuer).collect();
-        issuers.dedup();
-        issuers
-    }
-
-    fn tell(&self, look: &Look) {
-        let describe = |set: &NameSet| {
-            let is_host = set.role == Role::Host;
-            let (fallback, origin) = match (is_host, self.parts.tls.has_files()) {
-                (true, true) => (self.parts.tls.fallback(), Origin::Files),
-                (true, false) => (self.parts.tls.fallback(), Origin::SelfSigned),
-                (false, _) => (None, Origin::None),
-            };
-            let circumstances = Circumstances {
-                set,
-                policy: self.policy(set, look),
-                fallback,
-                origin,
-                hindrance: self.hindrance(set, look),
-            };
-            report::describe(&self.book, circumstances)
-        };
-        let certificates = look.sets.iter().map(describe).collect();
-        self.parts
-            .report
-            .send_replace(Report { certificates, troubles: self.trouble.iter().cloned().collect() });
-    }
-
-    /// Why nothing is ordered for a set, in words.
-    fn hindrance(&self, set: &NameSet, look: &Look) -> Option<String> {
-        if set.role == Role::Host && self.parts.tls.has_files() {
-            return Some("the files of the section `[tls]` are yours to renew".to_owned());
-        }
-        if self.parts.config.directory().is_none() {
-            return Some("nothing: `directory` in the section `[acme]` is \"off\"".to_owned());
-        }
-        if let Some(foreign) = set.names.iter().find(|name| self.zone_of(name, look).is_none()) {
-            return Some(format!(
-                "nothing: the DNS of {foreign} is not served by this home. Get the certificate elsewhere, and name it in the \
-                 section `[tls]` or bring it here: `postern-home cert import`"
-            ));
-        }
-        look.clock.clone().err().map(|doubt| format!("the clock is set, since {doubt}"))
-    }
-}
-
-/// The keys of the mail host that a zone's TLSA records name.
-fn served_keys(served: &[hickory_proto::rr::Record], host: &DomainName) -> Vec<KeyId> {
-    let owner = format!("_25._tcp.{host}.");
-    let records = served.iter().filter(|record| record.name.to_ascii().eq_ignore_ascii_case(&owner));
-    let keys = records.filter_map(|record| match &record.data {
-        RData::TLSA(tlsa) => <[u8; 32]>::try_from(tlsa.cert_data.as_slice()).ok().map(KeyId),
-        _ => None,
-    });
-    keys.collect()
 }
 
 /// A number from 0 to 1.

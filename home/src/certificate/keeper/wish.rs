@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Keeper;
 use crate::certificate::book::BookError;
 use crate::certificate::import::{self, ImportError};
-use crate::certificate::names::NameSet;
+use crate::certificate::names::{NameSet, wildcard};
 use crate::link::seconds_now;
 
 /// A wish, and where the answer goes.
@@ -127,9 +127,8 @@ impl Keeper {
         let (key, material, description) = import::check(&import.chain, &import.key, now)?;
         let look = self.look();
         let covers = |name: &String| {
-            let wildcard = || name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
             description.names.contains(name)
-                || wildcard().is_some_and(|star| description.names.contains(&star))
+                || wildcard(name).is_some_and(|wildcard| description.names.contains(&wildcard))
         };
         let sets = look.sets.iter().filter(|set| set.names.iter().all(covers)).cloned();
         let sets: Vec<NameSet> = sets.collect();

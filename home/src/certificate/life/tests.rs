@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::told::LONGEST_PAUSE;
 use super::*;
 
 const DAY: u64 = 86_400;
