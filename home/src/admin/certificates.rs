@@ -35,7 +35,7 @@ impl From<WishError> for Refusal {
         let status = match &error {
             WishError::Import(_) => StatusCode::UNPROCESSABLE_ENTITY,
             WishError::Unknown(_) => StatusCode::NOT_FOUND,
-            WishError::Hindered(_) => StatusCode::CONFLICT,
+            WishError::Hindered(_) | WishError::PutOff(_) => StatusCode::CONFLICT,
             WishError::Book(_) | WishError::Stopping => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self(status, format!("{error}."))

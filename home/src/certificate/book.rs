@@ -19,11 +19,17 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::key::{KeyId, Pkcs8};
-use super::life::Life;
+use super::life::{Life, Stage};
+use super::names::NameSet;
 use super::x509::{self, Description};
+use crate::zone::{EXPIRE, TLSA_TTL};
 
 /// The name of the value in the directory.
 const SETTING: &str = "certificates";
+
+/// How long a TLSA record may be remembered that the zone does not have any more, in seconds: by a secondary that cannot
+/// refresh the zone, then by a resolver.
+const MEMORY: u64 = EXPIRE.unsigned_abs() as u64 + 2 * TLSA_TTL as u64;
 
 /// Everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +49,8 @@ pub struct Entry {
     pub names: Vec<String>,
     /// What has happened.
     pub life: Life,
+    /// Since when there is no such set any more, in seconds since 1970.
+    pub dismissed: Option<u64>,
     /// The keys that the life speaks of, as long as they may be shown.
     pub keys: BTreeMap<KeyId, Material>,
 }
@@ -69,6 +77,9 @@ pub struct Account {
     /// The names by which the authority knows itself in CAA records.
     #[serde(default)]
     pub authorities: Vec<String>,
+    /// Where its terms of service are, to which the account has agreed.
+    #[serde(default)]
+    pub terms: Option<String>,
     /// Whether the test service has issued once, so that the real one may be asked.
     #[serde(default)]
     pub proven: bool,
@@ -96,6 +107,29 @@ impl Book {
     pub fn open(directory: &Directory) -> Result<Self, BookError> {
         let kept = directory.setting(SETTING)?.map(Zeroizing::new);
         Ok(kept.map(|kept| serde_json::from_slice(&kept)).transpose()?.unwrap_or_default())
+    }
+
+    /// Marks sets that are not among these, and lets go of them when nobody can remember their TLSA records any more: a host
+    /// name that is changed, and changed back soon, comes back with its keys. `now` is in seconds since 1970; `None` where
+    /// the clock is in doubt.
+    pub fn dismiss(&mut self, sets: &[NameSet], now: Option<u64>) {
+        for (id, entry) in &mut self.sets {
+            let is_meant = sets.iter().any(|set| set.id() == id);
+            let since = entry.dismissed.into_iter().chain(now).min();
+            entry.dismissed = since.filter(|_| !is_meant);
+        }
+        let is_remembered = |since: u64| now.is_none_or(|now| now < since + MEMORY);
+        self.sets.retain(|_, entry| entry.dismissed.is_none_or(is_remembered));
+    }
+
+    /// The orders of a stage are an account's that is no more.
+    pub fn forget_orders(&mut self, stage: Stage) {
+        for entry in self.sets.values_mut() {
+            let order = entry.life.next.as_ref().and_then(|next| next.order.as_ref());
+            if order.is_some_and(|order| order.stage == stage) {
+                entry.life.order_over();
+            }
+        }
     }
 
     /// Keeps all of it, durably on return.
@@ -155,4 +189,39 @@ impl Material {
 /// The certificates of a PEM text; none where one of them is damaged.
 pub fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::Role;
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn set(name: &str) -> NameSet {
+        NameSet { names: vec![name.to_owned()], role: Role::Host }
+    }
+
+    #[test]
+    fn a_name_that_comes_back_soon_comes_back_with_its_keys() {
+        let mut book = Book::default();
+        let mut entry = Entry { names: vec!["mail.home.example".to_owned()], ..Entry::default() };
+        entry.life.key_made(KeyId([7; 32]));
+        book.sets.insert("mail.home.example".to_owned(), entry);
+        let (mail, other) = ([set("mail.home.example")], [set("mx.home.example")]);
+        book.dismiss(&other, None);
+        assert_eq!(book.sets["mail.home.example"].dismissed, None, "a clock in doubt says no time");
+        book.dismiss(&other, Some(NOW + 99));
+        book.dismiss(&other, Some(NOW));
+        assert_eq!(book.sets["mail.home.example"].dismissed, Some(NOW), "the clock was set back");
+        book.dismiss(&other, Some(NOW + MEMORY - 1));
+        let mut back = book.clone();
+        back.dismiss(&mail, Some(NOW + MEMORY - 1));
+        back.dismiss(&mail, Some(NOW + 2 * MEMORY));
+        assert_eq!(back.sets["mail.home.example"].life.keys(None), [KeyId([7; 32])]);
+        book.dismiss(&other, None);
+        assert_eq!(book.sets.len(), 1);
+        book.dismiss(&other, Some(NOW + MEMORY));
+        assert!(book.sets.is_empty(), "nobody remembers it");
+    }
 }

@@ -8,14 +8,16 @@
 //! |---|---|---|
 //! | any | no key | the key is made, so that its TLSA record is there long before it is needed |
 //! | none, or due for renewal | a key | a certificate is ordered for it, where the clock is right, the zone is served, and the last failure lies back far enough |
-//! | any | a certificate, its TLSA record younger than two TTLs | nothing: a sender may remember the old record set |
+//! | any | a certificate, its TLSA record not at all name servers, or younger than two TTLs there | nothing: a sender may remember the old record set |
 //! | any | a certificate, its TLSA record old enough | it is taken up; the old key is just shown |
 //! | any, with a key just shown for two TTLs | any | that key's TLSA record goes |
 //!
 //! The time of a renewal is when a third of the life is left, or when the authority says (RFC 9773), if that is earlier.
 //! A clock that is in doubt orders nothing, takes up nothing, and retires nothing.
 //!
-//! RFC 7671 §8.1 asks to wait two TTLs on either side of a key's use.
+//! RFC 7671 §8.1 asks to wait two TTLs on either side of a key's use. A secondary name server that does not follow is waited
+//! for as long as it may serve what it has: it gives a zone up that it has not refreshed for the SOA's EXPIRE (RFC 1035
+//! §3.3.13).
 
 mod kept;
 mod told;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use super::key::KeyId;
 
 pub use kept::{Life, Next, Order, Present, Retired, Span, Stage, Trouble};
-pub use told::Dice;
+pub use told::{Dice, Extent};
 
 /// No certificate is renewed earlier by an authority's wish, nor in the first tenth of its life where that is shorter.
 const LEAST_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -37,6 +39,8 @@ pub struct Policy {
     pub stage: Option<Stage>,
     /// The TTL of the TLSA records in seconds; `None` where these names have none.
     pub tlsa_ttl: Option<u64>,
+    /// For how many seconds a name server may serve a zone that it cannot refresh.
+    pub zone_expire: u64,
     /// The key that is shown while there is no certificate.
     pub fallback: Option<KeyId>,
 }
@@ -48,7 +52,7 @@ pub struct Moment {
     pub now: u64,
     /// Whether the clock may be believed.
     pub is_clock_right: bool,
-    /// Whether the world sees the zones of these names as home last made them.
+    /// Whether the edge serves the zones of these names as home last made them.
     pub is_published: bool,
 }
 
@@ -121,9 +125,12 @@ impl Life {
     /// From when on nobody can remember a record set without the next key. Where the very first one had it, at once.
     fn usable_since(&self, next: &Next, policy: &Policy) -> Option<u64> {
         let Some(_) = policy.tlsa_ttl else { return Some(0) };
-        let published = next.published?;
-        let is_first = self.tlsa_since.is_some_and(|since| published <= since);
-        Some(if is_first { published } else { published + two_ttls(policy) })
+        let appeared = next.appeared.or(next.published)?;
+        if self.tlsa_since.is_some_and(|since| appeared <= since) {
+            return Some(appeared);
+        }
+        let expired = appeared + policy.zone_expire;
+        Some(next.published.map_or(expired, |published| published.min(expired)) + two_ttls(policy))
     }
 
     /// When the next certificate will be taken up, if there is one and that is known.

@@ -15,6 +15,9 @@ use crate::zone::clock::timestamp;
 pub struct Report {
     /// One for each set of names.
     pub certificates: Vec<Certificate>,
+    /// Where the terms of service are that the account has agreed to, once there is one with an authority that has some.
+    #[serde(default)]
+    pub terms: Option<String>,
     /// What keeps all of them from being cared for, in sentences.
     pub troubles: Vec<String>,
 }

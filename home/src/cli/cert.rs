@@ -86,6 +86,10 @@ impl Display for List<'_> {
             }
             write_certificate(formatter, certificate)?;
         }
+        if let Some(terms) = &self.0.terms {
+            writeln!(formatter)?;
+            row(formatter, "terms", &format_args!("{terms} (agreed to by ordering)"))?;
+        }
         self.0.troubles.iter().try_for_each(|trouble| row(formatter, "warning:", trouble))
     }
 }

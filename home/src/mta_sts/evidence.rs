@@ -15,6 +15,9 @@ use crate::zone::clock::timestamp;
 const LAST_DAYS: SignedDuration = SignedDuration::from_hours(3 * 24);
 const LAST_PART: i32 = 10;
 
+/// When a certificate counts whose time is not looked at.
+const ALL_TIME: Life = Life { from: Timestamp::MIN, until: Timestamp::MAX };
+
 /// What a look finds.
 #[derive(Debug, Clone)]
 pub struct Evidence {
@@ -30,6 +33,8 @@ pub struct Evidence {
     pub zone: Option<ZoneSeen>,
     /// The serial that the edge serves; `None` where it serves no such zone.
     pub served: Option<u32>,
+    /// The names at which records of the operator's stand in the place of what home would announce.
+    pub own: Vec<String>,
 }
 
 /// What matters here of a signed zone.
@@ -59,7 +64,25 @@ impl Evidence {
             let day = life.until.strftime("%Y-%m-%d");
             return Judgement::Ending(format!("the certificate for {name} ends on {day} and is not renewed"));
         }
+        if let Some(own) = self.own.first() {
+            return Judgement::Unproven(format!(
+                "a record of your own stands at {own}, so senders are told what that says, and learn of no change here"
+            ));
+        }
         self.judge_edge()
+    }
+
+    /// What it means where the time is not known, and why: that alone is wrong which no other time makes right.
+    pub fn judge_in_doubt(&self, now: u64, why: &str) -> Judgement {
+        let timeless = |proof: &Result<Life, Flaw>| match proof {
+            Err(Flaw::Untrusted | Flaw::Name(_)) => proof.clone(),
+            Ok(_) | Err(Flaw::Time | Flaw::NoRoots | Flaw::Other(_)) => Ok(ALL_TIME),
+        };
+        let evidence = Self { mail: timeless(&self.mail), policy: timeless(&self.policy), ..self.clone() };
+        match evidence.judge(now) {
+            wrong @ Judgement::Wrong(_) => wrong,
+            _ => Judgement::Unproven(why.to_owned()),
+        }
     }
 
     fn certificate(&self, name: &DomainName, proof: &Result<Life, Flaw>) -> Result<Life, Judgement> {
@@ -118,6 +141,7 @@ mod tests {
             policy: life(NOW - 30 * DAY, NOW + 60 * DAY),
             zone: Some(ZoneSeen { serial: 7, mx: vec![name("mail.home.example")] }),
             served: Some(7),
+            own: Vec::new(),
         }
     }
 
@@ -161,8 +185,25 @@ mod tests {
             Evidence { served: Some(6), ..good() },
             Evidence { zone: None, ..good() },
             Evidence { mail: Err(Flaw::NoRoots), ..good() },
+            Evidence { own: vec!["_mta-sts.home.example".to_owned()], ..good() },
         ];
         cases.iter().for_each(|evidence| drop(said(evidence, Judgement::Unproven)));
+    }
+
+    #[test]
+    fn no_doubt_of_the_time_excuses_what_is_wrong_at_any() {
+        let doubted = |evidence: Evidence| evidence.judge_in_doubt(NOW + 4000 * DAY, "the edge is not heard");
+        let doubt = Judgement::Unproven("the edge is not heard".to_owned());
+        assert_eq!(doubted(good()), doubt);
+        assert_eq!(doubted(Evidence { mail: Err(Flaw::Time), ..good() }), doubt);
+        let elsewhere = Some(ZoneSeen { serial: 7, mx: vec![name("backup.example")] });
+        for evidence in [
+            Evidence { mail: Err(Flaw::Untrusted), ..good() },
+            Evidence { policy: Err(Flaw::Name(name("mta-sts.home.example"))), ..good() },
+            Evidence { zone: elsewhere, ..good() },
+        ] {
+            assert!(matches!(doubted(evidence.clone()), Judgement::Wrong(_)), "{evidence:?}");
+        }
     }
 
     #[test]

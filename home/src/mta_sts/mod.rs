@@ -17,5 +17,5 @@ pub mod standing;
 pub mod watch;
 
 pub use policy::{Mode, Policy};
-pub use standing::{Judgement, Standing};
+pub use standing::{Clock, Judgement, Standing};
 pub use watch::{Presence, Report, Seen, Watcher};

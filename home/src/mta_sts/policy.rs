@@ -26,7 +26,7 @@ pub enum Mode {
 impl Mode {
     /// How long a sender keeps the policy, in seconds: a day while mistakes are looked for; then two weeks, in which an
     /// attacker who suppresses the policy gains nothing. RFC 8461 §3.2 wants weeks.
-    fn max_age(self) -> u32 {
+    pub(super) fn max_age(self) -> u32 {
         match self {
             Self::Testing => 86_400,
             Self::Enforce => 14 * 86_400,

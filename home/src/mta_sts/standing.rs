@@ -12,9 +12,14 @@
 //! | enforce | ending | at once | testing |
 //! | enforce | wrong | [`LASTING`] | testing |
 //! | enforce | any, but senders are never to insist | at once | testing |
+//! | enforce, another mail host | any | at once | testing, from the beginning |
 //!
-//! A look credits the time since the look before that found something, and at most [`MOST_CREDIT`]: a clock that jumps by a year has not seen a
-//! year. A look by a clock that is in doubt changes nothing.
+//! A look credits the time since the look before that found something, and at most [`MOST_CREDIT`]: a clock that jumps by a
+//! year has not seen a year. By a clock that is in doubt only what is wrong whatever the time may be counts, and the wish
+//! that senders are not to insist; else who holds the edge could hold senders to a certificate that is no good.
+//!
+//! Senders who were told to insist remember it: [`Standing::is_remembered`]. As long as they do, the policy is announced
+//! (RFC 8461 §8.3), so that they can learn that it has changed.
 
 use std::time::Duration;
 
@@ -41,6 +46,15 @@ pub enum Judgement {
     Wrong(String),
 }
 
+/// The time of a look, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// This machine's clock and the edge's agree on it.
+    Believed(u64),
+    /// Nobody but this machine's clock says so.
+    Doubted(u64),
+}
+
 /// How a policy stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
@@ -54,16 +68,39 @@ pub struct Standing {
     held: u64,
     /// When the last look was that found one or the other, in seconds since 1970.
     looked: u64,
+    /// When senders were last told to insist, in seconds since 1970.
+    #[serde(default)]
+    enforced: Option<u64>,
 }
 
 impl Standing {
-    /// The standing after a look at a time in seconds since 1970; `None` where the clock is in doubt.
-    pub fn look(self, now: Option<u64>, judgement: &Judgement, enforce_after: Option<Duration>) -> Self {
-        let Some(now) = now else { return self };
-        let since = if self.since == 0 { now } else { self.since };
-        let looked = Self { since, ..self }.count(judgement, now);
-        let mode = looked.next_mode(judgement, enforce_after);
-        if mode == self.mode { looked } else { Self { mode, since: now, ..looked } }
+    /// The standing after a look.
+    pub fn look(self, clock: Clock, judgement: &Judgement, enforce_after: Option<Duration>) -> Self {
+        let (looked, mode, now) = match (clock, judgement) {
+            (Clock::Believed(now), _) | (Clock::Doubted(now), Judgement::Wrong(_)) => {
+                let since = if self.since == 0 { now } else { self.since };
+                let looked = Self { since, ..self }.count(judgement, now);
+                (looked, looked.next_mode(judgement, enforce_after), now)
+            }
+            (Clock::Doubted(now), _) if enforce_after.is_none() => (self, Mode::Testing, now),
+            (Clock::Doubted(_), _) => return self,
+        };
+        let is_told = self.mode == Mode::Enforce || mode == Mode::Enforce;
+        // A time that lies ahead is of a clock that was wrong.
+        let enforced = if is_told { Some(now) } else { self.enforced.map(|enforced| enforced.min(now)) };
+        let since = if mode == self.mode { looked.since } else { now };
+        Self { mode, since, enforced, ..looked }
+    }
+
+    /// Whether senders may still hold a policy by which they insist.
+    pub fn is_remembered(self, now: u64) -> bool {
+        let memory = u64::from(Mode::Enforce.max_age()) + MOST_CREDIT.as_secs();
+        self.enforced.is_some_and(|enforced| now.saturating_sub(enforced) < memory)
+    }
+
+    /// The standing of a policy for another mail host, which nobody has seen in order yet.
+    pub fn anew(self) -> Self {
+        Self { enforced: self.enforced, ..Self::default() }
     }
 
     fn credit(self, now: u64) -> u64 {
@@ -101,7 +138,7 @@ impl Standing {
     /// What is awaited, as a clause for the operator; `None` where all is as it shall be.
     pub fn awaited(self, judgement: &Judgement, enforce_after: Option<Duration>) -> Option<String> {
         match (self.mode, judgement, enforce_after) {
-            (Mode::Testing, _, None) => None,
+            (Mode::Testing, Judgement::Right, None) => None,
             (Mode::Testing, Judgement::Right, Some(after)) => {
                 let left = after.saturating_sub(Duration::from_secs(self.held));
                 Some(format!("enforce in {} if all stays right", in_two_units(left)))
@@ -135,6 +172,10 @@ mod tests {
     const START: u64 = 1_800_000_000;
     const WEEK: Option<Duration> = Some(Duration::from_secs(7 * DAY));
 
+    fn at(now: u64) -> Clock {
+        Clock::Believed(now)
+    }
+
     fn wrong() -> Judgement {
         Judgement::Wrong("the certificate is another".to_owned())
     }
@@ -146,11 +187,11 @@ mod tests {
     /// Looks once a minute for so many minutes; gives back the standing and the time.
     fn minutes(standing: Standing, from: u64, count: u64, judgement: &Judgement) -> (Standing, u64) {
         let looks = (1..=count).map(|minute| from + minute * 60);
-        (looks.fold(standing, |standing, now| standing.look(Some(now), judgement, WEEK)), from + count * 60)
+        (looks.fold(standing, |standing, now| standing.look(at(now), judgement, WEEK)), from + count * 60)
     }
 
     fn enforced() -> (Standing, u64) {
-        let first = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let first = Standing::default().look(at(START), &Judgement::Right, WEEK);
         let (standing, now) = minutes(first, START, 7 * 24 * 60, &Judgement::Right);
         assert_eq!(standing.mode, Mode::Enforce);
         (standing, now)
@@ -158,27 +199,27 @@ mod tests {
 
     #[test]
     fn a_week_without_a_break_leads_to_enforce() {
-        let first = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let first = Standing::default().look(at(START), &Judgement::Right, WEEK);
         assert_eq!(
             first.awaited(&Judgement::Right, WEEK).as_deref(),
             Some("enforce in 7 d 0 h if all stays right")
         );
         let (almost, now) = minutes(first, START, 7 * 24 * 60 - 1, &Judgement::Right);
         assert_eq!((almost.mode, almost.since), (Mode::Testing, START));
-        let there = almost.look(Some(now + 60), &Judgement::Right, WEEK);
+        let there = almost.look(at(now + 60), &Judgement::Right, WEEK);
         assert_eq!((there.mode, there.since), (Mode::Enforce, START + 7 * DAY));
         assert_eq!(there.awaited(&Judgement::Right, WEEK), None);
     }
 
     #[test]
     fn a_break_begins_the_week_anew_and_what_is_unproven_does_not() {
-        let first = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let first = Standing::default().look(at(START), &Judgement::Right, WEEK);
         let (six_days, now) = minutes(first, START, 6 * 24 * 60, &Judgement::Right);
         let (unsure, now) = minutes(six_days, now, 24 * 60, &unproven());
         assert_eq!((unsure.held, unsure.mode), (6 * DAY, Mode::Testing));
         let (sure, now) = minutes(unsure, now, 23 * 60, &Judgement::Right);
         assert_eq!(sure.mode, Mode::Testing, "of the day of doubt an hour counts");
-        let broken = sure.look(Some(now + 60), &wrong(), WEEK);
+        let broken = sure.look(at(now + 60), &wrong(), WEEK);
         assert_eq!(broken.held, 0);
         assert_eq!(broken.awaited(&wrong(), WEEK).as_deref(), Some("the certificate is another"));
         assert_eq!(minutes(broken, now + 60, 6 * 24 * 60, &Judgement::Right).0.mode, Mode::Testing);
@@ -192,26 +233,59 @@ mod tests {
         assert_eq!(minutes(short, now, 60, &Judgement::Right).0.mode, Mode::Enforce);
         assert_eq!(minutes(standing, now, 61, &wrong()).0.mode, Mode::Testing);
         let ending = Judgement::Ending("the certificate ends in two days".to_owned());
-        assert_eq!(standing.look(Some(now + 60), &ending, WEEK).mode, Mode::Testing);
+        assert_eq!(standing.look(at(now + 60), &ending, WEEK).mode, Mode::Testing);
         assert_eq!(
             minutes(standing, now, 30 * 24 * 60, &unproven()).0.mode,
             Mode::Enforce,
             "an edge's word ends nothing"
         );
-        assert_eq!(standing.look(Some(now + 60), &Judgement::Right, None).mode, Mode::Testing);
+        assert_eq!(standing.look(at(now + 60), &Judgement::Right, None).mode, Mode::Testing);
     }
 
     #[test]
     fn a_restart_loses_nothing() {
-        let kept = Standing::default().look(Some(START), &Judgement::Right, WEEK);
+        let kept = Standing::default().look(at(START), &Judgement::Right, WEEK);
         let (lost, now) = minutes(kept, START, 59, &Judgement::Right);
         assert!(!lost.differs(kept));
         assert_eq!(
-            kept.look(Some(now + 60), &Judgement::Right, WEEK),
-            lost.look(Some(now + 60), &Judgement::Right, WEEK)
+            kept.look(at(now + 60), &Judgement::Right, WEEK),
+            lost.look(at(now + 60), &Judgement::Right, WEEK)
         );
         assert!(minutes(lost, now, 1, &Judgement::Right).0.differs(kept), "an hour is kept");
-        assert!(lost.look(Some(now), &wrong(), WEEK).differs(kept));
+        assert!(lost.look(at(now), &wrong(), WEEK).differs(kept));
+    }
+
+    #[test]
+    fn a_clock_in_doubt_does_not_hold_senders_to_what_is_wrong() {
+        let (standing, now) = enforced();
+        let doubted = |count: u64, judgement: &Judgement, after: Option<Duration>| {
+            let looks = (1..=count).map(|minute| Clock::Doubted(now + minute * 60));
+            looks.fold(standing, |standing, clock| standing.look(clock, judgement, after))
+        };
+        assert_eq!(doubted(50, &wrong(), WEEK).mode, Mode::Enforce);
+        assert_eq!(doubted(62, &wrong(), WEEK).mode, Mode::Testing);
+        assert_eq!(doubted(62, &unproven(), WEEK), standing);
+        assert_eq!(doubted(1, &unproven(), None).mode, Mode::Testing, "senders are never to insist");
+    }
+
+    #[test]
+    fn who_was_told_to_insist_remembers_it_for_two_weeks() {
+        assert!(!Standing::default().look(at(START), &wrong(), WEEK).is_remembered(START));
+        let (standing, now) = enforced();
+        let (testing, then) = minutes(standing, now, 61, &wrong());
+        assert_eq!(testing.mode, Mode::Testing);
+        assert!(testing.is_remembered(then + 14 * DAY) && !testing.is_remembered(then + 15 * DAY));
+        let ahead = Standing { enforced: Some(START + 4000 * DAY), ..testing };
+        assert!(!ahead.look(at(then), &wrong(), WEEK).is_remembered(then + 15 * DAY));
+    }
+
+    #[test]
+    fn another_mail_host_begins_anew_and_old_policies_are_not_forgotten() {
+        let (standing, now) = enforced();
+        let other = standing.anew();
+        assert_eq!((other.mode, other.held, other.since), (Mode::Testing, 0, 0));
+        assert!(other.is_remembered(now + 13 * DAY));
+        assert_eq!(other.look(at(now + 60), &Judgement::Right, WEEK).mode, Mode::Testing);
     }
 
     fn judgements() -> impl Strategy<Value = Judgement> {
@@ -235,8 +309,10 @@ mod tests {
             let mut right = 0;
             for (now, judgement) in looks {
                 let before = standing;
-                standing = standing.look(now, &judgement, Some(after));
+                let clock = now.map_or(Clock::Doubted(0), Clock::Believed);
+                standing = standing.look(clock, &judgement, Some(after));
                 match (now, &judgement) {
+                    (None, Judgement::Wrong(_)) => right = 0,
                     (None, _) => prop_assert_eq!(standing, before),
                     (_, Judgement::Unproven(_)) => prop_assert_eq!(standing.mode, before.mode),
                     (_, Judgement::Right) => right += 1,
@@ -253,7 +329,7 @@ mod tests {
         #[test]
         fn a_standing_is_kept_whole(looks in proptest::collection::vec((any::<u64>(), judgements()), 0..20)) {
             let standing = looks.iter().fold(Standing::default(), |standing, (now, judgement)| {
-                standing.look(Some(*now), judgement, WEEK)
+                standing.look(at(*now), judgement, WEEK)
             });
             let text = serde_json::to_vec(&standing).expect("written");
             prop_assert_eq!(serde_json::from_slice::<Standing>(&text).expect("read"), standing);

@@ -14,16 +14,16 @@ use std::time::Duration;
 use hickory_proto::rr::RData;
 use jiff::Timestamp;
 use postern_message::address::DomainName;
-use postern_store::directory::Directory;
+use postern_store::directory::{Directory, DirectoryError, OwnRecord};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::evidence::{Evidence, ZoneSeen};
 use super::policy::{Mode, Policy};
-use super::standing::{Judgement, Standing};
+use super::standing::{Clock, Judgement, Standing};
 use crate::hostname::Hostname;
 use crate::link::{EdgeZones, Link, seconds_now};
-use crate::tls::{Flaw, Tls};
+use crate::tls::{Flaw, Life, Tls};
 use crate::web::WebName;
 use crate::zone::clock::{self, timestamp};
 use crate::zone::renew;
@@ -40,19 +40,44 @@ pub struct Presence {
     pub certified: BTreeSet<WebName>,
     /// How its policy stands.
     pub standing: Standing,
+    /// The mail host that the standing is of; that of a program which did not keep it is believed to be the present one.
+    #[serde(default)]
+    pub mail_host: Option<DomainName>,
 }
 
 impl Presence {
-    /// What is kept of a domain; nothing where there is nothing, or what a later program has written.
-    pub fn kept(directory: &Directory, domain: &DomainName) -> Self {
-        let kept = directory.web_presence(domain).ok().flatten();
-        kept.and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default()
+    /// What is kept of a domain; a beginning where there is nothing, or what is not understood.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Storage`] when the database cannot be read: what is kept may be there all the same.
+    pub fn kept(directory: &Directory, domain: &DomainName) -> Result<Self, DirectoryError> {
+        let kept = directory.web_presence(domain)?;
+        Ok(kept.and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default())
     }
 
     /// The policy, where senders can fetch it.
     pub fn policy(&self, mail_host: &DomainName) -> Option<Policy> {
-        let policy = Policy { mode: self.standing.mode, mx: mail_host.clone() };
+        let policy = Policy { mode: self.standing_of(mail_host).mode, mx: mail_host.clone() };
         self.certified.contains(&WebName::MtaSts).then_some(policy)
+    }
+
+    /// How the policy stands that names this mail host.
+    fn standing_of(&self, mail_host: &DomainName) -> Standing {
+        let is_meant = self.mail_host.as_ref().is_none_or(|known| known == mail_host);
+        if is_meant { self.standing } else { self.standing.anew() }
+    }
+
+    /// The names that are published after a look. That of the policy stays in spite of a flaw while senders may remember a
+    /// policy by which they insist: they are to learn of the next one once the flaw is mended.
+    fn certified_after(&self, now: u64, proof: impl Fn(WebName) -> Result<Life, Flaw>) -> BTreeSet<WebName> {
+        let stays = |name: &WebName| self.certified.contains(name);
+        let is_awaited = |name: &WebName| *name == WebName::MtaSts && self.standing.is_remembered(now);
+        let is_published = |name: &WebName| match proof(*name) {
+            Ok(_) => true,
+            Err(Flaw::NoRoots) => stays(name),
+            Err(_) => stays(name) && is_awaited(name),
+        };
+        WebName::ALL.into_iter().filter(is_published).collect()
     }
 }
 
@@ -136,19 +161,34 @@ impl Watcher {
 
     fn look(&self) -> BTreeMap<DomainName, DomainSeen> {
         let (edge, mail_host) = (self.link.edge_zones(), self.hostname.current());
-        let now = believed(seconds_now(), &edge);
+        let now = seconds_now();
+        let time = believed(now, &edge).map_err(|why| (now, why));
         let snapshot = self.directory.snapshot();
-        let see = |domain: &DomainName| {
-            let kept = Presence::kept(&self.directory, domain);
-            let seen = match now {
-                Ok(now) => self.see(domain, &mail_host, &edge, now, &kept),
-                Err(why) => {
-                    DomainSeen { presence: kept.clone(), judgement: Judgement::Unproven(why.to_owned()) }
-                }
-            };
-            (domain.clone(), self.remember(domain, kept, seen))
-        };
+        let see = |domain: &DomainName| (domain.clone(), self.look_at(domain, &mail_host, &edge, time));
         snapshot.domains().map(see).collect()
+    }
+
+    fn look_at(
+        &self,
+        domain: &DomainName,
+        mail_host: &DomainName,
+        edge: &EdgeZones,
+        time: Time,
+    ) -> DomainSeen {
+        let before = self.seen.borrow().get(domain).cloned();
+        let found = Presence::kept(&self.directory, domain).and_then(|kept| {
+            // The standing in memory is up to an hour newer than the kept one.
+            let presence = before.as_ref().map_or(&kept, |before| &before.presence).clone();
+            Ok((self.see(domain, mail_host, edge, time, presence)?, kept))
+        });
+        match found {
+            Ok((seen, kept)) => self.remember(domain, kept, seen),
+            // Nothing is concluded from what cannot be read, and nothing is written over it.
+            Err(error) => DomainSeen {
+                presence: before.map(|before| before.presence).unwrap_or_default(),
+                judgement: Judgement::Unproven(format!("what is kept of it cannot be read: {error}")),
+            },
+        }
     }
 
     fn see(
@@ -156,33 +196,34 @@ impl Watcher {
         domain: &DomainName,
         mail_host: &DomainName,
         edge: &EdgeZones,
-        now: u64,
-        kept: &Presence,
-    ) -> DomainSeen {
-        let proof = |name: &WebName| self.tls.proof(&name.below(domain), now);
-        let is_certified = |name: &WebName| match proof(name) {
-            Ok(_) => true,
-            Err(Flaw::NoRoots) => kept.certified.contains(name),
-            Err(_) => false,
-        };
-        let certified =
-            WebName::ALL.into_iter().filter(|name| self.is_reached && is_certified(name)).collect();
+        time: Time,
+        before: Presence,
+    ) -> Result<DomainSeen, DirectoryError> {
+        let (Ok(now) | Err((now, _))) = time;
+        let proof = |name: WebName| self.tls.proof(&name.below(domain), now);
         let evidence = Evidence {
             mail_host: mail_host.clone(),
             mail: self.tls.proof(mail_host, now),
             policy_host: WebName::MtaSts.below(domain),
-            policy: proof(&WebName::MtaSts),
+            policy: proof(WebName::MtaSts),
             zone: zone_seen(&self.directory, domain),
             served: edge.serial(domain),
+            own: own_names(&self.directory.own_records(domain)?, domain),
         };
-        let judgement = if self.is_reached { evidence.judge(now) } else { unreached() };
-        let standing = self.standing(domain, kept).look(Some(now), &judgement, self.enforce_after);
-        DomainSeen { presence: Presence { certified, standing }, judgement }
-    }
-
-    /// The standing in memory is up to an hour newer than the kept one.
-    fn standing(&self, domain: &DomainName, kept: &Presence) -> Standing {
-        self.seen.borrow().get(domain).map_or(kept.standing, |seen| seen.presence.standing)
+        let judgement = match time {
+            _ if !self.is_reached => unreached(),
+            Ok(now) => evidence.judge(now),
+            Err((now, why)) => evidence.judge_in_doubt(now, why),
+        };
+        let clock = time.map_or_else(|(now, _)| Clock::Doubted(now), Clock::Believed);
+        let standing = before.standing_of(mail_host).look(clock, &judgement, self.enforce_after);
+        let certified = match time {
+            _ if !self.is_reached => BTreeSet::new(),
+            Ok(now) => Presence { standing, ..before }.certified_after(now, proof),
+            Err(_) => before.certified,
+        };
+        let presence = Presence { certified, standing, mail_host: Some(mail_host.clone()) };
+        Ok(DomainSeen { presence, judgement })
     }
 
     fn remember(&self, domain: &DomainName, kept: Presence, seen: DomainSeen) -> DomainSeen {
@@ -190,7 +231,9 @@ impl Watcher {
         if before != after {
             tracing::warn!(%domain, mode = %after, found = ?seen.judgement, "the MTA-STS policy changes its mode");
         }
-        if kept.certified == seen.presence.certified && !seen.presence.standing.differs(kept.standing) {
+        let is_same =
+            (&kept.certified, &kept.mail_host) == (&seen.presence.certified, &seen.presence.mail_host);
+        if is_same && !seen.presence.standing.differs(kept.standing) {
             return seen;
         }
         let octets = serde_json::to_vec(&seen.presence).unwrap_or_default();
@@ -204,6 +247,9 @@ impl Watcher {
         }
     }
 }
+
+/// The time of a look, or what this machine's clock says and why that is in doubt.
+type Time = Result<u64, (u64, &'static str)>;
 
 fn unreached() -> Judgement {
     Judgement::Wrong("the world does not reach home's web service: see `listen.https`".to_owned())
@@ -232,16 +278,23 @@ fn zone_seen(directory: &Directory, domain: &DomainName) -> Option<ZoneSeen> {
     Some(ZoneSeen { serial: kept.zone.serial, mx })
 }
 
+/// The names of a policy that records of the operator's stand at.
+fn own_names(own: &[OwnRecord], domain: &DomainName) -> Vec<String> {
+    let names = [format!("_mta-sts.{domain}"), WebName::MtaSts.below(domain).to_string()];
+    let is_there = |name: &String| own.iter().any(|own| own.owner.trim_end_matches('.') == name);
+    names.into_iter().filter(is_there).collect()
+}
+
 impl DomainSeen {
-    /// Before the first look after a start.
-    pub fn kept(directory: &Directory, domain: &DomainName) -> Self {
+    /// Before the first look after a start; `None` where what is kept cannot be read.
+    fn kept(directory: &Directory, domain: &DomainName) -> Option<Self> {
         let judgement = Judgement::Unproven("home has just started".to_owned());
-        Self { presence: Presence::kept(directory, domain), judgement }
+        Some(Self { presence: Presence::kept(directory, domain).ok()?, judgement })
     }
 
     /// For the operator.
     pub fn report(&self, domain: &DomainName, enforce_after: Option<Duration>) -> Report {
-        let Presence { certified, standing } = &self.presence;
+        let Presence { certified, standing, .. } = &self.presence;
         Report {
             domain: domain.clone(),
             mode: certified.contains(&WebName::MtaSts).then_some(standing.mode),
@@ -251,8 +304,71 @@ impl DomainSeen {
     }
 }
 
-/// All domains as they were kept.
+/// All domains as they were kept, as far as that can be read.
 pub fn kept(directory: &Directory) -> Seen {
     let snapshot = directory.snapshot();
-    Arc::new(snapshot.domains().map(|domain| (domain.clone(), DomainSeen::kept(directory, domain))).collect())
+    let seen = |domain: &DomainName| Some((domain.clone(), DomainSeen::kept(directory, domain)?));
+    Arc::new(snapshot.domains().filter_map(seen).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::standing::LASTING;
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn name(text: &str) -> DomainName {
+        text.parse().expect("a name")
+    }
+
+    /// A policy in enforce.
+    fn enforced() -> Presence {
+        let after = Some(Duration::ZERO);
+        let standing = Standing::default().look(Clock::Believed(NOW), &Judgement::Right, after);
+        assert_eq!(standing.mode, Mode::Enforce);
+        Presence {
+            certified: [WebName::MtaSts, WebName::Autoconfig].into(),
+            standing,
+            mail_host: Some(name("mail.home.example")),
+        }
+    }
+
+    #[test]
+    fn another_mail_host_has_not_been_proven() {
+        let presence = enforced();
+        let mode = |host: &str| presence.policy(&name(host)).map(|policy| policy.mode);
+        assert_eq!(mode("mail.home.example"), Some(Mode::Enforce));
+        assert_eq!(mode("mx.home.example"), Some(Mode::Testing));
+        let of_before = Presence { mail_host: None, ..presence.clone() };
+        assert_eq!(of_before.policy(&name("mx.home.example")).map(|policy| policy.mode), Some(Mode::Enforce));
+    }
+
+    #[test]
+    fn a_policy_by_which_senders_insist_is_announced_until_they_have_learned_of_another() {
+        let before = enforced();
+        let wrong = |_| Err(Flaw::Untrusted);
+        let kept: BTreeSet<WebName> = [WebName::MtaSts].into();
+        assert_eq!(before.certified_after(NOW, wrong), kept, "and autoconfig goes at once");
+        let judgement = Judgement::Wrong("the certificate is another".to_owned());
+        let looks = (1..=2).map(|look| Clock::Believed(NOW + look * LASTING.as_secs()));
+        let standing = looks.fold(before.standing, |standing, clock| standing.look(clock, &judgement, None));
+        let testing = Presence { standing, ..before };
+        assert_eq!(testing.standing.mode, Mode::Testing);
+        assert_eq!(testing.certified_after(NOW + 13 * DAY, wrong), kept);
+        assert_eq!(testing.certified_after(NOW + 15 * DAY, wrong), BTreeSet::new(), "nobody remembers");
+        let never = Presence { standing: Standing::default(), ..testing };
+        assert_eq!(never.certified_after(NOW, wrong), BTreeSet::new());
+    }
+
+    #[test]
+    fn records_of_the_operators_at_the_policys_names_are_told() {
+        let own =
+            |owner: &str| OwnRecord { owner: owner.to_owned(), record_type: 16, ttl: 300, rdata: Vec::new() };
+        let domain = name("home.example");
+        assert_eq!(own_names(&[own("www.home.example.")], &domain), Vec::<String>::new());
+        assert_eq!(own_names(&[own("_mta-sts.home.example.")], &domain), ["_mta-sts.home.example"]);
+        assert_eq!(own_names(&[own("mta-sts.home.example.")], &domain), ["mta-sts.home.example"]);
+    }
 }

@@ -11,10 +11,11 @@ use super::{Facts, TTL, mx, spf};
 
 /// The labels of the name servers.
 pub(super) const NAME_SERVERS: [&str; 2] = ["ns1", "ns2"];
-/// When a secondary asks by itself, asks again, and gives up, in seconds: NOTIFY comes sooner, and signatures end later.
+/// When a secondary asks by itself, and asks again, in seconds: NOTIFY comes sooner.
 const REFRESH: i32 = 3600;
 const RETRY: i32 = 600;
-const EXPIRE: i32 = 14 * 86_400;
+/// When a secondary gives a zone up that it cannot refresh, in seconds: signatures end later.
+pub const EXPIRE: i32 = 14 * 86_400;
 /// How long the world remembers that a name does not exist, in seconds (RFC 2308 §4).
 const NEGATIVE_TTL: u32 = 300;
 

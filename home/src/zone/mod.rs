@@ -69,6 +69,7 @@ use crate::mta_sts::Presence;
 
 use issuance::Issuance;
 
+pub use authority::EXPIRE;
 pub use challenge::TTL as CHALLENGE_TTL;
 pub use sources::Sources;
 pub use tlsa::TTL as TLSA_TTL;
@@ -141,7 +142,7 @@ impl Household {
             } else {
                 Issuance::default()
             },
-            presence: Presence::kept(&self.directory, domain),
+            presence: Presence::kept(&self.directory, domain)?,
             secondaries: self.secondaries(domain)?,
         })
     }

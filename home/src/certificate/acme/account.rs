@@ -15,25 +15,36 @@ use crate::certificate::book;
 #[derive(Debug, Default, Deserialize)]
 struct Directory {
     #[serde(default)]
-    meta: Meta,
+    meta: Authority,
 }
 
+/// The `meta` of an authority's directory (RFC 8555 §9.7.6).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Meta {
+pub struct Authority {
+    /// The names by which it knows itself in CAA records.
     #[serde(default)]
-    caa_identities: Vec<String>,
+    pub caa_identities: Vec<String>,
+    /// Where its terms of service are.
+    #[serde(default)]
+    pub terms_of_service: Option<String>,
+    /// Whether it gives accounts to none but its customers (RFC 8555 §7.3.4).
+    #[serde(default)]
+    external_account_required: bool,
 }
 
-/// The names by which the authority knows itself in CAA records.
+/// What the authority says of itself.
 ///
 /// # Errors
-/// When it cannot be reached or understood.
-pub async fn authorities(https: &Https, directory: &str) -> Result<Vec<String>, AcmeError> {
+/// When it cannot be reached or understood, and [`AcmeError::ExternalAccount`].
+pub async fn authority(https: &Https, directory: &str) -> Result<Authority, AcmeError> {
     let uri: Uri = directory.parse().map_err(|_| super::HttpsError::Address(Uri::default()))?;
     let directory: Directory =
         serde_json::from_slice(&https.get(&uri).await?).map_err(AcmeError::Directory)?;
-    Ok(directory.meta.caa_identities)
+    if directory.meta.external_account_required {
+        return Err(AcmeError::ExternalAccount);
+    }
+    Ok(directory.meta)
 }
 
 /// The URL of the account that this key has or gets.

@@ -48,6 +48,12 @@ pub enum AcmeError {
     /// What it said of itself is not understood.
     #[error("the authority's directory is not understood: {0}")]
     Directory(serde_json::Error),
+    /// It wants to know us from elsewhere.
+    #[error(
+        "the authority gives accounts to its customers only (external account binding), which home has no use for; name \
+         another one in the section `[acme]`, or bring its certificates by `postern-home cert import`"
+    )]
+    ExternalAccount,
     /// It does not take a proof by DNS.
     #[error("the authority offers no dns-01 challenge for {0}")]
     NoChallenge(String),

@@ -9,7 +9,7 @@ use instant_acme::{
 };
 use postern_message::address::DomainName;
 
-use super::{AcmeError, problem_in_words};
+use super::{AcmeError, HttpsError, problem_in_words};
 use crate::zone::issuance::Challenge;
 
 /// How long the authority may take for one step.
@@ -17,6 +17,17 @@ const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(500))
     .backoff(1.5)
     .timeout(Duration::from_secs(180));
+
+/// The status of a response that says that what was asked for is not there (RFC 9110 §15.5.5). There is no type of error for
+/// orders that are not known.
+const NOT_FOUND: u16 = 404;
+/// The types of errors by which authorities refuse what an order is to replace, and not the order (RFC 9773 §5): the
+/// certificate is replaced already, or is not this account's, or not one of theirs.
+const NOT_REPLACED: [&str; 3] = [
+    "urn:ietf:params:acme:error:alreadyReplaced",
+    "urn:ietf:params:acme:error:unauthorized",
+    "urn:ietf:params:acme:error:malformed",
+];
 
 /// An order that is under way.
 pub struct Order(instant_acme::Order);
@@ -40,22 +51,22 @@ impl Order {
             }
             None => Err(Error::Unsupported("")),
         };
-        // An authority that does not know that certificate, or nothing of replacing, takes a plain order.
-        let placed = match placed {
-            Ok(order) => order,
-            Err(_) => persistently!(account.new_order(&plain()))?,
-        };
-        Ok(Self(placed))
+        match placed {
+            Err(error) if is_replacement_refused(&error) => {
+                Ok(Self(persistently!(account.new_order(&plain()))?))
+            }
+            placed => Ok(Self(placed?)),
+        }
     }
 
-    /// The order that was placed before; `None` where the authority does not know it any more, or it has failed.
+    /// The order that was placed before; `None` where the authority says that there is none such, or it has failed.
     ///
     /// # Errors
-    /// When the authority cannot be reached.
+    /// As the authority says; the order may be there all the same.
     pub async fn find(account: &Account, url: &str) -> Result<Option<Self>, AcmeError> {
         match persistently!(account.order(url.to_owned())) {
             Ok(mut order) => Ok((order.state().status != OrderStatus::Invalid).then_some(Self(order))),
-            Err(Error::Api(_)) => Ok(None),
+            Err(Error::Api(problem)) if problem.status == Some(NOT_FOUND) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -101,11 +112,11 @@ impl Order {
         }
         persistently!(announce(&mut self.0))?;
         let polled = persistently!(self.0.poll_ready(&PATIENCE));
-        match polled {
-            Ok(OrderStatus::Ready) => Ok(()),
-            Ok(_) | Err(Error::Api(_)) => Err(AcmeError::Invalid(self.complaints().await)),
-            Err(error) => Err(error.into()),
+        if self.0.state().status == OrderStatus::Invalid {
+            return Err(AcmeError::Invalid(self.complaints().await));
         }
+        polled?;
+        Ok(())
     }
 
     /// Hands in the request and fetches the chain, in PEM.
@@ -156,9 +167,49 @@ async fn announce(order: &mut instant_acme::Order) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a plain order is to be placed instead: any other error may hide an order that was placed.
+fn is_replacement_refused(error: &Error) -> bool {
+    match error {
+        Error::Unsupported(_) => true,
+        Error::Api(problem) => problem.r#type.as_deref().is_some_and(|kind| NOT_REPLACED.contains(&kind)),
+        // The library's own: the response does not repeat what is to be replaced, so the authority does not care.
+        Error::Other(source) => source.downcast_ref::<HttpsError>().is_none(),
+        _ => false,
+    }
+}
+
 fn name_of(identifier: &Identifier) -> String {
     match identifier {
         Identifier::Dns(name) => name.clone(),
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use instant_acme::Problem;
+
+    use super::*;
+
+    fn api(kind: &str) -> Error {
+        let kind = format!("urn:ietf:params:acme:error:{kind}");
+        Error::Api(Problem { r#type: Some(kind), detail: None, status: Some(409), subproblems: Vec::new() })
+    }
+
+    #[test]
+    fn no_second_order_is_placed_unless_the_first_was_refused_for_what_it_replaces() {
+        let source = io::Error::from(io::ErrorKind::ConnectionReset);
+        let lost = HttpsError::Connect { host: "ca.test".to_owned(), source };
+        for error in
+            [api("rateLimited"), api("serverInternal"), Error::Timeout(None), Error::Other(Box::new(lost))]
+        {
+            assert!(!is_replacement_refused(&error), "{error}");
+        }
+        let mismatch = Error::Other("replaces field mismatch".into());
+        for error in [api("alreadyReplaced"), api("malformed"), Error::Unsupported("ARI"), mismatch] {
+            assert!(is_replacement_refused(&error), "{error}");
+        }
     }
 }

@@ -30,7 +30,7 @@ use crate::link::{Link, seconds_now};
 use crate::tls::Tls;
 use crate::zone::clock::{Evidence, judge};
 use crate::zone::issuance::{Challenge, Issuance, zone_of};
-use crate::zone::{self, TLSA_TTL};
+use crate::zone::{self, EXPIRE, TLSA_TTL};
 
 pub use wish::{Import, Wish, WishError, Wishes};
 
@@ -160,7 +160,7 @@ impl Keeper {
     /// Brings the book's sets and times to what they must be.
     async fn adopt(&mut self, look: &Look) -> Result<(), BookError> {
         let mut book = self.book.clone();
-        book.sets.retain(|id, _| look.sets.iter().any(|set| set.id() == id));
+        book.dismiss(&look.sets, look.clock.as_ref().ok().map(|()| look.now));
         for set in &look.sets {
             let entry = book.sets.entry(set.id().to_owned()).or_default();
             if entry.names != set.names {
@@ -178,7 +178,7 @@ impl Keeper {
         loop {
             let look = self.look();
             self.publish(&look);
-            let is_published = self.observe(set, &look).await;
+            let is_published = self.observe(set, &look).await.is_published;
             let policy = self.policy(set, &look);
             let moment = Moment { now: look.now, is_clock_right: look.clock.is_ok(), is_published };
             let Some(entry) = self.book.sets.get(set.id()) else { return ROUND };
@@ -241,6 +241,7 @@ impl Keeper {
         Policy {
             stage: self.stage().filter(|_| is_cared_for),
             tlsa_ttl: (is_host && is_ours(set.id())).then_some(TLSA_TTL.into()),
+            zone_expire: EXPIRE.unsigned_abs().into(),
             fallback: look.fallback.filter(|_| is_host),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postern_message::address::DomainName;
 use rustls::crypto::aws_lc_rs as provider;
 use tokio::time::Instant;
 
@@ -17,6 +18,9 @@ use crate::zone::CHALLENGE_TTL;
 
 /// How long the world may take to see a challenge's answer.
 const PUBLICATION: Duration = Duration::from_secs(300);
+
+/// How long a secondary name server may take to follow the edge.
+const FOLLOWING: Duration = Duration::from_secs(60);
 
 /// After this no resolver remembers answers that were taken back; the edge may have served them for a second longer.
 const OBLIVION: Duration = Duration::from_secs(CHALLENGE_TTL as u64 + 2);
@@ -65,7 +69,8 @@ impl Keeper {
             Ok(()) => Ok(()),
             Err(OrderError::Book(error)) => Err(error),
             Err(error) => {
-                if matches!(error, OrderError::Chain(_) | OrderError::Acme(AcmeError::Invalid(_))) {
+                // The order of a chain that is refused is kept: the authority would issue the same once more.
+                if matches!(error, OrderError::Acme(AcmeError::Invalid(_))) {
                     self.change(set, |entry| entry.life.order_over()).await?;
                 }
                 self.fail(set, error.to_string(), https.take_pause()).await
@@ -106,27 +111,34 @@ impl Keeper {
     async fn account(&mut self, https: &Https, directory: &str) -> Result<instant_acme::Account, OrderError> {
         if !self.book.accounts.contains_key(directory) {
             let (_, key) = key::generate()?;
-            let fresh = book::Account { key, url: None, authorities: Vec::new(), proven: false };
+            let fresh = book::Account { key, url: None, authorities: Vec::new(), terms: None, proven: false };
             self.keep_account(directory, fresh).await?;
         }
         let mut kept = self.book.accounts.get(directory).cloned().ok_or(OrderError::Nothing)?;
         if kept.url.is_none() {
             let contact = self.parts.config.contact.as_ref().map(ToString::to_string);
-            kept.authorities = account::authorities(https, directory).await?;
+            let authority = account::authority(https, directory).await?;
+            (kept.authorities, kept.terms) = (authority.caa_identities, authority.terms_of_service);
             kept.url = Some(account::register(https, directory, &kept, contact.as_deref()).await?);
-            tracing::info!(directory, account = kept.url, "account with a certificate authority");
+            tracing::info!(
+                directory,
+                account = kept.url,
+                terms = kept.terms,
+                "account with a certificate authority, whose terms of service are agreed to"
+            );
             self.keep_account(directory, kept.clone()).await?;
         }
         Ok(account::open(https, directory, &kept).await?)
     }
 
-    /// The key stays: with it the authority gives an account again, or a new one.
+    /// The key stays: with it the authority gives an account again, or a new one, which has none of the old orders.
     async fn forget_account(&mut self, stage: Stage) -> Result<(), BookError> {
         let mut book = self.book.clone();
         let account = self.directory_of(stage).and_then(|directory| book.accounts.get_mut(&directory));
         if let Some(account) = account {
             account.url = None;
         }
+        book.forget_orders(stage);
         self.keep(book).await
     }
 
@@ -155,19 +167,34 @@ impl Keeper {
         let replaced =
             replaced.and_then(|material| x509::renewal_identifier(material.certificates().first()?));
         let order = Order::place(account, &set.names, replaced.as_ref()).await?;
-        let url = order.url().to_owned();
-        self.change(set, |entry| entry.life.ordered(life::Order { url, stage })).await?;
+        let (url, placed) = (order.url().to_owned(), seconds_now());
+        self.change(set, |entry| entry.life.ordered(life::Order { url, stage, placed })).await?;
         Ok(order)
     }
 
-    /// Publishes the answers and waits until every name server has them.
+    /// Publishes the answers and waits until every name server has them; for secondaries not long, since one that is out of
+    /// order must not be in the way for ever.
     async fn await_publication(&mut self, set: &NameSet) -> Result<(), OrderError> {
         let deadline = Instant::now() + PUBLICATION;
         let look = self.look();
         self.publish(&look);
         self.tell(&look);
         let mut links = self.parts.link.watch_status();
-        while !self.observe(set, &self.look()).await {
+        let mut published = None;
+        loop {
+            let sight = self.observe(set, &self.look()).await;
+            if sight.is_published {
+                let since = *published.get_or_insert_with(Instant::now);
+                if sight.lagging.is_empty() {
+                    break;
+                }
+                if since.elapsed() >= FOLLOWING {
+                    let secondaries: Vec<&str> = sight.lagging.iter().map(DomainName::as_str).collect();
+                    tracing::warn!(names = ?set.names, ?secondaries, "not waited for with a proof");
+                    break;
+                }
+                self.parts.link.ask_edge().await;
+            }
             let changed = async {
                 let _ = links.changed().await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -226,7 +253,8 @@ impl Keeper {
                 Some(account) => account.proven = true,
                 None => {
                     let Ok((_, key)) = key::generate() else { return Ok(()) };
-                    let fresh = book::Account { key, url: None, authorities: Vec::new(), proven: true };
+                    let fresh =
+                        book::Account { key, url: None, authorities: Vec::new(), terms: None, proven: true };
                     book.accounts.insert(directory.to_owned(), fresh);
                 }
             }

@@ -5,13 +5,22 @@ use postern_message::address::DomainName;
 
 use super::{Keeper, Look};
 use crate::certificate::key::KeyId;
+use crate::certificate::life::Extent;
 use crate::certificate::names::{NameSet, Role};
 use crate::certificate::publication::holds;
 
+/// What a look at the zones of a set's names finds.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    /// Whether the edge serves them as home wants them.
+    pub(super) is_published: bool,
+    /// The secondary name servers that do not serve them yet, as far as is known.
+    pub(super) lagging: Vec<DomainName>,
+}
+
 impl Keeper {
-    /// Looks at the served zones of a set's names: whether they are as home wants them; and notes the keys that the world
-    /// sees.
-    pub(super) async fn observe(&mut self, set: &NameSet, look: &Look) -> bool {
+    /// Looks at the served zones of a set's names, and notes the keys that the world sees.
+    pub(super) async fn observe(&mut self, set: &NameSet, look: &Look) -> Sight {
         let mut domains: Vec<DomainName> =
             set.names.iter().filter_map(|name| self.zone_of(name, look)).collect();
         domains.sort();
@@ -24,22 +33,27 @@ impl Keeper {
             let is_published = !domains.is_empty()
                 && domains.iter().zip(&served).all(|(domain, served)| {
                     let records = wanted.of(domain, &all).records(domain).unwrap_or_default();
-                    served.as_ref().is_some_and(|served| holds(served, &records))
+                    served.as_ref().is_some_and(|served| holds(&served.records, &records))
                 });
-            (is_published, served.into_iter().flatten().flatten().collect::<Vec<_>>())
+            let (mut lagging, mut records) = (Vec::new(), Vec::new());
+            for served in served.into_iter().flatten() {
+                lagging.extend(served.lagging);
+                records.extend(served.records);
+            }
+            (Sight { is_published, lagging }, records)
         });
-        let (is_published, served) = work.await.unwrap_or_default();
+        let (sight, records) = work.await.unwrap_or_default();
         if set.role == Role::Host && look.clock.is_ok() {
-            let seen = served_keys(&served, &look.host);
-            self.note_seen(set, &seen, look.now).await;
+            let extent = if sight.lagging.is_empty() { Extent::Everywhere } else { Extent::Somewhere };
+            self.note_seen(set, &served_keys(&records, &look.host), extent, look.now).await;
         }
-        is_published
+        sight
     }
 
-    async fn note_seen(&mut self, set: &NameSet, seen: &[KeyId], now: u64) {
+    async fn note_seen(&mut self, set: &NameSet, seen: &[KeyId], extent: Extent, now: u64) {
         let Some(entry) = self.book.sets.get(set.id()) else { return };
         let mut life = entry.life.clone();
-        life.seen(seen, now);
+        life.seen(seen, extent, now);
         // What was not kept is seen again.
         if life != entry.life {
             let _ = self.change(set, |entry| entry.life = life).await;

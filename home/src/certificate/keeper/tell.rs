@@ -94,9 +94,10 @@ impl Keeper {
             report::describe(&self.book, circumstances)
         };
         let certificates = look.sets.iter().map(describe).collect();
-        self.parts
-            .report
-            .send_replace(Report { certificates, troubles: self.trouble.iter().cloned().collect() });
+        let account = self.parts.config.directory().and_then(|url| self.book.accounts.get(url));
+        let terms = account.and_then(|account| account.terms.clone());
+        let troubles = self.trouble.iter().cloned().collect();
+        self.parts.report.send_replace(Report { certificates, terms, troubles });
     }
 
     /// Why nothing is ordered for a set, in words.

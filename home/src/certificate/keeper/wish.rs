@@ -1,5 +1,6 @@
 //! What the operator may wish: a renewal before its time, and a certificate of another source.
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Keeper;
@@ -7,6 +8,7 @@ use crate::certificate::book::BookError;
 use crate::certificate::import::{self, ImportError};
 use crate::certificate::names::{NameSet, wildcard};
 use crate::link::seconds_now;
+use crate::zone::clock::timestamp;
 
 /// A wish, and where the answer goes.
 #[derive(Debug)]
@@ -43,6 +45,9 @@ pub enum WishError {
     /// Nothing is ordered.
     #[error("{0}")]
     Hindered(String),
+    /// The authority wants to be left alone.
+    #[error("the authority wants no order before {}; it is ordered then", .0.strftime("%Y-%m-%d %H:%MZ"))]
+    PutOff(Timestamp),
     /// It could not be kept.
     #[error(transparent)]
     Book(#[from] BookError),
@@ -108,17 +113,25 @@ impl Keeper {
         }
         let mut hurried = Vec::new();
         let mut hindrance = None;
+        let mut put_off = None;
         for set in sets {
             if self.policy(&set, &look).stage.is_none() {
                 hindrance = self.hindrance(&set, &look);
                 continue;
             }
-            self.change(&set, |entry| entry.life.hurried(look.now)).await?;
-            hurried.extend(set.names);
+            let mut until = None;
+            self.change(&set, |entry| until = entry.life.hurried(look.now)).await?;
+            match until {
+                Some(until) => put_off = put_off.max(Some(until)),
+                None => hurried.extend(set.names),
+            }
         }
-        match hindrance.filter(|_| hurried.is_empty()) {
-            Some(hindrance) => Err(WishError::Hindered(format!("nothing is ordered: {hindrance}"))),
-            None => Ok(hurried),
+        match (put_off, hindrance) {
+            (Some(until), _) if hurried.is_empty() => Err(WishError::PutOff(timestamp(until))),
+            (None, Some(hindrance)) if hurried.is_empty() => {
+                Err(WishError::Hindered(format!("nothing is ordered: {hindrance}")))
+            }
+            _ => Ok(hurried),
         }
     }
 

@@ -41,7 +41,10 @@ pub struct Present {
 pub struct Next {
     /// The key.
     pub key: KeyId,
-    /// Since when the world has seen its TLSA record, in seconds since 1970.
+    /// Since when a name server has had its TLSA record, in seconds since 1970.
+    #[serde(default)]
+    pub appeared: Option<u64>,
+    /// Since when all of them have had it.
     pub published: Option<u64>,
     /// The order that is under way.
     pub order: Option<Order>,
@@ -56,6 +59,9 @@ pub struct Order {
     pub url: String,
     /// Where it is.
     pub stage: Stage,
+    /// When it was placed, in seconds since 1970.
+    #[serde(default)]
+    pub placed: u64,
 }
 
 /// Which of the authority's services an order is for.
@@ -97,6 +103,9 @@ pub struct Trouble {
     pub last: u64,
     /// When it is tried again.
     pub again: u64,
+    /// Until when the authority wants to be left alone, where it has said so.
+    #[serde(default)]
+    pub ordered: Option<u64>,
     /// The last reason, in words.
     pub reason: String,
 }

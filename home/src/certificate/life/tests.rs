@@ -9,13 +9,19 @@ const DAY: u64 = 86_400;
 const TTL: u64 = 3600;
 const START: u64 = 1_800_000_000;
 const LIFE: u64 = 90 * DAY;
+const EXPIRE: u64 = 14 * DAY;
 
 fn key(number: u8) -> KeyId {
     KeyId([number; 32])
 }
 
 fn policy() -> Policy {
-    Policy { stage: Some(Stage::Production), tlsa_ttl: Some(TTL), fallback: Some(key(0)) }
+    Policy {
+        stage: Some(Stage::Production),
+        tlsa_ttl: Some(TTL),
+        zone_expire: EXPIRE,
+        fallback: Some(key(0)),
+    }
 }
 
 fn at(now: u64) -> Moment {
@@ -30,7 +36,7 @@ fn span(from: u64) -> Span {
 fn settled() -> Life {
     let mut life = Life::default();
     life.key_made(key(1));
-    life.seen(&[key(0), key(1)], START);
+    life.seen(&[key(0), key(1)], Extent::Everywhere, START);
     life.issued(span(START));
     life.taken_up(Some(key(0)), START);
     life.key_made(key(2));
@@ -45,7 +51,7 @@ fn the_first_certificate_comes_without_a_wait() {
     life.key_made(key(1));
     let unpublished = Moment { is_published: false, ..at(START) };
     assert_eq!(life.plan(&policy(), &unpublished), Step::Rest(None));
-    life.seen(&[key(0), key(1)], START);
+    life.seen(&[key(0), key(1)], Extent::Everywhere, START);
     assert_eq!(life.plan(&policy(), &at(START)), Step::Order(Stage::Production));
     life.issued(span(START));
     assert_eq!(life.plan(&policy(), &at(START + 1)), Step::TakeUp);
@@ -67,7 +73,7 @@ fn a_retired_key_keeps_its_record_for_two_ttls() {
 fn a_new_key_waits_until_no_sender_remembers_records_without_it() {
     let mut life = settled();
     life.forgotten(key(0));
-    life.seen(&[key(1), key(2)], START + 70 * DAY);
+    life.seen(&[key(1), key(2)], Extent::Everywhere, START + 70 * DAY);
     life.issued(span(START + 70 * DAY));
     let policy = policy();
     let Step::Rest(Some(wake)) = life.plan(&policy, &at(START + 70 * DAY)) else { panic!("{life:?}") };
@@ -79,10 +85,52 @@ fn a_new_key_waits_until_no_sender_remembers_records_without_it() {
 }
 
 #[test]
+fn a_new_key_waits_for_a_secondary_as_long_as_that_may_serve_records_without_it() {
+    let renewed = START + 70 * DAY;
+    let mut life = settled();
+    life.forgotten(key(0));
+    life.seen(&[key(1), key(2)], Extent::Somewhere, renewed);
+    life.issued(span(renewed));
+    assert_eq!(life.take_up_at(&policy()), Some(renewed + EXPIRE + 2 * TTL));
+    let mut followed = life.clone();
+    followed.seen(&[key(1), key(2)], Extent::Everywhere, renewed + DAY);
+    assert_eq!(followed.take_up_at(&policy()), Some(renewed + DAY + 2 * TTL));
+    life.seen(&[key(1), key(2)], Extent::Everywhere, renewed + 20 * DAY);
+    assert_eq!(life.take_up_at(&policy()), Some(renewed + EXPIRE + 2 * TTL));
+}
+
+#[test]
+fn an_order_that_comes_to_nothing_is_gone_back_to_for_two_days() {
+    let mut life = settled();
+    let due = START + 60 * DAY;
+    life.ordered(Order { url: "https://ca.test/1".to_owned(), stage: Stage::Production, placed: due });
+    let order = |life: &Life| life.next.as_ref().is_some_and(|next| next.order.is_some());
+    for now in [due, due + 3600, due + 2 * DAY - 1] {
+        life.failed("the chain is refused".to_owned(), None, now, 0.0);
+        assert!(order(&life), "five certificates a week are soon used up");
+    }
+    life.failed("the chain is refused".to_owned(), None, due + 2 * DAY, 0.0);
+    assert!(!order(&life), "an order that leads nowhere is not gone back to for ever");
+}
+
+#[test]
+fn a_wish_does_not_shorten_a_pause_that_the_authority_asked_for() {
+    let mut life = settled();
+    life.failed("busy".to_owned(), Some(DAY), START, 0.0);
+    assert_eq!(life.hurried(START + 60), Some(START + DAY));
+    let trouble = |life: &Life| life.trouble.as_ref().map(|trouble| trouble.again);
+    assert_eq!(trouble(&life), Some(START + DAY));
+    assert_eq!(life.hurried(START + DAY), None);
+    assert_eq!(trouble(&life), None);
+    life.failed("no route".to_owned(), None, START, 0.0);
+    assert_eq!((life.hurried(START + 1), trouble(&life)), (None, None), "a pause of our own");
+}
+
+#[test]
 fn renewal_begins_when_a_third_is_left_or_the_authority_says() {
     let mut life = settled();
     life.forgotten(key(0));
-    life.seen(&[key(2)], START);
+    life.seen(&[key(2)], Extent::Everywhere, START);
     let due = START + LIFE / 3 * 2;
     assert_ne!(life.plan(&policy(), &at(due - 1)), Step::Order(Stage::Production));
     assert_eq!(life.plan(&policy(), &at(due)), Step::Order(Stage::Production));
@@ -116,7 +164,7 @@ fn a_clock_in_doubt_orders_takes_up_and_retires_nothing() {
 fn failures_come_back_later_and_later_but_never_stop() {
     let mut life = settled();
     life.forgotten(key(0));
-    life.seen(&[key(2)], START);
+    life.seen(&[key(2)], Extent::Everywhere, START);
     let mut now = START + 60 * DAY;
     let mut attempts = 0;
     while now < START + 90 * DAY {
@@ -148,7 +196,7 @@ fn a_certificate_that_ended_before_it_was_shown_is_ordered_again() {
 fn a_clock_that_was_ahead_holds_nothing_up_for_years() {
     let mut life = settled();
     let later = START + 4000 * DAY;
-    life.seen(&[key(2)], later);
+    life.seen(&[key(2)], Extent::Everywhere, later);
     life.failed("no route".to_owned(), None, later, 0.0);
     life.retired[0].since = later;
     life.settle(START + 61 * DAY);
@@ -159,25 +207,60 @@ fn a_clock_that_was_ahead_holds_nothing_up_for_years() {
     assert_eq!(plan, Step::Order(Stage::Production));
 }
 
-/// The zone as the world saw it: the record set and when it began.
+/// What one name server has served: the record sets, none where it does not answer, and when each began.
 #[derive(Debug, Default)]
-struct Zone(Vec<(u64, Vec<KeyId>)>);
+struct Server(Vec<(u64, Vec<KeyId>)>);
 
-impl Zone {
-    fn publish(&mut self, keys: Vec<KeyId>, now: u64) {
+impl Server {
+    fn serve(&mut self, keys: Vec<KeyId>, now: u64) {
         if self.0.last().is_none_or(|(_, last)| *last != keys) {
             self.0.push((now, keys));
         }
     }
 
-    /// Every record set that somebody may still remember.
+    fn current(&self) -> &[KeyId] {
+        self.0.last().map(|(_, keys)| keys.as_slice()).unwrap_or_default()
+    }
+
+    /// Every record set of it that somebody may still remember.
     fn remembered(&self, now: u64) -> impl Iterator<Item = &Vec<KeyId>> {
         let ends = self.0.iter().skip(1).map(|(begin, _)| *begin).chain([u64::MAX]);
         self.0
             .iter()
             .zip(ends)
-            .filter(move |(_, end)| end.saturating_add(TTL) > now)
+            .filter(move |((_, keys), end)| !keys.is_empty() && end.saturating_add(TTL) > now)
             .map(|((_, keys), _)| keys)
+    }
+}
+
+/// The zone as the world saw it.
+#[derive(Debug, Default)]
+struct Zone {
+    edge: Server,
+    secondary: Server,
+    /// When the secondary last followed the edge.
+    refreshed: u64,
+}
+
+impl Zone {
+    fn refresh(&mut self, now: u64) {
+        self.secondary.serve(self.edge.current().to_vec(), now);
+        self.refreshed = now;
+    }
+
+    /// RFC 1035 §3.3.13: a zone that cannot be refreshed is given up.
+    fn expire(&mut self, now: u64) {
+        if now >= self.refreshed + EXPIRE {
+            self.secondary.serve(Vec::new(), self.refreshed + EXPIRE);
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        if self.edge.current() == self.secondary.current() { Extent::Everywhere } else { Extent::Somewhere }
+    }
+
+    fn remembered(&self, now: u64) -> impl Iterator<Item = &Vec<KeyId>> {
+        self.edge.remembered(now).chain(self.secondary.remembered(now))
     }
 }
 
@@ -188,20 +271,24 @@ struct Event {
     pause: u64,
     authority_works: bool,
     zone_is_served: bool,
+    secondary_follows: bool,
     clock_is_right: bool,
     dice: f64,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let pause = prop_oneof![1..600_u64, 600..2 * TTL, DAY / 2..5 * DAY];
-    (pause, prop::bool::weighted(0.6), prop::bool::weighted(0.8), prop::bool::weighted(0.9), 0.0..1.0)
-        .prop_map(|(pause, authority_works, zone_is_served, clock_is_right, dice)| Event {
+    let often = prop::bool::weighted;
+    (pause, often(0.6), often(0.8), often(0.4), often(0.9), 0.0..1.0).prop_map(
+        |(pause, authority_works, zone_is_served, secondary_follows, clock_is_right, dice)| Event {
             pause,
             authority_works,
             zone_is_served,
+            secondary_follows,
             clock_is_right,
             dice,
-        })
+        },
+    )
 }
 
 /// A home that does what the life asks for.
@@ -218,17 +305,18 @@ impl Home {
         self.now += event.pause;
         let has_keys = self.life.next.is_some() || self.life.present.is_some();
         if event.zone_is_served && has_keys {
-            self.zone.publish(self.life.keys(Some(key(0))), self.now);
+            self.zone.edge.serve(self.life.keys(Some(key(0))), self.now);
         }
+        if event.secondary_follows {
+            self.zone.refresh(self.now);
+        }
+        self.zone.expire(self.now);
         if event.clock_is_right {
             self.life.settle(self.now);
-            if let Some((_, seen)) = self.zone.0.last() {
-                self.life.seen(&seen.clone(), self.now);
-            }
+            self.life.seen(self.zone.edge.current(), self.zone.extent(), self.now);
         }
         for _ in 0..20 {
-            let is_current =
-                self.zone.0.last().is_some_and(|(_, keys)| *keys == self.life.keys(Some(key(0))));
+            let is_current = self.zone.edge.current() == self.life.keys(Some(key(0)));
             let moment = Moment {
                 now: self.now,
                 is_clock_right: event.clock_is_right,
@@ -294,8 +382,14 @@ proptest! {
     ) {
         let mut home = Home { life: Life::default(), zone: Zone::default(), made: 0, now: START, orders: Vec::new() };
         events.iter().for_each(|event| home.live(event));
-        let good =
-            Event { pause: 600, authority_works: true, zone_is_served: true, clock_is_right: true, dice: 0.5 };
+        let good = Event {
+            pause: 600,
+            authority_works: true,
+            zone_is_served: true,
+            secondary_follows: true,
+            clock_is_right: true,
+            dice: 0.5,
+        };
         let begin = home.now;
         while home.now < begin + 2 * DAY {
             home.live(&good);

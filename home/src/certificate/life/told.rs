@@ -16,6 +16,19 @@ const NEED: Duration = Duration::from_secs(7 * 86_400);
 /// The longest pause that an authority may ask for.
 const LONGEST_ORDERED_PAUSE: Duration = Duration::from_secs(7 * 86_400);
 
+/// How long an order is gone back to that comes to nothing. What it has led to may not be seen from here (a chain that is
+/// refused, a response that is lost), and a large authority issues no more than five certificates a week for the same names.
+const ORDER_LIFE: Duration = Duration::from_secs(2 * 86_400);
+
+/// How many of the name servers have something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// One at least.
+    Somewhere,
+    /// All.
+    Everywhere,
+}
+
 /// A success or failure that needs chance: a number from 0 to 1.
 pub type Dice = f64;
 
@@ -25,10 +38,14 @@ impl Life {
         self.retired.iter_mut().for_each(|retired| retired.since = retired.since.min(now));
         self.tlsa_since = self.tlsa_since.map(|since| since.min(now));
         if let Some(next) = &mut self.next {
+            next.appeared = next.appeared.map(|appeared| appeared.min(now));
             next.published = next.published.map(|published| published.min(now));
+            next.order.iter_mut().for_each(|order| order.placed = order.placed.min(now));
         }
         if let Some(trouble) = self.trouble.as_mut().filter(|trouble| trouble.last > now) {
-            trouble.again = trouble.again.saturating_sub(trouble.last - now);
+            let ahead = trouble.last - now;
+            trouble.again = trouble.again.saturating_sub(ahead);
+            trouble.ordered = trouble.ordered.map(|until| until.saturating_sub(ahead));
             trouble.last = now;
             trouble.first = trouble.first.min(now);
         }
@@ -38,20 +55,23 @@ impl Life {
         }
     }
 
-    /// The world sees TLSA records of these keys.
-    pub fn seen(&mut self, keys: &[KeyId], now: u64) {
+    /// Name servers have TLSA records of these keys.
+    pub fn seen(&mut self, keys: &[KeyId], extent: Extent, now: u64) {
         if keys.is_empty() {
             return;
         }
         self.tlsa_since.get_or_insert(now);
         if let Some(next) = self.next.as_mut().filter(|next| keys.contains(&next.key)) {
-            next.published.get_or_insert(now);
+            next.appeared.get_or_insert(now);
+            if extent == Extent::Everywhere {
+                next.published.get_or_insert(now);
+            }
         }
     }
 
     /// A key was made that comes next.
     pub fn key_made(&mut self, key: KeyId) {
-        self.next = Some(Next { key, published: None, order: None, certificate: None });
+        self.next = Some(Next { key, appeared: None, published: None, order: None, certificate: None });
     }
 
     /// An order was placed.
@@ -79,16 +99,20 @@ impl Life {
 
     /// The operator has brought a key and its certificate.
     pub fn imported(&mut self, key: KeyId, span: Span) {
-        let published = self.next.as_ref().filter(|next| next.key == key).and_then(|next| next.published);
-        self.next = Some(Next { key, published, order: None, certificate: Some(span) });
+        let known = self.next.take().filter(|next| next.key == key);
+        let (appeared, published) = known.map_or((None, None), |next| (next.appeared, next.published));
+        self.next = Some(Next { key, appeared, published, order: None, certificate: Some(span) });
     }
 
-    /// A renewal is wished before its time.
-    pub fn hurried(&mut self, now: u64) {
+    /// A renewal is wished before its time. Gives the time until which it is put off, where the authority wants to be left
+    /// alone.
+    pub fn hurried(&mut self, now: u64) -> Option<u64> {
         if let Some(present) = &mut self.present {
             present.suggested = Some(now);
         }
-        self.trouble = None;
+        let ordered = self.trouble.as_ref().and_then(|trouble| trouble.ordered).filter(|until| *until > now);
+        self.trouble = self.trouble.take().zip(ordered).map(|(trouble, again)| Trouble { again, ..trouble });
+        ordered
     }
 
     /// The next certificate is shown.
@@ -129,7 +153,8 @@ impl Life {
         }
     }
 
-    /// An order came to nothing, `reason` says why; the authority may have said when to come back (seconds from now).
+    /// An order came to nothing, `reason` says why; the authority may have said when to come back (seconds from now). The
+    /// order itself is gone back to for two days.
     pub fn failed(&mut self, reason: String, retry_after: Option<u64>, now: u64, dice: Dice) {
         let (failures, first) = self
             .trouble
@@ -141,8 +166,12 @@ impl Life {
         let doubled = FIRST_PAUSE.as_secs() << (failures - 1).min(16);
         let pause = doubled.min(longest.as_secs());
         let jitter = (pause as f64 / 4.0 * dice.clamp(0.0, 1.0)) as u64;
-        let ordered = retry_after.unwrap_or(0).min(LONGEST_ORDERED_PAUSE.as_secs());
-        self.trouble =
-            Some(Trouble { failures, first, last: now, again: now + (pause + jitter).max(ordered), reason });
+        let ordered = retry_after.map(|seconds| now + seconds.min(LONGEST_ORDERED_PAUSE.as_secs()));
+        let again = (now + pause + jitter).max(ordered.unwrap_or(0));
+        self.trouble = Some(Trouble { failures, first, last: now, again, ordered, reason });
+        let is_old = |order: &Order| order.placed + ORDER_LIFE.as_secs() <= now;
+        if let Some(next) = self.next.as_mut().filter(|next| next.order.as_ref().is_some_and(is_old)) {
+            next.order = None;
+        }
     }
 }
