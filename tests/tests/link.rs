@@ -206,6 +206,16 @@ fn an_edge_that_moves_is_found_by_its_name() -> Result<()> {
 }
 
 #[test]
+fn an_edge_with_two_addresses_answers_from_the_one_that_home_dials() -> Result<()> {
+    let lab = Lab::running()?;
+    // The provider's NAT lets nothing pass from an address that home has not spoken to.
+    lab.host(Host::Edge).sh("ip address add 192.0.2.77/24 dev eth0")?;
+    lab.join_at("192.0.2.77:51820")?;
+    wait_until("home is connected", RECONNECTION, || home_is_at(&lab, "192.0.2.77:51820"))
+        .map_err(|error| lab.explain(error))
+}
+
+#[test]
 fn a_dead_ipv6_address_of_the_edge_delays_and_does_no_more() -> Result<()> {
     let lab = Lab::running()?;
     lab.give_home_v6()?;

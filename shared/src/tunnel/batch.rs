@@ -5,9 +5,8 @@
 //! takes: all datagrams of one length but the last, which may be shorter. A datagram that does not fit the run sends the
 //! run on its way and begins another. No sockets here, and nothing is allocated after the start.
 
-use std::net::SocketAddr;
-
 use super::core::BUFFER_OCTETS;
+use super::ends::Ends;
 
 /// The kernel's limit of segments in a call (UDP_MAX_SEGMENTS; 128 in newer kernels).
 const MAX_SEGMENTS: usize = 64;
@@ -19,7 +18,7 @@ const MAX_OCTETS: usize = 65_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Datagrams<'a> {
     /// Where they go.
-    pub to: SocketAddr,
+    pub to: Ends,
     /// One behind the other.
     pub octets: &'a [u8],
     /// The length of each in octets, but of the last, which may be shorter; never zero.
@@ -41,7 +40,7 @@ impl<'a> Datagrams<'a> {
 /// The run that is being gathered. Empty when `filled` is zero.
 pub struct Batch {
     buffer: Box<[u8]>,
-    to: Option<SocketAddr>,
+    to: Option<Ends>,
     filled: usize,
     segment: usize,
 }
@@ -60,7 +59,7 @@ impl Batch {
     }
 
     /// Takes the first `octets` of the slot as the next datagram; `send` gets the runs that are complete by this.
-    pub fn push(&mut self, to: SocketAddr, octets: usize, mut send: impl FnMut(Datagrams<'_>)) {
+    pub fn push(&mut self, to: Ends, octets: usize, mut send: impl FnMut(Datagrams<'_>)) {
         if octets == 0 {
             return;
         }
@@ -86,7 +85,7 @@ impl Batch {
         }
     }
 
-    fn takes(&self, to: SocketAddr, octets: usize) -> bool {
+    fn takes(&self, to: Ends, octets: usize) -> bool {
         self.filled == 0
             || (self.to == Some(to) && octets <= self.segment && self.filled + octets <= MAX_OCTETS)
     }
@@ -101,6 +100,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -117,7 +118,7 @@ mod tests {
                 given.extend(run.iter().map(|datagram| (run.to, datagram.to_vec())));
             };
             let all: Vec<_> = sent.iter().map(|(to, length, fill)| {
-                (SocketAddr::from(([192, 0, 2, 1], *to)), vec![*fill; length * 700])
+                (Ends::from(SocketAddr::from(([192, 0, 2, 1], *to))), vec![*fill; length * 700])
             }).collect();
             for (to, datagram) in &all {
                 batch.slot(datagram.len() + 32)[..datagram.len()].copy_from_slice(datagram);
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn equal_datagrams_go_in_one_run() {
-        let to = SocketAddr::from(([192, 0, 2, 1], 1));
+        let to = Ends::from(SocketAddr::from(([192, 0, 2, 1], 1)));
         let mut batch = Batch::new();
         let mut runs = Vec::new();
         for octets in [1400, 1400, 1400, 100, 1400] {

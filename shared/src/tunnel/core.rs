@@ -17,6 +17,7 @@ use std::time::{Instant, SystemTime};
 use boringtun::noise::Tunn;
 use serde::{Deserialize, Serialize};
 
+use super::ends::Ends;
 use super::epoch::{Epoch, Received};
 use super::path::START;
 use super::session::{INITIATION, message_type, receiver};
@@ -32,11 +33,11 @@ pub trait Outlet {
     fn slot(&mut self, octets: usize) -> &mut [u8];
 
     /// Sends the first `octets` of the slot over the internet.
-    fn send_slot(&mut self, to: SocketAddr, octets: usize);
+    fn send_slot(&mut self, to: Ends, octets: usize);
 
     /// Sends the first `octets` of the slot in one piece, by a path that may not fragment them; tells whether the kernel
     /// took them.
-    fn send_slot_whole(&mut self, to: SocketAddr, octets: usize) -> bool {
+    fn send_slot_whole(&mut self, to: Ends, octets: usize) -> bool {
         self.send_slot(to, octets);
         true
     }
@@ -49,7 +50,7 @@ pub trait Outlet {
     fn deliver(&mut self, octets: usize);
 
     /// Sends a datagram that lies elsewhere.
-    fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+    fn send(&mut self, to: Ends, datagram: &[u8]) {
         if let Some(room) = self.slot(datagram.len()).get_mut(..datagram.len()) {
             room.copy_from_slice(datagram);
             self.send_slot(to, datagram.len());
@@ -150,11 +151,12 @@ impl Core {
     /// Takes a datagram from the internet.
     pub fn handle_datagram(
         &mut self,
-        from: SocketAddr,
+        from: impl Into<Ends>,
         datagram: &[u8],
         now: Instant,
         out: &mut impl Outlet,
     ) {
+        let from = from.into();
         let received = match message_type(datagram) {
             Some(INITIATION) => self.receive_initiation(from, datagram, now, out),
             _ => self.receive_indexed(from, datagram, now, out),
@@ -171,7 +173,7 @@ impl Core {
     /// mac1 is the first thing that boringtun checks, so a wrong epoch costs one keyed hash.
     fn receive_initiation(
         &mut self,
-        from: SocketAddr,
+        from: Ends,
         datagram: &[u8],
         now: Instant,
         out: &mut impl Outlet,
@@ -187,7 +189,7 @@ impl Core {
 
     fn receive_indexed(
         &mut self,
-        from: SocketAddr,
+        from: Ends,
         datagram: &[u8],
         now: Instant,
         out: &mut impl Outlet,

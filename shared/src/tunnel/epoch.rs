@@ -22,6 +22,7 @@ use ipnet::IpNet;
 
 use super::beats::Beats;
 use super::core::Outlet;
+use super::ends::Ends;
 use super::gate::{Gate, Verdict};
 use super::heartbeat::{Kind, LONGEST_OCTETS, MESSAGE_OCTETS, Message, fenced_by};
 use super::path::{BASE, START};
@@ -147,7 +148,7 @@ impl Epoch {
     /// Takes a datagram that may be meant for this epoch.
     pub fn receive(
         &mut self,
-        from: SocketAddr,
+        from: Ends,
         datagram: &[u8],
         scratch: &mut [u8],
         now: Instant,
@@ -175,13 +176,13 @@ impl Epoch {
     /// the initiation that is under way, and the edge, which gives home's responses, takes no cookies.
     fn halt(
         &mut self,
-        from: SocketAddr,
+        from: Ends,
         datagram: &[u8],
         scratch: &mut [u8],
         now: Instant,
         out: &mut impl Outlet,
     ) -> Option<Received> {
-        match self.gate.admit(from.ip(), datagram, now, scratch) {
+        match self.gate.admit(from.peer.ip(), datagram, now, scratch) {
             Verdict::Pass => None,
             Verdict::Reply(octets) => {
                 out.send(from, scratch.get(..octets).unwrap_or_default());
@@ -194,7 +195,7 @@ impl Epoch {
 
     fn receive_current(
         &mut self,
-        from: SocketAddr,
+        from: Ends,
         datagram: &[u8],
         scratch: &mut [u8],
         now: Instant,
@@ -223,7 +224,7 @@ impl Epoch {
     }
 
     /// Notes an authenticated packet: the peer is alive and is where it came from.
-    fn heard(&mut self, from: SocketAddr, now: Instant) -> Received {
+    fn heard(&mut self, from: Ends, now: Instant) -> Received {
         if self.role == Role::Edge && self.current.endpoint != Some(from) {
             self.current.endpoint = Some(from);
         }
@@ -290,7 +291,7 @@ impl Epoch {
 
     /// Seals an inner packet into the outlet's slot, or queues it and starts a handshake where there is no session. Gives
     /// what the slot holds and where it shall go.
-    fn seal(&mut self, packet: &[u8], out: &mut impl Outlet) -> Option<(SocketAddr, usize)> {
+    fn seal(&mut self, packet: &[u8], out: &mut impl Outlet) -> Option<(Ends, usize)> {
         let (octets, kind) = self.current.seal(packet, out)?;
         if kind == Some(DATA) {
             self.sent_octets += packet.len() as u64;
@@ -323,7 +324,7 @@ impl Epoch {
 
     /// Notes where the peer is, and logs home's moves: home dials, so where the edge is it knows.
     fn note_endpoint(&mut self, now: Instant) {
-        let Some(endpoint) = self.current.endpoint else { return };
+        let Some(endpoint) = self.current.peer_address() else { return };
         if let Some(moves) = self.roaming.note(endpoint, now)
             && self.role == Role::Edge
         {
@@ -332,15 +333,15 @@ impl Epoch {
     }
 
     /// Where a message of this type goes: the edge never dials, and neither does a fenced home that has lost the edge.
-    fn destination(&self, kind: Option<u32>) -> Option<SocketAddr> {
+    fn destination(&self, kind: Option<u32>) -> Option<Ends> {
         let may_dial = self.role == Role::Home && !self.standing.is_quiet();
         if kind == Some(INITIATION) && !may_dial { None } else { self.current.endpoint }
     }
 
     /// Sends to another address from now on, and tries it at once where the peer is not heard.
     pub fn set_endpoint(&mut self, endpoint: SocketAddr) {
-        if self.current.endpoint != Some(endpoint) {
-            self.current.endpoint = Some(endpoint);
+        if self.current.peer_address() != Some(endpoint) {
+            self.current.endpoint = Some(endpoint.into());
             self.last_attempt = None;
             self.forget_path();
         }
@@ -355,13 +356,13 @@ impl Epoch {
             id: self.config.id,
             local_key: Some(self.public_key),
             alive: self.is_alive(now),
-            endpoint: self.current.endpoint,
+            endpoint: self.current.peer_address(),
             last_received: heard.map(|heard| now.saturating_duration_since(heard)),
             last_carried: self.last_carried.map(|carried| now.saturating_duration_since(carried)),
             handshake_age: self.current.handshake_age(),
             round_trip: report.round_trip,
             loss: report.loss.share(),
-            path_mtu: self.current.endpoint.and_then(path_mtu),
+            path_mtu: self.current.peer_address().and_then(path_mtu),
             received_octets: self.received_octets,
             sent_octets: self.sent_octets,
             handshakes: self.handshakes,

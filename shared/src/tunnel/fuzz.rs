@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::core::{Core, Outlet};
+use super::ends::Ends;
 use super::{Admission, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role};
 
 const EDGE: Ipv4Addr = Ipv4Addr::new(10, 118, 0, 1);
@@ -183,8 +184,8 @@ impl Outlet for Collected {
         &mut self.slot
     }
 
-    fn send_slot(&mut self, to: SocketAddr, octets: usize) {
-        self.sent.push_back((to, self.slot.get(..octets).unwrap_or_default().to_vec()));
+    fn send_slot(&mut self, to: Ends, octets: usize) {
+        self.sent.push_back((to.peer, self.slot.get(..octets).unwrap_or_default().to_vec()));
     }
 
     fn room(&mut self, octets: usize) -> &mut [u8] {

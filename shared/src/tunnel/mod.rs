@@ -11,6 +11,7 @@
 //! | `device` | the TUN device, or what stands in its place |
 //! | `offload` | super-packets cut and put together |
 //! | `socket` | the UDP sockets, many datagrams a call |
+//! | `ends` | where a datagram comes from or goes to, and at which address of ours |
 //! | `batch` | datagrams gathered for one call |
 //! | `thread` | the event loop, which owns all of these |
 //! | `core` | the pure core: which epoch a datagram belongs to, which one a packet takes |
@@ -28,6 +29,7 @@
 //! allocated per packet; what goes to the kernel goes in batches.
 mod batch;
 mod device;
+mod ends;
 mod keys;
 mod offload;
 mod socket;

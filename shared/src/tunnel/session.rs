@@ -16,6 +16,7 @@ use boringtun::noise::{Tunn, TunnResult};
 
 use super::EpochConfig;
 use super::core::Outlet;
+use super::ends::Ends;
 
 /// WireGuard's message types (whitepaper §5.4): the first four octets, little-endian.
 pub const INITIATION: u32 = 1;
@@ -103,8 +104,8 @@ pub struct Session {
     /// Names the run of the program at the other end: the upper 24 bits of its indices, drawn when it started. Known where
     /// the peer dialled.
     pub run: Option<u32>,
-    /// Where the peer was last heard, or is expected.
-    pub endpoint: Option<SocketAddr>,
+    /// Where the peer was last heard, and at which address of ours, or where it is expected.
+    pub endpoint: Option<Ends>,
     /// When the last authenticated packet came.
     pub last_received: Option<Instant>,
     /// The greatest of the edge's challenges that was sent on this session (see `candidate`); 0 none yet.
@@ -130,7 +131,7 @@ impl Session {
         Self {
             index,
             run: None,
-            endpoint: config.endpoint,
+            endpoint: config.endpoint.map(Ends::from),
             last_received: None,
             challenged: 0,
             answered: 0,
@@ -146,14 +147,14 @@ impl Session {
         config: &EpochConfig,
         index: u32,
         limiter: &Arc<RateLimiter>,
-        (from, initiation): (SocketAddr, &[u8]),
+        (from, initiation): (Ends, &[u8]),
         scratch: &'a mut [u8],
     ) -> Option<(Self, &'a [u8])> {
         let mut session = Self::new(config, index, None, limiter);
         session.run = word(initiation, 4).map(|index| index >> 8);
         session.endpoint = Some(from);
-        session.initiation = Fingerprint::new(from, initiation);
-        match session.tunn.decapsulate(Some(from.ip()), initiation, scratch) {
+        session.initiation = Fingerprint::new(from.peer, initiation);
+        match session.tunn.decapsulate(Some(from.peer.ip()), initiation, scratch) {
             TunnResult::WriteToNetwork(response) => Some((session, response)),
             refused => {
                 tracing::trace!(epoch = config.id.0, ?refused, "initiation rejected");
@@ -163,16 +164,10 @@ impl Session {
     }
 
     /// Opens a datagram: transport data into the outlet's room, what a handshake message gives into the scratch buffer.
-    pub fn open(
-        &mut self,
-        from: SocketAddr,
-        datagram: &[u8],
-        scratch: &mut [u8],
-        out: &mut impl Outlet,
-    ) -> Opened {
+    pub fn open(&mut self, from: Ends, datagram: &[u8], scratch: &mut [u8], out: &mut impl Outlet) -> Opened {
         let is_data = message_type(datagram) == Some(DATA);
         let room = if is_data { out.room(datagram.len()) } else { scratch };
-        match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
+        match self.tunn.decapsulate(Some(from.peer.ip()), datagram, room) {
             TunnResult::WriteToTunnelV4(packet, source) => {
                 Opened::Packet { octets: packet.len(), source: source.into() }
             }
@@ -268,6 +263,11 @@ impl Session {
     /// that index leads there.
     pub fn is_same_home(&self, other: &Session) -> bool {
         (self.run.is_some() && self.run == other.run)
-            || (self.endpoint.is_some() && self.endpoint == other.endpoint)
+            || (self.endpoint.is_some() && self.peer_address() == other.peer_address())
+    }
+
+    /// The peer's address.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.endpoint.map(|ends| ends.peer)
     }
 }

@@ -10,19 +10,25 @@
 //!
 //! Datagrams are sent as not ECN-capable (RFC 6040 §4.1, compatibility mode): a router drops one instead of marking it,
 //! which TCP inside sees. Copying marks would take a control message per datagram, where a run has one.
+//!
+//! Both sockets are bound to all addresses. The kernel tells at which one a datagram came, and sends from the one that
+//! [`Ends`] names; where that one is gone, nothing is sent.
+
+mod message;
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::ptr;
 use std::time::{Duration, Instant};
 
 use libc::c_int;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::TunnelError;
 use super::batch::Datagrams;
+use super::ends::Ends;
+
+pub use message::{Incoming, receive};
 
 /// Room for a burst, octets: about 30 ms at 1 Gbit/s.
 const SOCKET_BUFFER: c_int = 4 << 20;
@@ -48,54 +54,36 @@ struct Offload {
     has_spoken: bool,
 }
 
-/// What one call brought: datagrams of one sender, one behind the other.
-#[derive(Debug, Clone, Copy)]
-pub struct Incoming {
-    /// Who sent them.
-    pub from: SocketAddr,
-    /// All octets in the buffer.
-    pub length: usize,
-    /// The length of each in octets, but of the last, which may be shorter; never zero.
-    pub segment: usize,
-}
-
 impl Sockets {
     /// Sends datagrams; those that cannot be sent now are lost, as on any network.
     pub fn send(&mut self, datagrams: Datagrams<'_>) {
-        let socket = match datagrams.to {
-            SocketAddr::V4(_) => Some(&self.v4),
-            SocketAddr::V6(_) => self.v6.as_ref(),
-        };
-        let Some(socket) = socket else { return };
+        let to = datagrams.to;
+        let Some(socket) = socket_for(&self.v4, self.v6.as_ref(), to) else { return };
         if !datagrams.is_single() && self.offload.is_on() {
             match send_run(socket, datagrams) {
                 Err(error) if is_refusal(&error) => {
                     if error.raw_os_error() == Some(libc::EMSGSIZE) {
-                        self.narrow = Some(datagrams.to);
+                        self.narrow = Some(to.peer);
                     }
                     self.offload.pause(&error);
                 }
-                Err(error) => return tracing::trace!(to = %datagrams.to, %error, "datagrams not sent"),
+                Err(error) => return tracing::trace!(?to, %error, "datagrams not sent"),
                 Ok(()) => return,
             }
         }
         for datagram in datagrams.iter() {
-            if let Err(error) = socket.send_to(datagram, datagrams.to) {
-                tracing::trace!(to = %datagrams.to, %error, "datagram not sent");
+            if let Err(error) = message::send(socket, to, datagram, None) {
+                tracing::trace!(?to, %error, "datagram not sent");
             }
         }
     }
 
     /// Sends a datagram that must not be fragmented; tells whether the first link takes its length.
-    pub fn send_whole(&self, to: SocketAddr, datagram: &[u8]) -> bool {
-        let socket = match to {
-            SocketAddr::V4(_) => Some(&self.v4),
-            SocketAddr::V6(_) => self.v6.as_ref(),
-        };
-        let Some(socket) = socket else { return true };
-        let sent =
-            discover_mtu(socket, to, libc::IP_PMTUDISC_PROBE).and_then(|()| socket.send_to(datagram, to));
-        if let Err(error) = discover_mtu(socket, to, libc::IP_PMTUDISC_DONT) {
+    pub fn send_whole(&self, to: Ends, datagram: &[u8]) -> bool {
+        let Some(socket) = socket_for(&self.v4, self.v6.as_ref(), to) else { return true };
+        let sent = discover_mtu(socket, to.peer, libc::IP_PMTUDISC_PROBE)
+            .and_then(|()| message::send(socket, to, datagram, None));
+        if let Err(error) = discover_mtu(socket, to.peer, libc::IP_PMTUDISC_DONT) {
             tracing::error!(%error, "the don't-fragment bit cannot be cleared again");
         }
         !matches!(sent, Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE))
@@ -105,6 +93,15 @@ impl Sockets {
     pub fn take_narrow(&mut self) -> Option<SocketAddr> {
         self.narrow.take()
     }
+}
+
+fn socket_for<'a>(v4: &'a UdpSocket, v6: Option<&'a UdpSocket>, to: Ends) -> Option<&'a UdpSocket> {
+    if to.peer.is_ipv4() { Some(v4) } else { v6 }
+}
+
+fn send_run(socket: &UdpSocket, datagrams: Datagrams<'_>) -> io::Result<()> {
+    let segment = u16::try_from(datagrams.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
+    message::send(socket, datagrams.to, datagrams.octets, Some(segment))
 }
 
 /// The greatest datagram, headers included, that the kernel would send this way: the route's MTU, or what ICMP has told.
@@ -175,6 +172,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if let Err(error) = set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1) {
         tracing::info!(%error, "no UDP receive offload here; datagrams come one by one");
     }
+    tell_local_address(&socket, address)?;
     enlarge(&socket, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF)?;
     enlarge(&socket, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)?;
     socket.bind(&address.into())?;
@@ -187,6 +185,15 @@ fn discover_mtu(socket: &impl AsRawFd, address: SocketAddr, mode: c_int) -> io::
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, mode)
     } else {
         set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, mode)
+    }
+}
+
+/// Asks the kernel to say at which of our addresses each datagram came.
+fn tell_local_address(socket: &impl AsRawFd, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
     }
 }
 
@@ -204,78 +211,6 @@ fn set(socket: &impl AsRawFd, level: c_int, option: c_int, value: c_int) -> io::
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Room for one control message with an integer, aligned as the kernel's headers are.
-#[repr(C, align(8))]
-struct Control([u8; 64]);
-
-/// Sends a run in one call: the kernel cuts it into segments (udp(7), `UDP_SEGMENT`).
-fn send_run(socket: &UdpSocket, datagrams: Datagrams<'_>) -> io::Result<()> {
-    let segment = u16::try_from(datagrams.segment).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let to = SockAddr::from(datagrams.to);
-    let mut control = Control([0; 64]);
-    let mut octets = libc::iovec {
-        iov_base: datagrams.octets.as_ptr().cast_mut().cast(),
-        iov_len: datagrams.octets.len(),
-    };
-    // SAFETY: all-zero is a valid msghdr (null pointers with zero lengths). Every pointer put into it names a local or
-    // borrowed value that outlives the call with its true length, and the kernel only reads them. CMSG_FIRSTHDR stays
-    // inside `control`, which is aligned and long enough for a header and two octets.
-    let sent = unsafe {
-        let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
-        message.msg_name = to.as_ptr().cast_mut().cast();
-        message.msg_namelen = to.len();
-        message.msg_iov = &raw mut octets;
-        message.msg_iovlen = 1;
-        message.msg_control = (&raw mut control).cast();
-        message.msg_controllen = libc::CMSG_SPACE(size_of::<u16>() as u32) as _;
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        (*header).cmsg_level = libc::SOL_UDP;
-        (*header).cmsg_type = libc::UDP_SEGMENT;
-        (*header).cmsg_len = libc::CMSG_LEN(size_of::<u16>() as u32) as _;
-        ptr::write_unaligned(libc::CMSG_DATA(header).cast(), segment);
-        libc::sendmsg(socket.as_raw_fd(), &raw const message, 0)
-    };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Takes what one call brings: one datagram, or a run that the kernel has put together (udp(7), `UDP_GRO`). `None` when
-/// nothing waits.
-pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Incoming> {
-    let mut control = Control([0; 64]);
-    let mut octets = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut segment = None;
-    // SAFETY: as in `send_run`; the kernel writes into `buffer`, `control` and the address storage within the lengths that
-    // it is given, and tells how much. CMSG_FIRSTHDR and CMSG_NXTHDR stay inside what it has written.
-    let received = unsafe {
-        SockAddr::try_init(|name, name_length| {
-            let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
-            message.msg_name = name.cast();
-            message.msg_namelen = *name_length;
-            message.msg_iov = &raw mut octets;
-            message.msg_iovlen = 1;
-            message.msg_control = (&raw mut control).cast();
-            message.msg_controllen = size_of::<Control>() as _;
-            let length = libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0);
-            if length < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            *name_length = message.msg_namelen;
-            let mut header = libc::CMSG_FIRSTHDR(&raw const message);
-            while let Some(found) = header.as_ref() {
-                if found.cmsg_level == libc::SOL_UDP && found.cmsg_type == libc::UDP_GRO {
-                    segment = Some(ptr::read_unaligned(libc::CMSG_DATA(header).cast::<c_int>()));
-                }
-                header = libc::CMSG_NXTHDR(&raw const message, header);
-            }
-            Ok(length as usize)
-        })
-    };
-    let (length, from) = received.ok()?;
-    let whole = length.max(1);
-    let segment = segment.and_then(|octets| usize::try_from(octets).ok()).filter(|octets| *octets > 0);
-    Some(Incoming { from: from.as_socket()?, length, segment: segment.unwrap_or(whole) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,7 +219,8 @@ mod tests {
     fn pass(sender: &mut Sockets, octets: &[u8], segment: usize) -> Vec<Vec<u8>> {
         let receiver = open(0).unwrap().0;
         let port = receiver.v4.local_addr().unwrap().port();
-        sender.send(Datagrams { to: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), octets, segment });
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into();
+        sender.send(Datagrams { to, octets, segment });
         let (mut came, mut buffer) = (Vec::new(), vec![0; 65536]);
         while let Some(incoming) = receive(&receiver.v4, &mut buffer) {
             came.extend(buffer[..incoming.length].chunks(incoming.segment).map(<[u8]>::to_vec));
@@ -304,13 +240,36 @@ mod tests {
         assert!(sender.offload.is_on(), "the kernel takes runs");
     }
 
+    #[test]
+    fn an_answer_leaves_from_the_address_that_was_addressed() {
+        let (mut edge, port) = open(0).unwrap();
+        let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
+        asker.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut buffer = [0; 2000];
+        for addressed in [2, 3].map(|last| SocketAddr::from(([127, 0, 0, last], port))) {
+            asker.send_to(b"?", addressed).unwrap();
+            let from = receive(&edge.v4, &mut buffer).unwrap().from;
+            assert_eq!(from, Ends { peer: asker.local_addr().unwrap(), local: Some(addressed.ip()) });
+            edge.send(Datagrams { to: from, octets: &[7; 1500], segment: 1000 });
+            edge.send(Datagrams { to: from, octets: &[7; 10], segment: 10 });
+            assert!(edge.send_whole(from, &[7; 20]));
+            for octets in [1000, 500, 10, 20] {
+                assert_eq!(asker.recv_from(&mut buffer).unwrap(), (octets, addressed));
+            }
+        }
+        let Some(v6) = &edge.v6 else { return };
+        let asker = UdpSocket::bind("[::1]:0").unwrap();
+        asker.send_to(b"?", ("::1", port)).unwrap();
+        assert_eq!(receive(v6, &mut buffer).unwrap().from.local, Some(Ipv6Addr::LOCALHOST.into()));
+    }
+
     /// The kernel refuses more than its limit of segments with EINVAL, and more octets than a datagram has with EMSGSIZE.
     #[test]
     fn a_run_that_the_kernel_refuses_goes_one_by_one_and_so_do_the_next() {
         for (octets, segment) in [(3000, 10), (66_000, 1400)] {
             let mut sender = open(0).unwrap().0;
             let refused: Vec<u8> = (0..octets).map(|i| (i % 251) as u8).collect();
-            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 9)).into();
             let error = send_run(&sender.v4, Datagrams { to, octets: &refused, segment }).unwrap_err();
             assert!(is_refusal(&error), "{error}");
             assert_eq!(pass(&mut sender, &refused, segment), cut(&refused, segment));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use proptest::prelude::*;
 
 use super::core::{Core, Outlet};
+use super::ends::Ends;
 use super::{
     Admission, Device, EpochConfig, EpochId, HeartbeatAddresses, PresharedKey, PrivateKey, Role, Tunnel,
 };
@@ -22,6 +23,8 @@ const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 #[derive(Default)]
 struct Collected {
     sent: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Which address of ours the last one shall leave from.
+    sent_from: Option<IpAddr>,
     delivered: Vec<Vec<u8>>,
     slot: Vec<u8>,
     room: Vec<u8>,
@@ -33,8 +36,9 @@ impl Outlet for Collected {
         &mut self.slot
     }
 
-    fn send_slot(&mut self, to: SocketAddr, octets: usize) {
-        self.sent.push_back((to, self.slot[..octets].to_vec()));
+    fn send_slot(&mut self, to: Ends, octets: usize) {
+        self.sent.push_back((to.peer, self.slot[..octets].to_vec()));
+        self.sent_from = to.local;
     }
 
     fn room(&mut self, octets: usize) -> &mut [u8] {
@@ -281,12 +285,34 @@ fn the_endpoint_follows_home_within_one_beat() {
 }
 
 #[test]
+fn the_edge_answers_from_the_address_at_which_home_reached_it_last() {
+    let mut pair = connected();
+    let addressed = [1u8, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+    for local in [addressed[1], addressed[0]] {
+        let beat = packet(HOME, WORLD, b"out");
+        pair.home.core.handle_packet(&beat, pair.now, &mut pair.home.out);
+        let (_, datagram) = pair.home.out.sent.pop_front().unwrap();
+        let at = |local| Ends { peer: pair.home.address, local: Some(local) };
+        // A replay at another address of the edge's changes nothing.
+        for (from, datagram) in [(at(local), &datagram), (at(addressed[0]), &datagram)] {
+            pair.edge.core.handle_datagram(from, datagram, pair.now, &mut pair.edge.out);
+        }
+        let answer = packet(WORLD, HOME, b"in");
+        pair.edge.core.handle_packet(&answer, pair.now, &mut pair.edge.out);
+        assert_eq!(pair.edge.out.sent_from, Some(local));
+        assert_eq!(pair.edge.core.status(pair.now, WALL)[0].endpoint, Some(pair.home.address));
+    }
+    pair.home.core.handle_packet(&packet(HOME, WORLD, b"out"), pair.now, &mut pair.home.out);
+    assert_eq!(pair.home.out.sent_from, None, "home is where its routes say, and moves");
+}
+
+#[test]
 fn home_keeps_to_the_address_it_dials() {
     let mut pair = connected();
     let address = pair.edge.address;
     pair.edge.core.handle_packet(&packet(WORLD, HOME, b"x"), pair.now, &mut pair.edge.out);
     let (_, datagram) = pair.edge.out.sent.pop_front().unwrap();
-    let router = "192.0.2.1:10849".parse().unwrap();
+    let router: SocketAddr = "192.0.2.1:10849".parse().unwrap();
     pair.home.core.handle_datagram(router, &datagram, pair.now, &mut pair.home.out);
     assert_eq!(pair.home.out.delivered.len(), 1);
     assert_eq!(pair.home.core.status(pair.now, WALL)[0].endpoint, Some(address));

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use super::batch::Batch;
 use super::core::{BUFFER_OCTETS, Core, Outlet};
 use super::device::Device;
+use super::ends::Ends;
 use super::offload::{Coalescer, Pieces, VnetHeader, segment};
 use super::socket::{self, Incoming, Sockets};
 use super::{EpochConfig, EpochId, EpochStatus, Role, TunnelStatus};
@@ -80,11 +81,11 @@ impl Outlet for Wires {
         self.batch.slot(octets)
     }
 
-    fn send_slot(&mut self, to: SocketAddr, octets: usize) {
+    fn send_slot(&mut self, to: Ends, octets: usize) {
         self.batch.push(to, octets, |datagrams| self.sockets.send(datagrams));
     }
 
-    fn send_slot_whole(&mut self, to: SocketAddr, octets: usize) -> bool {
+    fn send_slot_whole(&mut self, to: Ends, octets: usize) -> bool {
         self.sockets.send_whole(to, self.batch.slot(octets))
     }
 

@@ -24,10 +24,11 @@
 //! died, and have stood in a queue, or been withheld by somebody on the way. A stock WireGuard peer in the place of home answers none, so
 //! of two such peers the later one is current.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::tunnel::beats::DEAD_AFTER;
+use crate::tunnel::ends::Ends;
 use crate::tunnel::gate::network;
 use crate::tunnel::session::Session;
 
@@ -176,7 +177,7 @@ impl Candidates {
 
     /// Notes a transport packet on a candidate: whoever sent it holds the keys, and contends for as long as `trial`. An
     /// older session of the same run hands its standing on and goes.
-    pub fn prove(&mut self, index: u32, from: SocketAddr, trial: Duration, now: Instant) {
+    pub fn prove(&mut self, index: u32, from: Ends, trial: Duration, now: Instant) {
         let Some(proven) = self.find(index) else { return };
         proven.session.endpoint = Some(from);
         proven.session.last_received = Some(now);

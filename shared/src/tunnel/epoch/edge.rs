@@ -1,12 +1,12 @@
 //! The edge's side of an epoch: answers initiations, and lets one session succeed another.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::candidate::{Candidate, Claim, Standing, trial};
 use super::{Epoch, Received, session_index};
 use crate::tunnel::Fenced;
 use crate::tunnel::core::Outlet;
+use crate::tunnel::ends::Ends;
 use crate::tunnel::heartbeat::{Kind, MESSAGE_OCTETS, Message, encode_fenced};
 use crate::tunnel::session::{DATA, Fingerprint, Opened, Session};
 
@@ -23,13 +23,13 @@ impl Epoch {
     /// Answers an initiation that has passed the gate by a session of its own; the current one is not touched.
     pub(super) fn answer(
         &mut self,
-        from: SocketAddr,
+        from: Ends,
         initiation: &[u8],
         scratch: &mut [u8],
         now: Instant,
         out: &mut impl Outlet,
     ) -> Received {
-        if Fingerprint::new(from, initiation).is_none_or(|fingerprint| self.has_answered(fingerprint)) {
+        if Fingerprint::new(from.peer, initiation).is_none_or(|fingerprint| self.has_answered(fingerprint)) {
             return Received::Rejected;
         }
         let index = self.free_index();
@@ -66,7 +66,7 @@ impl Epoch {
     pub(super) fn receive_beside(
         &mut self,
         index: u32,
-        (from, datagram): (SocketAddr, &[u8]),
+        (from, datagram): (Ends, &[u8]),
         scratch: &mut [u8],
         now: Instant,
         out: &mut impl Outlet,
@@ -98,14 +98,7 @@ impl Epoch {
 
     /// Notes that a candidate holds the keys, shown by a packet of so many octets in the outlet's room; tells whether it is
     /// the current session now.
-    fn prove(
-        &mut self,
-        index: u32,
-        from: SocketAddr,
-        octets: usize,
-        now: Instant,
-        out: &mut impl Outlet,
-    ) -> bool {
+    fn prove(&mut self, index: u32, from: Ends, octets: usize, now: Instant, out: &mut impl Outlet) -> bool {
         self.candidates.prove(index, from, trial(self.beats.report().round_trip), now);
         let Some(candidate) = self.candidates.find(index) else { return false };
         if candidate.claim(&self.current, now) == Claim::Succeeds {
@@ -146,11 +139,12 @@ impl Epoch {
             }
         }
         for index in self.candidates.refuse(&self.current, now) {
-            let Some(fenced) = self.candidates.find(index).and_then(|fenced| fenced.session.endpoint) else {
+            let Some(fenced) = self.candidates.find(index).and_then(|fenced| fenced.session.peer_address())
+            else {
                 continue;
             };
             tracing::warn!(
-                epoch = self.config.id.0, current = ?self.current.endpoint, %fenced,
+                epoch = self.config.id.0, current = ?self.current.peer_address(), %fenced,
                 "a second home with the same keys is fenced: it is likely to be a restored backup"
             );
             self.tell_fenced(index, out);
@@ -171,7 +165,7 @@ impl Epoch {
 
     /// Answers a fenced home's beat: it carries no mail, and why.
     fn tell_fenced(&mut self, index: u32, out: &mut impl Outlet) {
-        let Some(current) = self.current.endpoint else { return };
+        let Some(current) = self.current.peer_address() else { return };
         let Some(fenced) = self.candidates.find(index) else { return };
         let (Standing::Fenced { .. }, Some(endpoint)) = (fenced.standing, fenced.session.endpoint) else {
             return;
@@ -187,7 +181,7 @@ impl Epoch {
     pub(super) fn fenced(&self, now: Instant) -> Option<Fenced> {
         self.candidates.iter().find_map(|candidate| match candidate.standing {
             Standing::Fenced { since } => Some(Fenced {
-                endpoint: candidate.session.endpoint?,
+                endpoint: candidate.session.peer_address()?,
                 since: now.saturating_duration_since(since),
             }),
             Standing::Unproven | Standing::Contending { .. } => None,

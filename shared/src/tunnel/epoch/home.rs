@@ -16,6 +16,7 @@ use super::{Epoch, Received, outer_octets};
 use crate::tunnel::Fenced;
 use crate::tunnel::beats::{Asking, Beats, DEAD_AFTER};
 use crate::tunnel::core::Outlet;
+use crate::tunnel::ends::Ends;
 use crate::tunnel::heartbeat::MESSAGE_OCTETS;
 
 /// Home's persistent keepalive, seconds; the heartbeat is faster, this holds while it is off.
@@ -97,7 +98,7 @@ impl Standing {
 
 impl Epoch {
     /// A handshake has succeeded: asks at once what the edge thinks of us.
-    pub(super) fn connected(&mut self, from: SocketAddr, now: Instant, out: &mut impl Outlet) -> Received {
+    pub(super) fn connected(&mut self, from: Ends, now: Instant, out: &mut impl Outlet) -> Received {
         if self.standing == Standing::Unknown {
             self.standing = Standing::Connected { since: now };
         }
@@ -193,7 +194,7 @@ impl Epoch {
 
     /// Takes the kernel's word that the way to an address passes no more than these octets, headers included.
     pub fn hint(&mut self, to: SocketAddr, octets: u16) {
-        if self.current.endpoint == Some(to)
+        if self.current.peer_address() == Some(to)
             && let Some(asking) = self.asking()
         {
             asking.path_mut().hint(octets.saturating_sub(outer_octets(to)));

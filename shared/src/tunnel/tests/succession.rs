@@ -504,7 +504,7 @@ fn a_stock_peer_in_the_place_of_the_edge_is_believed_although_it_answers_no_beat
     let (private, peer) = (edge.private_key.secret(), edge.peer.point());
     let mut stock = Tunn::new(private, peer, Some(edge.preshared_key.octets()), None, 7, None);
     let mut home = End::new(Role::Home, "198.51.100.20:40000", vec![home]);
-    let (from, mut now) = ("192.0.2.1:51820".parse().unwrap(), Instant::now());
+    let (from, mut now): (SocketAddr, _) = ("192.0.2.1:51820".parse().unwrap(), Instant::now());
     let mut dials = 0;
     for tick in 0..300u32 {
         now += Duration::from_millis(200);
