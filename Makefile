@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test soak bench-tunnel bench-dns build packages checkers rust fuzz
+.PHONY: help demo test soak bench-tunnel bench-dns bench-store build packages checkers rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,6 +25,10 @@ bench-tunnel: rust ## Measure the tunnel against other WireGuard programs (docs/
 bench-dns: rust ## Measure the name server against NSD, Knot and BIND 9, and under attack (docs/performance.md)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/dns/debian-packages.txt
 	@tests/setup/bench-dns.sh
+
+bench-store: rust ## Measure mailboxes and IMAP against Dovecot (docs/performance.md; MESSAGES=2000 for a short run)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/store/debian-packages.txt
+	@tests/setup/bench-store.sh
 
 build: rust ## Build the two programs and the lab
 	cargo build --locked $(PROGRAMS)

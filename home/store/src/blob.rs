@@ -1,4 +1,5 @@
-//! Stored messages' octets: once for each content of an account, counted, in the database or in a file.
+//! Stored messages' octets: once for each content of an account, counted, compressed where it pays, in the database or
+//! in a file.
 //!
 //! In: staged messages. Out: ranges of octets. The on-disk shape and the order of file and commit are told in the
 //! module `account::schema`.
@@ -11,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::compression::{self, Encoding};
 use crate::db::Database;
-use crate::stage::{BlobHash, StagedMessage};
+use crate::stage::{BlobHash, INLINE_LIMIT, StagedMessage};
 use crate::{Error, Result, files};
 
 /// A stored message's octets. Immutable; valid until the last copy of the message in the account is expunged.
@@ -47,7 +49,8 @@ impl BlobFiles {
     /// [`keep`]. It is never taken back after an error, because a commit that reported an error may still be found
     /// durable when the database is opened again.
     pub(crate) fn link(&self, message: &StagedMessage) -> Result<Option<String>> {
-        if message.inline().is_some() {
+        let (_, content) = message.compact()?;
+        if content.inline().is_some() {
             return Ok(None);
         }
         let hash = hex(&message.hash());
@@ -55,7 +58,7 @@ impl BlobFiles {
         files::create_directory(&self.directory.join(prefix))?;
         for number in 0u32.. {
             let name = format!("{prefix}/{hash}-{number}");
-            match message.persist(&self.directory.join(&name)) {
+            match content.persist(&self.directory.join(&name)) {
                 Ok(()) => return Ok(Some(name)),
                 Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
@@ -97,37 +100,72 @@ impl BlobFiles {
 
     /// Reads octets; the range is cut at the blob's end.
     pub(crate) fn read(&self, connection: &Connection, blob: BlobId, range: Range<u64>) -> Result<Vec<u8>> {
-        let row: Option<(u64, Option<String>)> = connection
-            .prepare_cached("SELECT size, file FROM blob WHERE blob_id = ?1")?
-            .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))
+        let row: Option<(u64, i64, Option<String>)> = connection
+            .prepare_cached("SELECT size, encoding, file FROM blob WHERE blob_id = ?1")?
+            .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let (size, file) = row.ok_or_else(|| Error::NotFound("the message's content".to_owned()))?;
+        let (size, encoding, file) =
+            row.ok_or_else(|| Error::NotFound("the message's content".to_owned()))?;
+        let encoding = Encoding::from_column(encoding)
+            .ok_or_else(|| Error::Corrupt(format!("blob {} has the unknown encoding {encoding}", blob.0)))?;
         let start = range.start.min(size);
-        let length = usize::try_from(range.end.min(size).saturating_sub(start))
-            .map_err(|_| Error::Permanent("the range is too large for this machine".to_owned()))?;
-        let mut octets = vec![0; length];
+        let range = start..range.end.min(size).max(start);
         match file {
-            Some(file) => read_file(&self.directory.join(file), &mut octets, start)?,
-            None => read_row(connection, blob, &mut octets, start)?,
+            Some(file) => read_file(&self.directory.join(file), encoding, size, range),
+            None => read_row(connection, blob, encoding, size, range),
         }
-        Ok(octets)
     }
 }
 
-fn read_file(path: &Path, octets: &mut [u8], start: u64) -> Result<()> {
-    let read = std::fs::File::open(path).and_then(|file| file.read_exact_at(octets, start));
+fn read_file(path: &Path, encoding: Encoding, size: u64, range: Range<u64>) -> Result<Vec<u8>> {
+    let read = std::fs::File::open(path).and_then(|file| match encoding {
+        Encoding::Zstandard => compression::read_file(&file, size, range),
+        Encoding::Identity => {
+            let mut octets = vec![0; length(&range).map_err(io::Error::other)?];
+            file.read_exact_at(&mut octets, range.start)?;
+            Ok(octets)
+        }
+    });
     read.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
             Error::Corrupt(format!("{}: {error}", path.display()))
         }
+        // What zstd says of a frame that it cannot read.
+        io::ErrorKind::Other => Error::Corrupt(format!("{}: {error}", path.display())),
         _ => files::at(path, &error),
     })
 }
 
-fn read_row(connection: &Connection, blob: BlobId, octets: &mut [u8], start: u64) -> Result<()> {
+fn read_row(
+    connection: &Connection,
+    blob: BlobId,
+    encoding: Encoding,
+    size: u64,
+    range: Range<u64>,
+) -> Result<Vec<u8>> {
     let content = connection.blob_open("main", "blob_content", "content", blob.0, true)?;
-    let start = usize::try_from(start).map_err(|_| Error::Corrupt("a blob's size".to_owned()))?;
-    Ok(content.read_at_exact(octets, start)?)
+    let mut octets = match encoding {
+        Encoding::Identity => vec![0; length(&range)?],
+        Encoding::Zstandard => vec![0; content.len()],
+    };
+    let start = usize::try_from(range.start).map_err(|_| Error::Corrupt("a blob's size".to_owned()))?;
+    match encoding {
+        Encoding::Identity => content.read_at_exact(&mut octets, start)?,
+        Encoding::Zstandard => {
+            content.read_at_exact(&mut octets, 0)?;
+            let whole = length(&(0..size.min(INLINE_LIMIT as u64)))?;
+            octets = compression::decompress(&octets, whole)
+                .map_err(|error| Error::Corrupt(format!("blob {}: {error}", blob.0)))?;
+            octets.truncate(start.saturating_add(length(&range)?));
+            octets.drain(..start.min(octets.len()));
+        }
+    }
+    Ok(octets)
+}
+
+fn length(range: &Range<u64>) -> Result<usize> {
+    usize::try_from(range.end - range.start)
+        .map_err(|_| Error::Permanent("the range is too large for this machine".to_owned()))
 }
 
 fn entries(directory: &Path) -> Result<Vec<String>> {
@@ -151,10 +189,13 @@ pub(crate) fn keep(
     if let Some(blob) = known {
         return Ok((blob, linked));
     }
+    let (encoding, content) = message.compact()?;
     let blob: BlobId = connection
-        .prepare_cached("INSERT INTO blob (hash, size, refs, file) VALUES (?1, ?2, 1, ?3) RETURNING blob_id")?
-        .query_row(params![message.hash().0, message.size(), linked], |row| row.get(0))?;
-    if let Some(octets) = message.inline() {
+        .prepare_cached(
+            "INSERT INTO blob (hash, size, refs, encoding, file) VALUES (?1, ?2, 1, ?3, ?4) RETURNING blob_id",
+        )?
+        .query_row(params![message.hash().0, message.size(), encoding as i64, linked], |row| row.get(0))?;
+    if let Some(octets) = content.inline() {
         connection
             .prepare_cached("INSERT INTO blob_content (blob_id, content) VALUES (?1, ?2)")?
             .execute(params![blob, octets])?;

@@ -1,5 +1,6 @@
 //! What home keeps: mailboxes, the directory of users, and the outbound queue.
 
+mod compression;
 mod error;
 mod files;
 

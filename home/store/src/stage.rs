@@ -1,7 +1,8 @@
 //! The staging area: where a message's octets wait between the network and the stores that will keep them.
 //!
 //! In: octets as they come. Out: a [`StagedMessage`] with its size and SHA-256, whose octets can be mapped, and which
-//! `Store::deliver`, `Account::append` and the queue take over. A message up to [`INLINE_LIMIT`] octets stays in
+//! `Store::deliver`, `Account::append` and the queue take over; accounts take its compact form, compressed once for all
+//! of them. A message up to [`INLINE_LIMIT`] octets stays in
 //! memory, because it will be written into a database; a larger one goes to a file in `staging/`, which a store or
 //! queue then links into its own place without copying. The file is removed when the value is dropped, and whatever
 //! a crash left behind is removed at the next start. A staged message is *not* durable: it becomes so where it is
@@ -18,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest, Sha256};
 
 use crate::account::Parsed;
+use crate::compression::{self, Encoding};
 use crate::files;
 use crate::{Error, Result};
 
@@ -45,7 +47,7 @@ enum Sink {
 
 /// A file that is removed when it is no longer wanted.
 #[derive(Debug)]
-struct Temporary(PathBuf);
+pub(crate) struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
@@ -61,10 +63,13 @@ pub struct StagedMessage {
     size: u64,
     content: Staged,
     parsed: OnceLock<Arc<Parsed>>,
+    /// `None` inside where compressing does not pay.
+    compact: OnceLock<Option<Staged>>,
 }
 
+/// Where the octets wait.
 #[derive(Debug)]
-enum Staged {
+pub(crate) enum Staged {
     Memory(Vec<u8>),
     File { file: File, path: Temporary, synced: OnceLock<()> },
 }
@@ -138,17 +143,19 @@ impl Staging {
             }
         };
         let hash = BlobHash(self.hasher.finalize().into());
-        Ok(StagedMessage { hash, size: self.size, content, parsed: OnceLock::new() })
+        Ok(StagedMessage {
+            hash,
+            size: self.size,
+            content,
+            parsed: OnceLock::new(),
+            compact: OnceLock::new(),
+        })
     }
 
     fn spill(&self, buffered: &[u8]) -> Result<Sink> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = self.directory.join(name);
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| files::at(&path, &error))?;
-        let path = Temporary(path);
+        let (file, path) = new_file(self.directory.join(name))?;
         let mut file = BufWriter::with_capacity(256 * 1024, file);
         file.write_all(buffered).map_err(|error| files::at(&path.0, &error))?;
         Ok(Sink::File(file, path))
@@ -204,21 +211,60 @@ impl StagedMessage {
         }
     }
 
-    /// The octets, where they are to be kept inside a database.
-    pub fn inline(&self) -> Option<&[u8]> {
+    /// The octets in the form in which an account keeps them, and that form. Made once, however many accounts take
+    /// the message.
+    pub(crate) fn compact(&self) -> Result<(Encoding, &Staged)> {
+        let compact = match self.compact.get() {
+            Some(compact) => compact,
+            None => {
+                let compact = self.compress()?;
+                self.compact.get_or_init(|| compact)
+            }
+        };
+        Ok(compact
+            .as_ref()
+            .map_or((Encoding::Identity, &self.content), |staged| (Encoding::Zstandard, staged)))
+    }
+
+    fn compress(&self) -> Result<Option<Staged>> {
         match &self.content {
+            Staged::Memory(bytes) => {
+                let frame = compression::compress(bytes)?;
+                let pays = compression::pays(self.size, frame.len() as u64);
+                Ok(pays.then_some(Staged::Memory(frame)))
+            }
+            Staged::File { path, .. } => {
+                let (mut file, path) = new_file(path.0.with_extension("zst"))?;
+                let written = compression::compress_file(&self.bytes()?, &mut file);
+                let written = written.map_err(|error| files::at(&path.0, &error))?;
+                let pays = compression::pays(self.size, written);
+                Ok(pays.then(|| Staged::File { file, path, synced: OnceLock::new() }))
+            }
+        }
+    }
+
+    /// Gives the octets, as they came, the durable name `target` on the same file system: contents and directory are
+    /// flushed when this returns. A larger message is linked, not copied.
+    ///
+    /// # Errors
+    /// `Conflict` if the name is taken; `DiskFull` or `Temporary`.
+    pub fn persist(&self, target: &Path) -> Result<()> {
+        self.content.persist(target)
+    }
+}
+
+impl Staged {
+    /// The octets, where they are to be kept inside a database.
+    pub(crate) fn inline(&self) -> Option<&[u8]> {
+        match self {
             Staged::Memory(bytes) => Some(bytes),
             Staged::File { .. } => None,
         }
     }
 
-    /// Gives the octets the durable name `target` on the same file system: contents and directory are flushed when
-    /// this returns. A larger message is linked, not copied.
-    ///
-    /// # Errors
-    /// `Conflict` if the name is taken; `DiskFull` or `Temporary`.
-    pub fn persist(&self, target: &Path) -> Result<()> {
-        let made = match &self.content {
+    /// As [`StagedMessage::persist`].
+    pub(crate) fn persist(&self, target: &Path) -> Result<()> {
+        let made = match self {
             Staged::Memory(bytes) => write_durably(target, bytes),
             Staged::File { file, path, synced } => {
                 if synced.get().is_none() {
@@ -234,6 +280,14 @@ impl StagedMessage {
         })?;
         target.parent().map_or(Ok(()), files::sync_directory)
     }
+}
+
+/// A file of the staging area that nobody had before.
+fn new_file(path: PathBuf) -> Result<(File, Temporary)> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| files::at(&path, &error))?;
+    Ok((file, Temporary(path)))
 }
 
 fn write_durably(target: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -32,7 +32,8 @@
 //! 120 kB it is a third slower for twenty, at 240 kB less than half as fast.) The file has its durable
 //! name before the row that refers to it is committed, and is removed after the commit that removes the row; what a
 //! crash leaves between the two is an unreferenced file, removed when the account is opened. `encoding` 0 is the
-//! octets as they came; other numbers are for compressed and sealed forms.
+//! octets as they came, 1 what the module `compression` made of them where that saves an eighth or more; other numbers
+//! are for sealed forms. `size` and `hash` are of the octets as they came.
 //!
 //! *Conversations.* `thread_reference` maps (hash of a message-id, hash of the base subject) to the conversation
 //! that first mentioned them. A new message joins the oldest conversation that knows its Message-ID or one of its

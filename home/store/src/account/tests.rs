@@ -93,7 +93,11 @@ fn damage_is_named_and_neighbours_stay_readable() {
     let blobs = fixture.directory.path().join("accounts/1/blobs");
     let prefix = std::fs::read_dir(blobs).unwrap().next().unwrap().unwrap().path();
     let file = std::fs::read_dir(prefix).unwrap().next().unwrap().unwrap().path();
-    std::fs::write(&file, large.replace("xxx", "xyx")).unwrap();
+    let stored = std::fs::read(&file).unwrap();
+    assert!(stored.len() < 10_000, "{} octets are not compressed", stored.len());
+    let mut flipped = stored.clone();
+    flipped[30] ^= 1;
+    std::fs::write(&file, flipped).unwrap();
     let damages = fixture.account.verify().unwrap();
     assert!(matches!(damages.as_slice(), [line] if line.starts_with("blob 1:")), "{damages:?}");
     std::fs::write(&file, "short").unwrap();
@@ -103,7 +107,48 @@ fn damage_is_named_and_neighbours_stay_readable() {
     };
     assert!(matches!(read(1), Err(Error::Corrupt(_))));
     assert!(read(2).is_ok());
-    std::fs::write(&file, large).unwrap();
+    std::fs::write(&file, stored).unwrap();
+}
+
+#[test]
+fn any_part_of_a_compressed_message_is_read() {
+    let fixture = fixture();
+    for octets in [3_000, 60_000, 100_000, 300_000] {
+        let text = mail("parts", "") + &"a line of a letter\r\n".repeat(octets / 20);
+        let appended = fixture.append("INBOX", &text, seen());
+        let mut messages =
+            fixture.account.messages(appended.mailbox, &set([appended.uid.get()]), Detail::Summary);
+        let blob = messages.next().unwrap().unwrap().email.blob;
+        for (start, end) in [(0, 40), (octets / 2, octets), (0, usize::MAX), (octets * 2, octets * 3)] {
+            let read = fixture.account.read_blob(blob, start as u64..end as u64).unwrap();
+            let end = end.min(text.len());
+            assert!(read == text.as_bytes()[start.min(end)..end], "{start}..{end} of {octets}");
+        }
+    }
+    let database = std::fs::metadata(fixture.account.0.database.path()).unwrap().len();
+    assert!(database < 400_000, "{database} octets for 63,000 of text");
+}
+
+#[test]
+fn an_appended_message_that_compressing_does_not_shorten_is_kept_as_it_came() {
+    let fixture = fixture();
+    // The upper half of a square times an odd number.
+    let noise = |number: u32| number.wrapping_mul(number).wrapping_mul(2_654_435_761).to_be_bytes();
+    let noise = (1..=50_000).flat_map(|number| noise(number).into_iter().take(2));
+    let mut staging = fixture.store.stage();
+    staging.write(&noise.collect::<Vec<u8>>()).unwrap();
+    let message = Arc::new(staging.finish().unwrap());
+    let append = Append { message, flags: seen(), internal_date: at(1_000) };
+    fixture.account.append(fixture.id("INBOX"), vec![append]).unwrap();
+    let kept: i64 = fixture
+        .account
+        .0
+        .database
+        .read(|connection| {
+            Ok::<_, Error>(connection.query_row("SELECT encoding FROM blob", [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(kept, 0);
 }
 
 #[test]
