@@ -80,7 +80,8 @@ pub struct SecondariesHeld {
 pub struct SecondaryStatus {
     /// Its host name.
     pub name: String,
-    /// The key that it used last with success; `None` since the edge started.
+    /// The key that all of its addresses use; `None` while they use several, or have not all shown one since the edge
+    /// started.
     #[serde(default)]
     pub key: Option<String>,
     /// What went wrong that belongs to no single zone, until a transfer succeeds.

@@ -22,6 +22,7 @@ pub mod limit;
 mod rare;
 pub mod respond;
 
+mod key_use;
 pub mod message;
 pub mod secondaries;
 mod signed;

@@ -1,11 +1,12 @@
 //! Sends zone transfers over TCP connections, few at once, and none to those who do not read.
 //!
 //! In: a message that asks for a transfer, on a connection. Out: its messages, one buffer at a time, each when the one before has
-//! been taken. Refused: more than [`MOST`] transfers at once (SERVFAIL; the secondary comes again), a reader that takes longer
-//! than [`PATIENCE`] for a message: its connection is closed.
+//! been taken. Refused: more than [`MOST`] transfers at once, or [`MOST_EACH`] to one secondary (SERVFAIL; it comes again), a
+//! reader that takes longer than [`PATIENCE`] for a message: its connection is closed.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postern_shared::secondary::Transferred;
@@ -16,30 +17,43 @@ use tokio::time::timeout;
 use super::message;
 use super::respond::{Asker, Context};
 use super::secondaries::SharedSecondaries;
-use super::signed::{Opened, open};
+use super::signed::{Opened, known_asker, open};
 use super::transfer::{Request, Transfer};
 use super::unix_seconds;
 
 /// Transfers at once; each holds one message and a reference to its zone.
 const MOST: usize = 16;
 
+/// Transfers at once to one secondary, so that one that reads slowly keeps no other out.
+const MOST_EACH: usize = 4;
+
 /// How long a secondary may take for one message, at most 64 KiB.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The transfers that may be made at once.
 #[derive(Debug, Clone)]
-pub(super) struct Outgoing(Arc<Semaphore>);
+pub(super) struct Outgoing {
+    places: Arc<Semaphore>,
+    /// Of each secondary that has had one; there are few secondaries.
+    each: Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>,
+}
 
 impl Default for Outgoing {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+        Self { places: Arc::new(Semaphore::new(MOST)), each: Arc::default() }
     }
+}
+
+/// One of the places, and one of those of the secondary; dropping it gives both back.
+struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_secondary: OwnedSemaphorePermit,
 }
 
 /// A transfer that has a place.
 pub(super) struct Placed {
     transfer: Transfer,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Outgoing {
@@ -54,10 +68,11 @@ impl Outgoing {
                     context.secondaries.was_refused(&proven.secondary, why);
                 }
                 let transfer = Transfer::new(*proven, context)?;
-                Some(Placed { transfer, _place: Arc::clone(&self.0).try_acquire_owned().ok()? })
+                let place = self.place(&transfer.secondary)?;
+                Some(Placed { transfer, _place: place })
             }
             Opened::Unsigned => {
-                if let Some(secondary) = context.secondaries.at(asker.address) {
+                if let Some(secondary) = known_asker(asker, None, context) {
                     let why = "it asks for a transfer without a key".to_owned();
                     context.secondaries.was_refused(&secondary, why);
                 }
@@ -65,6 +80,16 @@ impl Outgoing {
             }
             Opened::Refused(_) => None,
         }
+    }
+
+    fn place(&self, secondary: &str) -> Option<Place> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_secondary =
+            each.entry(secondary.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(MOST_EACH)));
+        Some(Place {
+            _of_secondary: Arc::clone(of_secondary).try_acquire_owned().ok()?,
+            _of_all: Arc::clone(&self.places).try_acquire_owned().ok()?,
+        })
     }
 }
 
@@ -106,5 +131,22 @@ impl Placed {
             secondaries.has_taken(&transfer.secondary, &transfer.zone.origin.to_string(), transferred);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_secondary_leaves_places_for_the_others() {
+        let outgoing = Outgoing::default();
+        let mut held: Vec<_> = (0..MOST).map_while(|_| outgoing.place("slow.example")).collect();
+        assert_eq!(held.len(), MOST_EACH);
+        assert!(outgoing.place("other.example").is_some());
+        held.pop();
+        assert!(outgoing.place("slow.example").is_some(), "a place is given back");
+        let each = (0..2 * MOST).map_while(|number| outgoing.place(&format!("{number}.example")));
+        assert_eq!(each.collect::<Vec<_>>().len() + held.len(), MOST);
     }
 }

@@ -1,11 +1,13 @@
 //! The secondary name servers: their keys, and what is known of each.
 //!
 //! In: the list that home pushed; what transfers, answers and failures show. Out: the key of a name, and the status that
-//! home and the operator see. A trouble is logged when it begins, not each time that it is met.
+//! home and the operator see. A trouble is logged when it begins, not each time that it is met, and a refusal not more often
+//! than every [`SAY_EVERY`].
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use postern_shared::secondary::{
     SecondariesHeld, Secondary, SecondaryList, SecondaryStatus, SecondaryZone, Transferred,
@@ -13,9 +15,13 @@ use postern_shared::secondary::{
 use postern_shared::zone::is_older;
 use tokio::sync::watch;
 
-use super::message;
+use super::key_use::KeyUse;
 use super::tsig::Key;
 use super::zones::ZoneSet;
+use super::{message, unix_seconds};
+
+/// How often the log says of one secondary that it is refused.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// The secondaries, shared with whoever changes them; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +42,10 @@ impl Default for Inner {
 /// What is known of one secondary.
 #[derive(Debug, Default)]
 struct Known {
-    key: Option<String>,
+    keys: KeyUse,
     error: Option<String>,
+    /// When the log last said that it is refused.
+    said: Option<Instant>,
     zones: BTreeMap<String, KnownZone>,
 }
 
@@ -88,16 +96,25 @@ impl SharedSecondaries {
         self.current().secondaries.iter().find(is_it).is_some_and(|one| one.may_have(trimmed(origin)))
     }
 
-    /// The secondary at this address.
-    pub fn at(&self, address: IpAddr) -> Option<String> {
+    /// The secondary at this address; where several share it, the one that is claimed.
+    pub fn at(&self, address: IpAddr, claimed: Option<&str>) -> Option<String> {
         let has = |one: &&Secondary| one.addresses.iter().any(|own| own.ip() == address.to_canonical());
-        self.current().secondaries.iter().find(has).map(|one| one.name.clone())
+        let list = self.current();
+        let mut there = list.secondaries.iter().filter(has);
+        let is_claimed = |one: &&Secondary| claimed == Some(&one.name);
+        let found = there.clone().find(is_claimed).or_else(|| there.next());
+        found.map(|one| one.name.clone())
     }
 
-    /// A secondary has used this key.
-    pub fn has_used(&self, secondary: &str, key: &[u8]) {
+    /// A secondary has asked something under this key, at `now`, in seconds since 1970.
+    pub fn has_asked(&self, secondary: &str, address: IpAddr, key: &[u8], now: u64) {
         let name = message::to_text(key);
-        self.change(secondary, |known| known.key = Some(name));
+        self.change(secondary, |known| known.keys.has_asked(address, name, now));
+    }
+
+    /// A secondary has answered a NOTIFY under this key.
+    pub fn has_answered(&self, secondary: &str, address: IpAddr, key: &str) {
+        self.change(secondary, |known| known.keys.has_answered(address, key.to_owned()));
     }
 
     /// A secondary got what it asked for.
@@ -108,7 +125,7 @@ impl SharedSecondaries {
     /// What a secondary asked for was refused.
     pub fn was_refused(&self, secondary: &str, why: String) {
         self.change(secondary, |known| {
-            if known.error.as_ref() != Some(&why) {
+            if known.error.as_ref() != Some(&why) && known.may_be_told(Instant::now()) {
                 tracing::warn!(secondary, why, "a transfer is refused");
             }
             known.error = Some(why);
@@ -169,6 +186,17 @@ impl SharedSecondaries {
     }
 }
 
+impl Known {
+    /// Whether the log may say that it is refused; it then has.
+    fn may_be_told(&mut self, now: Instant) -> bool {
+        let is_due = self.said.is_none_or(|said| now.saturating_duration_since(said) >= SAY_EVERY);
+        if is_due {
+            self.said = Some(now);
+        }
+        is_due
+    }
+}
+
 trait Status {
     fn status(&self, known: &Known, zones: &ZoneSet) -> SecondaryStatus;
 }
@@ -182,7 +210,7 @@ impl Status for Secondary {
         });
         SecondaryStatus {
             name: self.name.clone(),
-            key: known.key.clone(),
+            key: known.keys.agreed(&self.addresses, unix_seconds()).map(str::to_owned),
             error: known.error.clone(),
             zones: zones.collect(),
         }
@@ -202,4 +230,17 @@ fn status_of(origin: &str, wanted: u32, known: Option<&KnownZone>) -> SecondaryZ
 
 fn trimmed(origin: &str) -> &str {
     origin.trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_once_a_minute_however_often_its_words_change() {
+        let (mut known, start) = (Known::default(), Instant::now());
+        let told = (0..600).filter(|tenth| known.may_be_told(start + Duration::from_millis(tenth * 100)));
+        assert_eq!(told.collect::<Vec<_>>(), [0]);
+        assert!(known.may_be_told(start + SAY_EVERY));
+    }
 }

@@ -54,19 +54,27 @@ pub fn open(octets: &[u8], asker: Asker, context: &Context<'_>) -> Opened {
     let verified = signed.verify(found.as_ref().map(|found| &found.key), context.now);
     match (verified, found) {
         (Ok(conversation), Some(found)) => {
-            context.secondaries.has_used(&found.secondary, conversation.key_name());
             let secondary = found.secondary;
+            context.secondaries.has_asked(&secondary, asker.address, conversation.key_name(), context.now);
             Opened::Proven(Box::new(Proven { message: signed.message, conversation, secondary }))
         }
         (Ok(_), None) => Opened::Refused(without_records(octets, ResponseCode::NotAuth)),
         (Err(fault), found) => {
-            // Whoever sends datagrams says of itself what it likes.
-            let by = found.map(|found| found.secondary).or_else(|| context.secondaries.at(asker.address));
-            if let Some(secondary) = by.filter(|_| asker.transport == Transport::Tcp) {
+            let claimed = found.map(|found| found.secondary);
+            if let Some(secondary) = known_asker(asker, claimed.as_deref(), context) {
                 context.secondaries.was_refused(&secondary, sentence(&signed, &fault));
             }
             Opened::Refused(refusal(signed, fault, context.now))
         }
+    }
+}
+
+/// The secondary that a message is from which is not believed. Names of keys are no secret, and addresses of datagrams are
+/// easily forged: only a connection from one of its own addresses says something of a secondary.
+pub fn known_asker(asker: Asker, claimed: Option<&str>, context: &Context<'_>) -> Option<String> {
+    match asker.transport {
+        Transport::Udp => None,
+        Transport::Tcp => context.secondaries.at(asker.address, claimed),
     }
 }
 

@@ -5,7 +5,8 @@
 //!   §4.2.1); the list that the edge gets; the keys that are no longer needed.
 //! * Refused: a name that the zone already says something of, which is no address of a secondary's to take.
 //!
-//! A key that takes the place of another is used beside it: the one before goes when the secondary has used the new one.
+//! A key that takes the place of another is used beside it: the one before goes when all addresses of the secondary use the
+//! new one.
 
 use hickory_proto::rr::rdata::NS;
 use hickory_proto::rr::{RData, Record};
@@ -68,7 +69,7 @@ pub fn keys(secondary: &Secondary) -> Vec<TransferKey> {
     secondary.keys.iter().map(key).collect()
 }
 
-/// Removes the keys of before where the edge says that the newest has been used.
+/// Removes the keys of before where the edge says that the newest is used everywhere.
 ///
 /// # Errors
 /// [`DirectoryError::Storage`].

@@ -52,10 +52,15 @@ impl Follow {
         Self { wanted, phase: Phase::Ask, due: now, pause: FIRST_PAUSE, rounds: 0 }
     }
 
+    /// Begins by telling.
+    pub fn telling(wanted: u32, now: Instant) -> Self {
+        Self { phase: Phase::Tell, ..Self::new(wanted, now) }
+    }
+
     /// The zone has this serial now.
     pub fn wants(&mut self, serial: u32, now: Instant) {
         if self.wanted != serial {
-            *self = Self { phase: Phase::Tell, ..Self::new(serial, now) };
+            *self = Self::telling(serial, now);
         }
     }
 

@@ -103,7 +103,9 @@ impl Teller {
         self.zones.retain(|origin, _| origins.contains_key(origin));
         for (origin, serial) in origins {
             if self.secondary.may_have(&origin) {
-                self.zones.entry(origin).or_insert_with(|| Follow::new(serial, now)).wants(serial, now);
+                // While a key takes the place of another, whether the secondary has it shows when it is told.
+                let begin = if self.secondary.keys.len() > 1 { Follow::telling } else { Follow::new };
+                self.zones.entry(origin).or_insert_with(|| begin(serial, now)).wants(serial, now);
             }
         }
     }
@@ -151,7 +153,9 @@ impl Teller {
         let name = message::from_text(&key.name).ok_or(Failed::NoKey)?;
         let key = Key::new(&name, key.secret.expose());
         let sent = Sent::notify(id(), zone.soa().owner.octets(), &key, unix_seconds());
-        self.exchange(&sent, |answer| sent.told(answer, unix_seconds())).await
+        self.exchange(&sent, |answer| sent.told(answer, unix_seconds())).await?;
+        self.book.has_answered(&self.secondary.name, self.address.ip(), &message::to_text(&key.name));
+        Ok(())
     }
 
     async fn ask(&self, zone: &ServedZone) -> Result<u32, Failed> {

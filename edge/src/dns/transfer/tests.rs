@@ -212,6 +212,23 @@ fn a_secondary_may_ask_other_questions_and_gets_signed_answers() {
     assert!(answer.signature.is_some() && answer.metadata.authoritative);
 }
 
+#[test]
+fn a_stranger_who_names_a_key_says_nothing_of_its_owner() {
+    let world = World::new(zone(9, &BTreeSet::new()), list(None));
+    let mut forged = sign(question(APEX, None)).0;
+    let mac = forged.len() - 10;
+    forged[mac] ^= 1;
+    let error_after = |address: &str, transport, octets: &[u8]| {
+        let asker = Asker { address: address.parse().unwrap(), transport };
+        assert!(matches!(open(octets, asker, &world.context()), Opened::Refused(_)));
+        world.secondaries.status(&world.zones).secondaries[0].error.clone()
+    };
+    assert_eq!(error_after("198.51.100.9", Transport::Tcp, &forged), None, "a stranger");
+    assert_eq!(error_after("192.0.2.3", Transport::Udp, &forged), None, "an address may be forged");
+    let error = error_after("::ffff:192.0.2.3", Transport::Tcp, &forged).expect("its own mistake");
+    assert!(error.contains("another secret"), "{error}");
+}
+
 fn any_zones() -> impl Strategy<Value = Vec<BTreeSet<(u8, u8)>>> {
     let hosts = proptest::collection::btree_set((0_u8..12, 0_u8..3), 0..20);
     proptest::collection::vec(hosts, 1..12)
