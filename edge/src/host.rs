@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use futures_util::TryStreamExt;
+use postern_shared::address::is_global;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::LinkAttribute;
@@ -191,19 +192,6 @@ fn missing_parts() -> Vec<String> {
             .push("the program `nft` was not found: install it with `apt-get install nftables`.".to_owned());
     }
     warnings
-}
-
-/// Whether the world can send to an address. Documentation ranges count: laboratories use them as the internet.
-fn is_global(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
-        }
-        IpAddr::V6(v6) => {
-            !(v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_unique_local())
-        }
-    }
 }
 
 /// Whether a socket could not be had because IPv6 is switched off here (EAFNOSUPPORT), or its address was refused for it.

@@ -9,6 +9,7 @@ pub mod durable;
 pub mod identity;
 pub mod join_code;
 
+pub mod address;
 pub mod netlink;
 pub mod tunnel;
 

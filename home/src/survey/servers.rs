@@ -1,20 +1,22 @@
 //! Which name servers to ask.
 //!
 //! In: a domain, and the resolver that home uses. Out: the parent zone, found by walking up from the domain to the first name
-//! that is a zone's origin, and name servers with their addresses. Refused: nothing; of a zone with very many name servers
-//! the first [`MOST`] addresses are asked.
+//! that is a zone's origin, and name servers with their addresses. Refused: addresses to which the world cannot send, so that
+//! no stranger has home ask in its own network; of a zone with very many name servers the first [`MOST`] names are looked up,
+//! and the first [`MOST`] addresses asked.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::rr::Name;
+use postern_shared::address::is_global;
 use tokio::task::JoinSet;
 
 use super::ask;
 use super::parent::Glue;
 use crate::resolver::{Answer, ResolveError, Resolver};
 
-/// Addresses that are asked of one zone.
+/// Names that are looked up of one zone, and addresses that are asked.
 const MOST: usize = 32;
 
 /// One address of a name server.
@@ -52,7 +54,7 @@ pub async fn parent(resolver: &Resolver, domain: &Name) -> Result<(Name, Vec<Nam
 pub async fn addresses(resolver: &Resolver, hosts: BTreeSet<Name>, glue: &Glue) -> Vec<Server> {
     let mut found: Vec<Server> = Vec::new();
     let mut looked_up = JoinSet::new();
-    for host in hosts {
+    for host in hosts.into_iter().take(MOST) {
         match glue.get(&host) {
             Some(addresses) => found.extend(at(&host, addresses.iter().copied())),
             None => drop(looked_up.spawn(look_up(resolver.clone(), host))),
@@ -61,7 +63,7 @@ pub async fn addresses(resolver: &Resolver, hosts: BTreeSet<Name>, glue: &Glue) 
     found.extend(looked_up.join_all().await.into_iter().flatten());
     found.sort();
     let mut seen = BTreeSet::new();
-    found.retain(|server| seen.insert(server.address));
+    found.retain(|server| is_global(server.address) && seen.insert(server.address));
     found.truncate(MOST);
     found
 }
@@ -82,4 +84,57 @@ fn records<T>(answer: Result<Answer<T>, ResolveError>) -> Vec<T> {
 
 fn at(host: &Name, addresses: impl Iterator<Item = IpAddr>) -> impl Iterator<Item = Server> {
     addresses.map(|address| Server { host: host.clone(), address })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hickory_proto::op::{Message, ResponseCode};
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    fn hosts(count: usize) -> BTreeSet<Name> {
+        (0..count)
+            .map(|number| Name::from_ascii(format!("ns{number:03}.home.example.")).expect("a name"))
+            .collect()
+    }
+
+    /// A resolver that knows no name, and counts those that it is asked for.
+    async fn counting(asked: UdpSocket, seen: &std::sync::Mutex<BTreeSet<String>>) {
+        let mut buffer = [0; 512];
+        loop {
+            let (length, client) = asked.recv_from(&mut buffer).await.expect("a query");
+            let query = Message::from_vec(&buffer[..length]).expect("a query");
+            seen.lock().expect("no panic").extend(query.queries.iter().map(|it| it.name().to_ascii()));
+            let mut response = query.into_response();
+            response.metadata.response_code = ResponseCode::NXDomain;
+            asked.send_to(&response.to_vec().expect("encoded"), client).await.expect("sent");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_zone_with_very_many_name_servers_costs_no_more_look_ups_than_one_with_many() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+        let resolver = Resolver::new(&[socket.local_addr().expect("an address")]).expect("a resolver");
+        let (seen, glue) = (std::sync::Mutex::default(), Glue::new());
+        tokio::select! {
+            () = counting(socket, &seen) => {}
+            found = addresses(&resolver, hosts(200), &glue) => assert_eq!(found, []),
+        }
+        assert_eq!(seen.lock().expect("no panic").len(), MOST);
+    }
+
+    #[tokio::test]
+    async fn nobody_has_home_ask_in_its_own_network() {
+        let resolver = Resolver::new(&["127.0.0.1:9".parse().expect("an address")]).expect("a resolver");
+        let all = hosts(1);
+        let host = all.first().expect("a host").clone();
+        let addresses_of = ["192.168.1.1", "127.0.0.1", "fd00::1", "169.254.169.254", "192.0.2.7"];
+        let glue: Glue =
+            BTreeMap::from([(host, addresses_of.map(|text| text.parse().expect("an address")).into())]);
+        let found = addresses(&resolver, all, &glue).await;
+        assert_eq!(found.iter().map(|server| server.address.to_string()).collect::<Vec<_>>(), ["192.0.2.7"]);
+    }
 }
