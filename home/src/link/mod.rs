@@ -40,7 +40,6 @@ use postern_shared::identity::{Identity, IdentityError, PublicIdentity};
 use postern_shared::rotation::Step;
 use postern_shared::secondary::{SecondariesHeld, SecondaryList, SecondaryStatus};
 use postern_shared::tunnel::{EpochId, EpochStatus, PublicKey};
-use postern_shared::zone::Zone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -50,7 +49,7 @@ use crate::inner::{InterfaceError, Kind, Network};
 pub use age::{InvalidAge, RotateEvery};
 pub use client::ControlError;
 pub use invitation::JoinBy;
-pub use push::EdgeZones;
+pub use push::{DeclaredZones, EdgeZones};
 pub(crate) use signed::seconds_now;
 pub use state::LinkStateError;
 
@@ -363,7 +362,7 @@ pub struct Link {
 /// What the handle asks of the task.
 enum Command {
     Join(Box<JoinBy>, oneshot::Sender<Result<EdgeAddresses, LinkError>>),
-    Zones(Vec<Zone>),
+    Zones(DeclaredZones),
     Secondaries(SecondaryList),
     Rotate(oneshot::Sender<Result<TunnelKeys, LinkError>>),
     RotateEvery(RotateEvery, oneshot::Sender<Result<(), LinkError>>),
@@ -406,9 +405,8 @@ impl Link {
         result.await.map_err(|_| LinkError::Busy("stopping"))?
     }
 
-    /// Declares all zones that the edge shall serve; those not in the list are withdrawn. Until the first call the edge
-    /// keeps what it has.
-    pub async fn set_zones(&self, zones: Vec<Zone>) {
+    /// Declares what the edge shall serve; all else is withdrawn. Until the first call the edge keeps what it has.
+    pub async fn declare_zones(&self, zones: DeclaredZones) {
         // A closed channel means that home is stopping; the next start declares the zones again.
         let _ = self.commands.send(Command::Zones(zones)).await;
     }

@@ -94,6 +94,26 @@ impl EdgeZones {
     }
 }
 
+/// What the edge shall serve.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeclaredZones {
+    /// The zones as they shall be.
+    pub zones: Vec<Zone>,
+    /// Domains of which home has no zone at this moment: what the edge has of them stays.
+    pub untouched: Vec<DomainName>,
+}
+
+impl DeclaredZones {
+    fn includes(&self, origin: &str) -> bool {
+        let mut origins = self
+            .zones
+            .iter()
+            .map(|zone| zone.origin.as_str())
+            .chain(self.untouched.iter().map(DomainName::as_str));
+        origins.any(|declared| is_same_name(declared, origin))
+    }
+}
+
 /// The pushing side of the control protocol.
 pub struct Pusher {
     /// Signs the requests.
@@ -101,7 +121,7 @@ pub struct Pusher {
     /// The edge, while it is heard.
     pub edge: watch::Receiver<Option<ControlClient>>,
     /// The declared zones; `None` until they are declared.
-    pub zones: watch::Receiver<Option<Vec<Zone>>>,
+    pub zones: watch::Receiver<Option<DeclaredZones>>,
     /// The secondary name servers; `None` until they are declared.
     pub secondaries: watch::Receiver<Option<SecondaryList>>,
     /// What shall be forwarded: public TCP port to the port at home.
@@ -129,7 +149,7 @@ impl Pusher {
                     ROUND
                 }
                 Some(edge) => {
-                    let report = self.round(&edge, zones.as_deref(), &bans, secondaries.as_ref()).await;
+                    let report = self.round(&edge, zones.as_ref(), &bans, secondaries.as_ref()).await;
                     let is_well = report.error.is_none();
                     self.report.send_replace(report);
                     retry = if is_well { FIRST_RETRY } else { (retry * 2).min(ROUND) };
@@ -150,7 +170,7 @@ impl Pusher {
     async fn round(
         &self,
         edge: &ControlClient,
-        zones: Option<&[Zone]>,
+        declared: Option<&DeclaredZones>,
         bans: &Book,
         secondaries: Option<&SecondaryList>,
     ) -> Report {
@@ -174,8 +194,8 @@ impl Pusher {
             secondaries: secondaries::believed(&status, secondaries),
             edge: EdgeZones::new(&status, Instant::now()),
         };
-        let Some(zones) = zones else { return report };
-        for zone in zones {
+        let Some(declared) = declared else { return report };
+        for zone in &declared.zones {
             let pushed = self.bring(edge, &status, zone).await.map_err(|error| error.to_string());
             if pushed.is_ok() {
                 report.edge.take(zone);
@@ -187,7 +207,8 @@ impl Pusher {
                 error: pushed.err(),
             });
         }
-        let withdrawn = self.withdraw_others(edge, &status, zones).await.map_err(|error| error.to_string());
+        let withdrawn =
+            self.withdraw_others(edge, &status, declared).await.map_err(|error| error.to_string());
         let failed = report.zones.iter().find_map(|zone| zone.error.clone());
         Report { error: failed.or(withdrawn.err()).or(report.error), ..report }
     }
@@ -212,11 +233,9 @@ impl Pusher {
         &self,
         edge: &ControlClient,
         status: &Status,
-        zones: &[Zone],
+        declared: &DeclaredZones,
     ) -> Result<(), LinkError> {
-        let is_declared =
-            |held: &&ZoneStatus| zones.iter().any(|zone| is_same_name(&zone.origin, &held.origin));
-        for held in status.zones.iter().filter(|held| !is_declared(held)) {
+        for held in status.zones.iter().filter(|held| !declared.includes(&held.origin)) {
             let request = Request::new(Method::DELETE, zone_path(&held.origin));
             self.send_signed(edge, request, status.last_counter).await?;
             tracing::info!(origin = %held.origin, "the edge has withdrawn the zone");

@@ -8,7 +8,6 @@ use postern_shared::identity::Identity;
 use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
 use postern_shared::secondary::SecondaryList;
 use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
-use postern_shared::zone::Zone;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -16,7 +15,7 @@ use super::client::ControlClient;
 use super::finder::{Finder, resolve};
 use super::invitation::Invitation;
 use super::line::{Line, nth};
-use super::push::{Pusher, Report};
+use super::push::{DeclaredZones, Pusher, Report};
 use super::rotate::{Driver, Progress};
 use super::signed::{Signer, lock};
 use super::state::{JoinedEdge, LinkFile};
@@ -45,7 +44,7 @@ pub(super) struct Task {
     finder: Finder,
     line_error: Option<String>,
     edge: watch::Sender<Option<ControlClient>>,
-    zones: watch::Sender<Option<Vec<Zone>>>,
+    zones: watch::Sender<Option<DeclaredZones>>,
     secondaries: watch::Sender<Option<SecondaryList>>,
     report: watch::Receiver<Report>,
     progress: watch::Receiver<Progress>,

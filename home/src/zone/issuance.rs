@@ -1,11 +1,16 @@
 //! What certificates need of the zones: the keys that TLS clients will meet, the authorities that may issue, and the
 //! answers to an authority's challenges.
 
-use hickory_proto::rr::Record;
+use hickory_proto::rr::{Name, Record};
 use postern_message::address::DomainName;
 use postern_shared::zone::ZoneError;
 
 use super::{caa, challenge, name, tlsa};
+
+/// The longest URL of an account that is published, in octets.
+const MOST_OCTETS: usize = 1024;
+/// Characters of a malformed one that are shown.
+const MOST_SHOWN: usize = 100;
 
 /// All of it, for every zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,12 +60,41 @@ impl Issuance {
     /// The records of one domain's part.
     ///
     /// # Errors
-    /// [`ZoneError::Name`] where a name grows too long, or the authority's is none.
+    /// [`ZoneError::Name`] where a name grows too long.
     pub fn records(&self, domain: &DomainName) -> Result<Vec<Record>, ZoneError> {
         let mut records = tlsa::records(self)?;
-        records.extend(caa::records(&name(domain.as_str())?, self)?);
+        records.extend(caa::records(&name(domain.as_str())?, &self.issuers));
         records.extend(challenge::records(self)?);
         Ok(records)
+    }
+}
+
+/// An account that no CAA record can name, by what the authority has said of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedIssuer {
+    /// RFC 8659 §4.2: issuer-domain-name.
+    #[error("the certificate authority calls itself `{0}`, which is no host name")]
+    Authority(String),
+    /// RFC 8659 §4.2: value; RFC 8657 §3: a URI.
+    #[error("the certificate authority calls home's account `{0}`, which is no URL for a CAA record")]
+    Account(String),
+}
+
+impl Issuer {
+    /// The authority's name, where a record can name the account.
+    ///
+    /// # Errors
+    /// [`MalformedIssuer`].
+    pub fn check(&self) -> Result<Name, MalformedIssuer> {
+        let shown = |text: &str| text.escape_debug().take(MOST_SHOWN).collect();
+        let is_value = |octet: u8| matches!(octet, 0x21..=0x3a | 0x3c..=0x7e);
+        if self.account.is_empty() || self.account.len() > MOST_OCTETS || !self.account.bytes().all(is_value)
+        {
+            return Err(MalformedIssuer::Account(shown(&self.account)));
+        }
+        let malformed = || MalformedIssuer::Authority(shown(&self.authority));
+        let authority: DomainName = self.authority.parse().map_err(|_| malformed())?;
+        Name::from_ascii(authority.as_str()).map_err(|_| malformed())
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Facts {
     pub offered: Arc<[ServiceKind]>,
     /// The records that the operator has added.
     pub own: Vec<OwnRecord>,
+    /// Those among them that are kept but make no sense: the zone goes on without them.
+    pub unreadable: Vec<OwnRecord>,
     /// What certificates need of this zone.
     pub issuance: Issuance,
     /// The names and the policy of the web service.
@@ -129,6 +131,7 @@ impl Household {
     pub fn facts(&self, domain: &DomainName) -> Result<Facts, DirectoryError> {
         let snapshot = self.directory.snapshot();
         let domains: Vec<&DomainName> = snapshot.served_domains().collect();
+        let (own, unreadable) = own::readable(domain, self.directory.own_records(domain)?);
         Ok(Facts {
             domain: domain.clone(),
             hostname: self.hostname.clone(),
@@ -136,7 +139,8 @@ impl Household {
             mail_addresses: self.edge.as_ref().map(EdgeAddresses::of_mail).unwrap_or_default(),
             dkim_keys: self.directory.dkim_keys(domain),
             offered: self.offered.clone(),
-            own: self.directory.own_records(domain)?,
+            own,
+            unreadable,
             issuance: if domains.contains(&domain) {
                 self.issuance.of(domain, &domains)
             } else {
@@ -205,6 +209,7 @@ fn content(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
     records.extend(mta_sts::records(facts)?);
     records.extend(autoconfig::records(facts)?);
     records.extend(facts.issuance.records(&facts.domain)?);
+    records.extend(caa::beside_own(facts, &records)?);
     Ok(records)
 }
 

@@ -10,6 +10,7 @@ pub mod standing;
 use std::collections::BTreeSet;
 
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use postern_message::address::DomainName;
 use postern_shared::zone::digest::ZONEMD;
 use postern_shared::zone::{MAX_TTL, Zone, ZoneError, encode, type_to_text};
 use postern_store::directory::OwnRecord;
@@ -17,7 +18,7 @@ use postern_store::directory::OwnRecord;
 use self::standing::{Clash, Merged};
 use super::master::{Flaw, words_of_arguments};
 use super::presentation::{self, Malformed, Word};
-use super::{Facts, TTL, families, text};
+use super::{Facts, TTL, families, name, text};
 
 /// Types that the zone or its signer brings.
 pub(super) const MADE: [RecordType; 9] = [
@@ -157,11 +158,27 @@ pub fn left_out(facts: &Facts) -> Result<Vec<(Record, Clash)>, ZoneError> {
     Ok(merged(facts)?.left_out)
 }
 
-/// Owner and type of records to remove, and the data of the one among them.
+/// What is kept, and apart from it what is no record of the domain's zone, as after damage to the disk or to a backup.
+pub(super) fn readable(domain: &DomainName, kept: Vec<OwnRecord>) -> (Vec<OwnRecord>, Vec<OwnRecord>) {
+    let apex = name(domain.as_str());
+    let is_of_zone = |record: Record| apex.as_ref().is_ok_and(|apex| apex.zone_of(&record.name));
+    kept.into_iter().partition(|own| {
+        allowed(RecordType::from(own.record_type)).is_ok() && record(own).is_ok_and(is_of_zone)
+    })
+}
+
+/// Owner and type of records to remove, and the data of the one among them. An unreadable one is found by the owner and the
+/// type with which it is listed.
 ///
 /// # Errors
 /// See [`OwnRecordError`].
 pub fn key(facts: &Facts, written: Written<'_>) -> Result<(String, u16, Option<Vec<u8>>), OwnRecordError> {
+    let is_it = |own: &&OwnRecord| {
+        own.owner == written.owner && mnemonic(own).eq_ignore_ascii_case(written.record_type)
+    };
+    if let Some(own) = facts.unreadable.iter().find(is_it) {
+        return Ok((own.owner.clone(), own.record_type, Some(own.rdata.clone())));
+    }
     let (owner, record_type) = (owner(facts, written.owner)?, record_type(written.record_type)?);
     let is_one = !written.data.is_empty();
     let data = is_one.then(|| data(facts, &owner, record_type, written.data)).transpose()?;
@@ -180,6 +197,11 @@ pub fn record(own: &OwnRecord) -> Result<Record, ZoneError> {
         rdata: own.rdata.clone(),
     };
     wire.to_dns()
+}
+
+/// The type of a record, for people; it need not make sense.
+pub fn mnemonic(own: &OwnRecord) -> String {
+    text::mnemonic(RecordType::from(own.record_type))
 }
 
 /// The record as it is kept.

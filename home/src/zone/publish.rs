@@ -2,7 +2,8 @@
 //!
 //! In: notices that the directory or the edge's addresses changed, and the time. Out: the signed zones of all domains,
 //! handed to the link, which brings them to the edge however long that takes, and a [`Report`] of them. While no edge is
-//! known there are no addresses, and so no zones.
+//! known there are no addresses, and so no zones. A domain for which there is no zone to hand over keeps what the edge has
+//! of it, and holds nobody else up.
 //!
 //! The zones are looked at once a minute, and every few seconds while something is wrong, so that a clock that is set
 //! right or a disk that is emptied has its effect at once. Zones that are the same as before are not handed over again.
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_message::address::DomainName;
-use postern_shared::zone::Zone;
 use postern_store::directory::Directory;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ use super::renew::{self, Moment, RenewError, Signed};
 use super::secondary;
 use super::sign::Validity;
 use super::{Facts, Household, Sources, own, text};
-use crate::link::{EdgeAddresses, EdgeZones, Link, seconds_now};
+use crate::link::{DeclaredZones, EdgeAddresses, EdgeZones, Link, seconds_now};
 
 /// How often zones are looked at that are well.
 const ROUND: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes until the program stops. A zone that is not handed over is withdrawn, so all are handed over or none.
+    /// Publishes until the program stops.
     pub async fn run(mut self) {
         let mut changes = self.sources.directory.subscribe();
         let mut addresses = self.sources.link.edge_addresses();
@@ -81,17 +81,20 @@ impl Publisher {
         }
     }
 
-    async fn round(&mut self, edge: EdgeAddresses, handed_over: &mut Option<Vec<Zone>>) {
+    async fn round(&mut self, edge: EdgeAddresses, handed_over: &mut Option<DeclaredZones>) {
         self.sources.issuance.mark_unchanged();
         let household = Household { edge: Some(edge), ..self.sources.household() };
         let served = self.sources.link.edge_zones();
         let work = tokio::task::spawn_blocking(move || look(&household, &served, seconds_now()));
-        let outcome = work.await.unwrap_or_else(|error| Outcome { zones: None, report: failed(error) });
-        self.tell(outcome.report);
+        let (declared, report) = match work.await {
+            Ok(Outcome { declared, report }) => (Some(declared), report),
+            Err(error) => (None, failed(error)),
+        };
+        self.tell(report);
         look_after_secondaries(&self.sources.link, &self.sources.directory).await;
-        if outcome.zones.is_some() && outcome.zones != *handed_over {
-            self.sources.link.set_zones(outcome.zones.clone().unwrap_or_default()).await;
-            *handed_over = outcome.zones;
+        if let Some(declared) = declared.filter(|declared| handed_over.as_ref() != Some(declared)) {
+            self.sources.link.declare_zones(declared.clone()).await;
+            *handed_over = Some(declared);
         }
     }
 
@@ -132,8 +135,8 @@ fn failed(error: impl std::fmt::Display) -> Report {
 
 /// What a look at all zones came to.
 struct Outcome {
-    /// The zones to hand over; `None` where one is missing.
-    zones: Option<Vec<Zone>>,
+    /// The zones to hand over.
+    declared: DeclaredZones,
     report: Report,
 }
 
@@ -150,7 +153,7 @@ fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
     let newest = domains.iter().filter_map(|domain| renew::kept(directory, domain).ok().flatten());
     let newest_signature = newest.map(|kept| kept.signed_at).max();
     let clock = judge(Evidence { now, edge: served.time(), newest_signature });
-    let mut outcome = Outcome { zones: Some(Vec::new()), report: Report::default() };
+    let mut outcome = Outcome { declared: DeclaredZones::default(), report: Report::default() };
     outcome.report.troubles.extend(clock.err().map(|doubt| {
         format!("Zones are not signed anew, since {doubt}. Set this machine's clock; the kept zones are served on.")
     }));
@@ -163,12 +166,22 @@ fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
         });
         outcome.add(domain, renewed, || renew::kept(directory, domain));
     }
+    outcome.name_malformed_issuers(household);
     outcome
 }
 
 impl Outcome {
     /// Names the operator's records that are not in the zone.
     fn name_left_out(&mut self, facts: &Facts) -> Result<(), RenewError> {
+        for own in &facts.unreadable {
+            self.report.troubles.push(format!(
+                "Your record {} {} is left out of the zone of {}, since what is kept of it makes no sense: see `postern-home \
+                 dns record list {2}`, remove it, and add it again.",
+                own.owner.escape_debug(),
+                own::mnemonic(own),
+                facts.domain
+            ));
+        }
         for (record, clash) in own::left_out(facts)? {
             let (owner, record_type) = (name_text(&record.name), text::mnemonic(record.record_type()));
             self.report.troubles.push(format!(
@@ -179,7 +192,15 @@ impl Outcome {
         Ok(())
     }
 
-    /// Takes the zone, or else the kept one, so that one bad zone does not hold up the others.
+    fn name_malformed_issuers(&mut self, household: &Household) {
+        let malformed = household.issuance.issuers.iter().filter_map(|issuer| issuer.check().err());
+        self.report.troubles.extend(
+            malformed
+                .map(|malformed| format!("The zones do not say who may issue certificates: {malformed}.")),
+        );
+    }
+
+    /// Takes the zone, or else the kept one, or else leaves what the edge has.
     fn add(
         &mut self,
         domain: &DomainName,
@@ -200,9 +221,9 @@ impl Outcome {
                     signed: timestamp(signed_at),
                     expires: timestamp(Validity::from(signed_at).expiration),
                 });
-                self.zones.iter_mut().for_each(|zones| zones.push(zone.clone()));
+                self.declared.zones.push(zone);
             }
-            Ok(None) | Err(_) => self.zones = None,
+            Ok(None) | Err(_) => self.declared.untouched.push(domain.clone()),
         }
     }
 }

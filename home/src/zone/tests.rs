@@ -19,6 +19,7 @@ pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
         hostname: hostname.parse().expect("a name"),
         offered: [ServiceKind::Imaps, ServiceKind::Submissions].into(),
         own: Vec::new(),
+        unreadable: Vec::new(),
         presence: Presence::default(),
         secondaries: Vec::new(),
         mail_addresses: addresses.clone(),
@@ -177,4 +178,57 @@ fn the_web_services_names_are_published_with_their_certificates_alone() {
     let id = facts.presence.policy(&facts.hostname).expect("a policy").id();
     assert_eq!(text(&zone, "_mta-sts.home.example."), format!("v=STSv1; id={id};"));
     assert_eq!(data(&zone, "mta-sts.home.example.", RecordType::MX), ["0 ."]);
+}
+
+/// The zone's CAA records at a name, with these of the operator's.
+fn caa_with(own: &[(&str, &str)], owner: &str) -> Vec<String> {
+    let mut facts = with_issuance();
+    for (owner, text) in own {
+        let data: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        let written = own::Written { owner, record_type: "CAA", ttl: None, data: &data };
+        facts.own.push(own::read(&facts, written).expect("an own record"));
+    }
+    data(&build(&facts, 1).expect("built"), owner, RecordType::CAA)
+}
+
+#[test]
+fn an_own_caa_record_takes_nothing_from_homes_account() {
+    let issue = "0 issue \"authority.example; accounturi=https://authority.example/account/7; validationmethods=dns-01\"";
+    let wild = issue.replace("issue ", "issuewild ");
+    let nearer = caa_with(&[("mail", "0 issue other.example")], "mail.home.example.");
+    assert_eq!(nearer, [issue, "0 issue \"other.example\""], "the nearest records count");
+    let elsewhere = caa_with(&[("www", "0 issue other.example")], "www.home.example.");
+    assert_eq!(elsewhere, ["0 issue \"other.example\""], "there is no host of home's");
+    let with_wild = caa_with(&[("@", "0 issuewild other.example")], "home.example.");
+    assert_eq!(with_wild, [issue, wild.as_str(), "0 issuewild \"other.example\""]);
+}
+
+#[test]
+fn a_critical_caa_record_of_an_unknown_kind_is_refused() {
+    let facts = with_issuance();
+    let read = |tag: &str| {
+        let data = ["128", tag, "x"].map(str::to_owned);
+        own::read(&facts, own::Written { owner: "@", record_type: "CAA", ttl: None, data: &data })
+    };
+    assert!(read("iodef").is_ok());
+    let refused = read("newthing").expect_err("critical").to_string();
+    assert!(refused.contains("unknown tag `newthing`"), "{refused}");
+}
+
+#[test]
+fn an_account_that_no_record_can_name_is_left_out_and_the_zone_goes_on() {
+    for (authority, account) in [
+        ("no name!", "https://authority.example/7"),
+        ("authority.example", "https://authority.example/7; validationmethods=http-01"),
+        ("authority.example", "https://authority.example/\u{e9}"),
+        ("authority.example", ""),
+        ("", "https://authority.example/7"),
+    ] {
+        let mut facts = with_issuance();
+        let malformed = issuance::Issuer { authority: authority.to_owned(), account: account.to_owned() };
+        assert!(malformed.check().is_err(), "{authority} {account}");
+        facts.issuance.issuers.push(malformed);
+        let zone = build(&facts, 1).expect("the zone goes on");
+        assert_eq!(data(&zone, "home.example.", RecordType::CAA).len(), 1, "{authority} {account}");
+    }
 }

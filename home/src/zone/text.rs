@@ -43,9 +43,12 @@ pub fn rdata(data: &RData) -> String {
         _ => {}
     }
     let wire = zone::encode(data).unwrap_or_default();
-    presentation::text(data.record_type(), &wire).unwrap_or_else(|| {
-        format!("\\# {} {}", wire.len(), presentation::hexadecimal(&wire)).trim_end().to_owned()
-    })
+    presentation::text(data.record_type(), &wire).unwrap_or_else(|| generic(&wire))
+}
+
+/// Data of any type (RFC 3597 §5).
+pub fn generic(wire: &[u8]) -> String {
+    format!("\\# {} {}", wire.len(), presentation::hexadecimal(wire)).trim_end().to_owned()
 }
 
 /// RFC 4034 §4.2.

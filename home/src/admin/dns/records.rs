@@ -2,17 +2,29 @@
 
 use postern_message::address::DomainName;
 use postern_shared::http::StatusCode;
+use postern_store::directory::OwnRecord;
 
 use super::{Admin, DnsRecord, Refusal, describe, facts};
 use crate::admin::wire::Done;
 use crate::admin::wire::dns::WrittenRecord;
 use crate::zone::own::{self, Written};
 use crate::zone::renew::RenewError;
+use crate::zone::text;
 
 pub(super) fn list(admin: &Admin, domain: &DomainName) -> Result<Vec<DnsRecord>, Refusal> {
     let facts = facts(admin, domain)?;
     let records = facts.own.iter().map(|own| Ok(describe(&own::record(own).map_err(RenewError::from)?)));
-    records.collect()
+    records.chain(facts.unreadable.iter().map(|own| Ok(describe_unreadable(own)))).collect()
+}
+
+/// A record that makes no sense, with its data as they are kept (RFC 3597 §5).
+fn describe_unreadable(own: &OwnRecord) -> DnsRecord {
+    DnsRecord {
+        owner: own.owner.clone(),
+        ttl: own.ttl,
+        record_type: own::mnemonic(own),
+        data: text::generic(&own.rdata),
+    }
 }
 
 pub(super) fn add(admin: &Admin, domain: &DomainName, body: &WrittenRecord) -> Result<DnsRecord, Refusal> {

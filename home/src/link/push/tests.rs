@@ -134,7 +134,7 @@ struct Pushing {
     edge: Edge,
     client: ControlClient,
     alive: watch::Sender<Option<ControlClient>>,
-    zones: watch::Sender<Option<Vec<Zone>>>,
+    zones: watch::Sender<Option<DeclaredZones>>,
     bans: watch::Sender<Book>,
     secondaries: watch::Sender<Option<SecondaryList>>,
     report: watch::Receiver<Report>,
@@ -167,6 +167,10 @@ impl Pushing {
         Self { edge, client, alive, zones, bans, secondaries, report, _directory: directory }
     }
 
+    fn declare(&self, zones: Vec<Zone>) {
+        self.zones.send_replace(Some(DeclaredZones { zones, untouched: Vec::new() }));
+    }
+
     async fn reported(&mut self, is_it: impl Fn(&Report) -> bool) -> Report {
         let limit = Duration::from_secs(10);
         let waited = tokio::time::timeout(limit, self.report.wait_for(is_it)).await;
@@ -195,7 +199,7 @@ async fn secondaries_are_brought_once_and_only_ours_are_reported() {
     assert_eq!(names, ["ns3.example"], "an edge that was taken over speaks of others");
     let error = held.secondaries[0].error.clone().expect("an error");
     assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
-    pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
+    pushing.declare(vec![zone("a.example.", 1)]);
     pushing.reported(has_accepted(&[1])).await;
     assert_eq!(pushing.edge.kept().changes, 2, "the list was sent again");
     pushing.secondaries.send_replace(Some(SecondaryList::new(Vec::new())));
@@ -216,10 +220,10 @@ fn has_accepted(serials: &[u32]) -> impl Fn(&Report) -> bool {
 #[tokio::test]
 async fn zones_are_brought_changed_and_withdrawn_and_equal_ones_left_alone() {
     let mut pushing = Pushing::start().await;
-    pushing.zones.send_replace(Some(vec![zone("a.example.", 1), zone("b.example.", 1)]));
+    pushing.declare(vec![zone("a.example.", 1), zone("b.example.", 1)]);
     pushing.reported(has_accepted(&[1, 1])).await;
     assert_eq!(pushing.edge.kept().changes, 2);
-    pushing.zones.send_replace(Some(vec![zone("a.example.", 2)]));
+    pushing.declare(vec![zone("a.example.", 2)]);
     let report = pushing.reported(has_accepted(&[2])).await;
     assert_eq!(
         report.edge.serial(&"a.example".parse().expect("a domain")),
@@ -229,6 +233,20 @@ async fn zones_are_brought_changed_and_withdrawn_and_equal_ones_left_alone() {
     let kept = pushing.edge.kept();
     assert_eq!(kept.zones.keys().collect::<Vec<_>>(), ["a.example"]);
     assert_eq!(kept.changes, 4);
+}
+
+#[tokio::test]
+async fn a_domain_without_a_zone_keeps_what_the_edge_has_and_holds_nobody_up() {
+    let mut pushing = Pushing::start().await;
+    pushing.declare(vec![zone("a.example.", 1), zone("b.example.", 1), zone("c.example.", 1)]);
+    pushing.reported(has_accepted(&[1, 1, 1])).await;
+    let untouched = vec!["a.example".parse().expect("a domain")];
+    pushing.zones.send_replace(Some(DeclaredZones { zones: vec![zone("b.example.", 2)], untouched }));
+    pushing.reported(has_accepted(&[2])).await;
+    let kept = pushing.edge.kept();
+    let serials: Vec<(&str, u32)> =
+        kept.zones.iter().map(|(origin, zone)| (origin.as_str(), zone.serial)).collect();
+    assert_eq!(serials, [("a.example", 1), ("b.example", 2)]);
 }
 
 #[tokio::test]
@@ -244,7 +262,7 @@ async fn nothing_is_withdrawn_before_zones_are_declared() {
 async fn a_failing_edge_is_tried_again_and_an_emptied_one_filled() {
     let mut pushing = Pushing::start().await;
     pushing.edge.kept().is_failing = true;
-    pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
+    pushing.declare(vec![zone("a.example.", 1)]);
     let report = pushing.reported(|report| report.error.is_some()).await;
     assert!(report.error.is_some_and(|text| text.contains("told to fail")));
     pushing.edge.kept().is_failing = false;
@@ -261,7 +279,7 @@ async fn a_failing_edge_is_tried_again_and_an_emptied_one_filled() {
 async fn a_counter_that_is_behind_catches_up() {
     let mut pushing = Pushing::start().await;
     pushing.edge.kept().last_counter = 500;
-    pushing.zones.send_replace(Some(vec![zone("a.example.", 1)]));
+    pushing.declare(vec![zone("a.example.", 1)]);
     pushing.reported(has_accepted(&[1])).await;
     assert_eq!(pushing.edge.kept().last_counter, 501);
 }
@@ -270,7 +288,7 @@ async fn a_counter_that_is_behind_catches_up() {
 async fn the_port_map_is_brought_and_what_home_may_connect_to_stays_the_edges_to_say() {
     let mut pushing = Pushing::start().await;
     pushing.edge.kept().forward = Forward { ports: [(25, 25)].into(), home_may_connect_to: vec![25, 587] };
-    pushing.zones.send_replace(Some(Vec::new()));
+    pushing.declare(Vec::new());
     pushing.reported(|report| report.protection.as_ref().is_some_and(|known| known.forward.is_empty())).await;
     let forward = pushing.edge.kept().forward.clone();
     assert_eq!((forward.ports.len(), forward.home_may_connect_to), (0, vec![25, 587]));

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | nothing of the type | stands |
 //! | TXT | stands beside it; DMARC and TLS reporting take the place of Postern's; SPF joins Postern's at the domain itself; MTA-STS takes its place; DKIM cannot be |
-//! | CAA | stands beside it |
+//! | CAA | stands beside it; a critical one of an unknown kind cannot be (RFC 8659 §4.5) |
 //! | SRV with the target `.`, a service that is not offered | takes its place |
 //! | anything else of the type, or a CNAME; or the record is a CNAME | cannot be |
 //!
@@ -22,7 +22,7 @@ use hickory_proto::rr::{LowerName, Name, RData, Record, RecordType};
 use postern_shared::zone::rrsets::RrSets;
 
 use crate::zone::spf::{self, SpfError};
-use crate::zone::{presentation, text};
+use crate::zone::{caa, presentation, text};
 
 /// Why a record cannot be in the zone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,11 @@ pub enum Clash {
     /// An SPF record that cannot join Postern's.
     #[error(transparent)]
     Spf(#[from] SpfError),
+    /// RFC 8659 §4.5.
+    #[error(
+        "a critical CAA record with the unknown tag `{0}` forbids every authority to issue certificates, home's too: clear its flag (0 for 128)"
+    )]
+    Critical(String),
     /// A second policy of a kind.
     #[error(
         "there is another record that begins with `{0}`, and receivers take two for none: remove that first"
@@ -180,7 +185,7 @@ impl Judge<'_> {
         let same = types.get(&record_type)?;
         match record_type {
             RecordType::NS if is_apex => Some(Clash::NameServers),
-            RecordType::CAA => None,
+            RecordType::CAA => caa::critical_unknown(record).map(|tag| Clash::Critical(tag.to_owned())),
             RecordType::TXT => {
                 let policy = policy(record).filter(|it| !REPLACEABLE.contains(it))?;
                 if joins(self.apex, record) {

@@ -26,6 +26,7 @@ fn home() -> Home {
         mail_addresses: vec!["192.0.2.1".parse().expect("an address")],
         offered: [].into(),
         own: Vec::new(),
+        unreadable: Vec::new(),
         issuance: Default::default(),
         presence: crate::mta_sts::Presence::default(),
         secondaries: Vec::new(),
