@@ -78,6 +78,8 @@ struct Content {
 pub struct LinkFile {
     path: PathBuf,
     content: Content,
+    /// Whether the file lacks something of the content: the edge's public addresses, which are of use without it.
+    is_behind: bool,
 }
 
 impl LinkFile {
@@ -90,7 +92,7 @@ impl LinkFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Content::default(),
             Err(source) => return Err(LinkStateError::Io { path, source }),
         };
-        Ok(Self { path, content })
+        Ok(Self { path, content, is_behind: false })
     }
 
     /// The edge, if home has joined one.
@@ -103,17 +105,14 @@ impl LinkFile {
         self.change(|content| content.edge = Some(edge))
     }
 
-    /// Stores the edge's addresses where they have changed; tells whether they have.
-    pub fn set_public_addresses(&mut self, addresses: &[IpAddr]) -> Result<bool, LinkStateError> {
-        if self.edge().is_none_or(|edge| edge.public_addresses == addresses) {
-            return Ok(false);
+    /// Takes up the edge's addresses. They hold also where they cannot be stored; the next call tries that again.
+    pub fn set_public_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), LinkStateError> {
+        let Some(edge) = &mut self.content.edge else { return Ok(()) };
+        if edge.public_addresses != addresses {
+            edge.public_addresses = addresses.to_vec();
+            self.is_behind = true;
         }
-        self.change(|content| {
-            if let Some(edge) = &mut content.edge {
-                edge.public_addresses = addresses.to_vec();
-            }
-        })?;
-        Ok(true)
+        if self.is_behind { self.change(|_| {}) } else { Ok(()) }
     }
 
     /// Moves from `seen` to another place on the ladder; tells whether home was still there. A join that came between
@@ -158,6 +157,7 @@ impl LinkFile {
         durable::write_secret(&self.path, &json)
             .map_err(|source| LinkStateError::Io { path: self.path.clone(), source })?;
         self.content = content;
+        self.is_behind = false;
         Ok(())
     }
 }
@@ -259,8 +259,25 @@ mod tests {
         assert_eq!((file.edge(), file.rotate_every()), (Some(&edge()), monthly));
         assert_eq!(file.next_counter(0).expect("stored"), 42);
         assert_eq!(file.next_counter(u64::MAX).expect("stored"), 43, "no edge uses up all counters");
-        assert!(!file.set_public_addresses(&[[192, 0, 2, 1].into()]).expect("stored"));
-        assert!(file.set_public_addresses(&[[192, 0, 2, 9].into()]).expect("stored"));
+    }
+
+    #[test]
+    fn the_edges_addresses_hold_before_they_can_be_stored() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let place = directory.path().join("state");
+        std::fs::create_dir(&place).expect("made");
+        let mut file = LinkFile::open(&place).expect("opened");
+        file.set_edge(edge()).expect("stored");
+        std::fs::rename(&place, directory.path().join("away")).expect("moved");
+        let moved: [IpAddr; 1] = [[192, 0, 2, 9].into()];
+        for attempt in 0..2 {
+            assert!(file.set_public_addresses(&moved).is_err(), "attempt {attempt} has nowhere to write to");
+            assert_eq!(file.edge().expect("joined").public_addresses, moved);
+        }
+        std::fs::rename(directory.path().join("away"), &place).expect("moved back");
+        file.set_public_addresses(&moved).expect("stored");
+        let file = LinkFile::open(&place).expect("opened");
+        assert_eq!(file.edge().expect("joined").public_addresses, moved);
     }
 
     #[test]

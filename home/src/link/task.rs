@@ -43,6 +43,8 @@ pub(super) struct Task {
     last_retry: Option<Instant>,
     finder: Finder,
     line_error: Option<String>,
+    /// Why what the edge has said could not be stored; it is tried again.
+    storage_error: Option<String>,
     edge: watch::Sender<Option<ControlClient>>,
     zones: watch::Sender<Option<DeclaredZones>>,
     secondaries: watch::Sender<Option<SecondaryList>>,
@@ -109,6 +111,7 @@ impl Task {
             last_retry: None,
             finder: Finder::default(),
             line_error: None,
+            storage_error: None,
             edge,
             zones,
             secondaries,
@@ -138,7 +141,10 @@ impl Task {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
-                _ = tick.tick() => self.look_after_line().await,
+                _ = tick.tick() => {
+                    self.look_after_line().await;
+                    self.store_again();
+                }
                 () = changed(self.line.as_mut()) => self.follow_path().await,
                 found = self.finder.found() => self.take_addresses(found),
                 Ok(()) = self.report.changed() => self.take_report(),
@@ -277,8 +283,7 @@ impl Task {
         };
         self.line().await?.configure(&edge).await?;
         self.set_epochs(Some(&edge), None);
-        let addresses = Some(edge.addresses());
-        self.addresses.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
+        self.tell_addresses();
         self.finder.begin(&edge.endpoint, self.finder.attempt(), Instant::now());
         Ok(())
     }
@@ -365,18 +370,29 @@ impl Task {
         self.line.as_ref().is_some_and(has_one)
     }
 
+    /// Takes up where the world reaches the edge; a full disk does not keep zones from being made with it.
     fn take_report(&mut self) {
         let public = self.report.borrow_and_update().public_addresses.clone();
         if public.is_empty() {
             return;
         }
-        // Apart, so that the lock is free again in the arms.
         let stored = lock(&self.file).set_public_addresses(&public);
-        match stored {
-            Ok(true) => drop(self.addresses.send_replace(lock_addresses(&self.file))),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "cannot store the edge's addresses"),
+        if let (Err(error), None) = (&stored, &self.storage_error) {
+            tracing::error!(%error, "cannot store the edge's addresses; they hold all the same, and it is tried again");
         }
+        self.storage_error = stored.err().map(|error| error.to_string());
+        self.tell_addresses();
+    }
+
+    fn store_again(&mut self) {
+        if self.storage_error.is_some() {
+            self.take_report();
+        }
+    }
+
+    fn tell_addresses(&self) {
+        let addresses = lock(&self.file).edge().map(JoinedEdge::addresses);
+        self.addresses.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
     }
 
     /// Tells the pusher and the watchers how things stand.
@@ -414,7 +430,7 @@ impl Task {
             secondaries: report.secondaries.map(|held| held.secondaries).unwrap_or_default(),
             clock_ahead: report.edge.clock_ahead(),
             protection: report.protection,
-            last_error: self.line_error.clone().or(report.error),
+            last_error: self.line_error.clone().or_else(|| self.storage_error.clone()).or(report.error),
         };
         self.status.send_if_modified(|known| {
             let is_new = *known != status;
@@ -442,10 +458,6 @@ async fn changed(line: Option<&mut Line>) {
         Some(line) => line.changed().await,
         None => std::future::pending().await,
     }
-}
-
-fn lock_addresses(file: &Mutex<LinkFile>) -> Option<EdgeAddresses> {
-    lock(file).edge().map(JoinedEdge::addresses)
 }
 
 fn tunnel_keys(ladder: &HomeLadder, error: Option<String>) -> TunnelKeys {
