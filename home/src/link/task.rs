@@ -1,11 +1,12 @@
 //! The task behind the link's handle: owns the tunnel, joins edges, follows the edge's life.
+mod standing;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use postern_shared::identity::Identity;
-use postern_shared::rotation::{Event, HomeLadder, OfferSecrets, Todo};
+use postern_shared::rotation::{Event, OfferSecrets, Todo};
 use postern_shared::secondary::SecondaryList;
 use postern_shared::tunnel::{EpochConfig, EpochId, EpochStatus};
 use tokio::sync::{Notify, mpsc, watch};
@@ -19,9 +20,8 @@ use super::push::{DeclaredZones, Pusher, Report};
 use super::rotate::{Driver, Progress};
 use super::signed::{Signer, lock};
 use super::state::{JoinedEdge, LinkFile};
-use super::{
-    Command, EdgeAddresses, LinkConfig, LinkError, LinkState, LinkStatus, RotateEvery, TunnelKeys, join,
-};
+use super::{Command, EdgeAddresses, LinkConfig, LinkError, LinkStatus, TunnelKeys, join};
+use standing::{initial_status, tunnel_keys};
 
 /// How often the link looks after itself.
 const TICK: Duration = Duration::from_secs(1);
@@ -395,55 +395,6 @@ impl Task {
         self.addresses.send_if_modified(|known| std::mem::replace(known, addresses.clone()) != addresses);
     }
 
-    /// Tells the pusher and the watchers how things stand.
-    fn publish(&mut self) {
-        let (edge, rotate_every) = stored(&lock(&self.file));
-        let is_alive = self.is_alive();
-        if is_alive {
-            self.line_error = None;
-        }
-        let client = edge.as_ref().filter(|_| is_alive).map(|edge| self.control_client(edge));
-        self.edge.send_if_modified(|known| {
-            let ends = known.as_ref().map(ControlClient::ends);
-            *known = client;
-            known.as_ref().map(ControlClient::ends) != ends
-        });
-        let report = self.report.borrow().clone();
-        let state = match (&edge, self.is_joining) {
-            (_, true) => LinkState::Joining,
-            (None, false) => LinkState::Unjoined,
-            (Some(_), false) if is_alive && report.is_reached => LinkState::Connected,
-            (Some(_), false) if self.is_fenced() => LinkState::Fenced,
-            (Some(_), false) => LinkState::Connecting,
-        };
-        let status = LinkStatus {
-            state,
-            identity: self.identity.public().fingerprint(),
-            kind: self.config.network.kind(),
-            kind_reason: self.config.network_reason.clone(),
-            edge: edge.as_ref().map(|edge| edge.endpoint.to_string()),
-            addresses: edge.as_ref().map(JoinedEdge::addresses),
-            epochs: self.line.as_ref().map(Line::epochs).unwrap_or_default(),
-            keys: edge.as_ref().map(|edge| tunnel_keys(&edge.ladder, self.progress.borrow().error.clone())),
-            rotate_every,
-            zones: report.zones,
-            secondaries: report.secondaries.map(|held| held.secondaries).unwrap_or_default(),
-            clock_ahead: report.edge.clock_ahead(),
-            protection: report.protection,
-            last_error: self.line_error.clone().or_else(|| self.storage_error.clone()).or(report.error),
-        };
-        self.status.send_if_modified(|known| {
-            let is_new = *known != status;
-            *known = status;
-            is_new
-        });
-    }
-
-    fn control_client(&self, edge: &JoinedEdge) -> ControlClient {
-        let from = edge.inner.home_v4.into();
-        ControlClient { network: self.config.network.clone(), from, to: edge.control_address() }
-    }
-
     async fn take_down(&mut self) {
         let inner = lock(&self.file).edge().map(|edge| edge.inner);
         if let Some(line) = self.line.take() {
@@ -457,43 +408,5 @@ async fn changed(line: Option<&mut Line>) {
     match line {
         Some(line) => line.changed().await,
         None => std::future::pending().await,
-    }
-}
-
-fn tunnel_keys(ladder: &HomeLadder, error: Option<String>) -> TunnelKeys {
-    let current = ladder.current();
-    TunnelKeys {
-        epoch: current.epoch,
-        since: current.since,
-        home_key: current.home_key.public(),
-        edge_key: current.edge_key,
-        step: ladder.step(),
-        target: ladder.target(),
-        error,
-    }
-}
-
-fn stored(file: &LinkFile) -> (Option<JoinedEdge>, RotateEvery) {
-    (file.edge().cloned(), file.rotate_every())
-}
-
-fn initial_status(config: &LinkConfig, identity: &Identity, file: &LinkFile) -> LinkStatus {
-    let (edge, rotate_every) = stored(file);
-    let edge = edge.as_ref();
-    LinkStatus {
-        state: if edge.is_some() { LinkState::Connecting } else { LinkState::Unjoined },
-        identity: identity.public().fingerprint(),
-        kind: config.network.kind(),
-        kind_reason: config.network_reason.clone(),
-        edge: edge.map(|edge| edge.endpoint.to_string()),
-        addresses: edge.map(JoinedEdge::addresses),
-        epochs: Vec::new(),
-        keys: edge.map(|edge| tunnel_keys(&edge.ladder, None)),
-        rotate_every,
-        zones: Vec::new(),
-        secondaries: Vec::new(),
-        clock_ahead: 0,
-        protection: None,
-        last_error: None,
     }
 }
