@@ -13,6 +13,7 @@ pub mod structure;
 
 pub mod account;
 pub mod blob;
+pub mod search;
 mod store;
 
 pub mod queue;

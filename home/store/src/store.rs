@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
+use crate::search::Indexer;
 use crate::stage::{StagedMessage, Staging};
 use crate::{Error, Result, Timestamp, files};
 
@@ -24,6 +25,7 @@ struct Inner {
     accounts: PathBuf,
     /// A slot for each account, so that opening one does not keep others waiting.
     open: Mutex<Slots>,
+    indexer: Indexer,
 }
 
 type Slots = HashMap<AccountId, Arc<Mutex<Option<Account>>>>;
@@ -54,7 +56,7 @@ impl Store {
         let accounts = state_dir.join("accounts");
         files::create_directory(&staging)?;
         files::create_directory(&accounts)?;
-        Ok(Store(Arc::new(Inner { staging, accounts, open: Mutex::default() })))
+        Ok(Store(Arc::new(Inner { staging, accounts, open: Mutex::default(), indexer: Indexer::start()? })))
     }
 
     /// The account `id`, opened at its first use, and made with its first mailboxes if it is new: the directory, not
@@ -68,7 +70,7 @@ impl Store {
         if let Some(account) = &*slot {
             return Ok(account.clone());
         }
-        let account = Account::open(&self.0.accounts.join(id.to_string()), id)?;
+        let account = Account::open(&self.0.accounts.join(id.to_string()), id, self.0.indexer.news())?;
         *slot = Some(account.clone());
         Ok(account)
     }

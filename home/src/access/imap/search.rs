@@ -1,33 +1,44 @@
 //! Finds the messages that a SEARCH asks for (RFC 9051 §6.4.4).
 //!
 //! Texts are compared without regard to case, as substrings of what a person would read: header fields with
-//! encoded-words decoded, text parts with transfer encoding and character set decoded. Cheap criteria are looked at
-//! first; a message's octets are read only when a criterion asks for its text.
+//! encoded-words decoded, text parts with transfer encoding and character set decoded, HTML without its marks. Cheap criteria
+//! are looked at first. The account's index narrows the search down to the messages that may hold a text; a message's octets
+//! are read only where the index is not sure, or does not know the message yet.
+
+mod answers;
 
 use std::cell::OnceCell;
 
 use postern_imap::request::Found;
 use postern_imap::types::{Date, Flag, SearchKey};
 use postern_store::account::{Account, Detail, MailboxId, Message, UidSet};
-use postern_store::structure::{self, Part, text};
+use postern_store::search::text::{self, Enough};
+use postern_store::search::{Field, Holds, fold};
 use postern_store::{Error, Result, Timestamp};
 
 use super::convert;
+use answers::{Answers, field_of};
 
-/// At most so many octets of a header are searched.
-const MAX_HEADER: u64 = 1024 * 1024;
-/// At most so many octets of one text part are searched.
-const MAX_PART: u64 = 16 * 1024 * 1024;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// The messages that match, ascending.
 pub(super) fn find(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<Found>> {
+    let key = prepared(key);
+    look(account, mailbox, &key, &Answers::ask(account, &key))
+}
+
+/// Looks at the messages that the answers leave.
+fn look(account: &Account, mailbox: MailboxId, key: &SearchKey, answers: &Answers<'_>) -> Result<Vec<Found>> {
     let detail = if needs_structure(key) { Detail::Structure } else { Detail::Summary };
-    let (key, now) = (prepared(key), Timestamp::now());
+    let uids = match answers.narrowest(key) {
+        Some(hits) => account.uids_of_hits(mailbox, hits)?,
+        None => candidates(key),
+    };
+    let now = Timestamp::now();
     let mut found = Vec::new();
-    for message in account.messages(mailbox, &candidates(&key), detail) {
-        let candidate = Candidate { account, message: message?, now, header: OnceCell::new() };
-        if candidate.matches(&key)? {
+    for message in account.messages(mailbox, &uids, detail) {
+        let candidate = Candidate { account, answers, message: message?, now, header: OnceCell::new() };
+        if candidate.matches(key)? {
             let Message { uid, mod_seq, .. } = candidate.message;
             found.push(Found { uid: uid.get(), mod_seq: mod_seq.0 });
         }
@@ -48,7 +59,7 @@ fn needs_structure(key: &SearchKey) -> bool {
     })
 }
 
-/// Texts in lower case, and cheap criteria before dear ones.
+/// Texts folded, and cheap criteria before dear ones.
 fn prepared(key: &SearchKey) -> SearchKey {
     match key {
         SearchKey::And(keys) => {
@@ -63,10 +74,10 @@ fn prepared(key: &SearchKey) -> SearchKey {
         }
         SearchKey::Not(key) => SearchKey::Not(Box::new(prepared(key))),
         SearchKey::Header { name, text } => {
-            SearchKey::Header { name: name.clone(), text: text.to_lowercase() }
+            SearchKey::Header { name: name.to_ascii_lowercase(), text: fold(text) }
         }
-        SearchKey::Body(text) => SearchKey::Body(text.to_lowercase()),
-        SearchKey::Text(text) => SearchKey::Text(text.to_lowercase()),
+        SearchKey::Body(text) => SearchKey::Body(fold(text)),
+        SearchKey::Text(text) => SearchKey::Text(fold(text)),
         other => other.clone(),
     }
 }
@@ -84,11 +95,7 @@ fn cost(key: &SearchKey) -> u8 {
 
 /// The UIDs that a top-level criterion narrows the search to.
 fn candidates(key: &SearchKey) -> UidSet {
-    let keys = match key {
-        SearchKey::And(keys) => keys.as_slice(),
-        other => std::slice::from_ref(other),
-    };
-    let set = keys.iter().find_map(|key| match key {
+    let set = top_level(key).iter().find_map(|key| match key {
         SearchKey::Uid(set) => {
             Some(UidSet::from_ranges(set.resolve(u32::MAX).into_iter().map(|(a, b)| a..=b)))
         }
@@ -97,8 +104,17 @@ fn candidates(key: &SearchKey) -> UidSet {
     set.unwrap_or_else(UidSet::all)
 }
 
+/// Criteria of which each must hold.
+fn top_level(key: &SearchKey) -> &[SearchKey] {
+    match key {
+        SearchKey::And(keys) => keys,
+        other => std::slice::from_ref(other),
+    }
+}
+
 struct Candidate<'a> {
     account: &'a Account,
+    answers: &'a Answers<'a>,
     message: Message,
     now: Timestamp,
     header: OnceCell<Vec<u8>>,
@@ -124,8 +140,8 @@ impl Candidate<'_> {
             SearchKey::Flag(flag) => self.has_flag(flag),
             SearchKey::Recent => false,
             SearchKey::Header { name, text } => self.has_field(name, text)?,
-            SearchKey::Body(text) => self.has_body_text(text)?,
-            SearchKey::Text(text) => self.has_header_text(text)? || self.has_body_text(text)?,
+            SearchKey::Body(text) => self.has_body(text)?,
+            SearchKey::Text(text) => self.has_text(text)?,
             SearchKey::Before(date) => self.received_day() < date.days_since_epoch(),
             SearchKey::On(date) => self.received_day() == date.days_since_epoch(),
             SearchKey::Since(date) => self.received_day() >= date.days_since_epoch(),
@@ -174,16 +190,37 @@ impl Candidate<'_> {
         self.now.as_second().saturating_sub(self.message.email.internal_date.as_second())
     }
 
+    /// The index knows the values of some fields apart, and of the others only that one of them holds the text.
     fn has_field(&self, name: &str, text: &str) -> Result<bool> {
-        Ok(structure::fields(self.header()?)
-            .any(|field| field.is(name) && contains(&text::decode_header(field.value), text)))
+        let field = field_of(name);
+        match self.answers.holds(self.message.email.id, field, text) {
+            Holds::No => Ok(false),
+            Holds::Yes if field != Field::Header => Ok(true),
+            Holds::Yes | Holds::Unknown => {
+                Ok(text::fields(self.header()?).any(|field| field.name == name && field.value.contains(text)))
+            }
+        }
     }
 
-    fn has_header_text(&self, text: &str) -> Result<bool> {
-        Ok(structure::fields(self.header()?).any(|field| {
-            let name = String::from_utf8_lossy(field.name);
-            contains(&format!("{name}: {}", text::decode_header(field.value)), text)
-        }))
+    fn has_text(&self, text: &str) -> Result<bool> {
+        match self.answers.holds(self.message.email.id, Field::Text, text) {
+            Holds::Yes => Ok(true),
+            Holds::No => Ok(false),
+            Holds::Unknown => Ok(self.reads_in_header(text)? || self.reads_in_body(text)?),
+        }
+    }
+
+    fn has_body(&self, text: &str) -> Result<bool> {
+        match self.answers.holds(self.message.email.id, Field::Body, text) {
+            Holds::Yes => Ok(true),
+            Holds::No => Ok(false),
+            Holds::Unknown => self.reads_in_body(text),
+        }
+    }
+
+    fn reads_in_header(&self, text: &str) -> Result<bool> {
+        Ok(text::fields(self.header()?)
+            .any(|field| format!("{}: {}", field.name, field.value).contains(text)))
     }
 
     /// In the header of the message only, as read from the blob once.
@@ -191,44 +228,23 @@ impl Candidate<'_> {
         if let Some(header) = self.header.get() {
             return Ok(header);
         }
-        let length = self.message.email.header_size.min(MAX_HEADER);
-        let header = self.account.read_blob(self.message.email.blob, 0..length)?;
+        let range = text::header_range(self.message.email.header_size);
+        let header = self.account.read_blob(self.message.email.blob, range)?;
         Ok(self.header.get_or_init(|| header))
     }
 
-    fn has_body_text(&self, text: &str) -> Result<bool> {
+    fn reads_in_body(&self, text: &str) -> Result<bool> {
         let Some(structure) = &self.message.email.structure else {
             return Err(Error::Fault("the structure was not asked for".to_owned()));
         };
-        for part in structure.root.walk() {
-            if self.part_has_text(part, text)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let mut found = false;
+        let read = |range| self.account.read_blob(self.message.email.blob, range);
+        text::visit_body(&structure.root, read, |part| {
+            found = part.contains(text);
+            Enough::when(found)
+        })?;
+        Ok(found)
     }
-
-    /// Text parts hold text, and enclosed messages also their header.
-    fn part_has_text(&self, part: &Part, text: &str) -> Result<bool> {
-        let range = match &part.content {
-            structure::Content::Message(message) => message.root.header.clone(),
-            structure::Content::Leaf if part.media_type.eq_ignore_ascii_case(b"text") => part.body.clone(),
-            structure::Content::Leaf | structure::Content::Multipart(_) => return Ok(false),
-        };
-        let end = range.end.min(range.start.saturating_add(MAX_PART));
-        let octets = self.account.read_blob(self.message.email.blob, range.start..end)?;
-        Ok(match part.content {
-            structure::Content::Message(_) => {
-                structure::fields(&octets).any(|field| contains(&text::decode_header(field.value), text))
-            }
-            _ => contains(&text::decode_text(part, &octets), text),
-        })
-    }
-}
-
-/// `needle` is in lower case already.
-fn contains(haystack: &str, needle: &str) -> bool {
-    needle.is_empty() || haystack.to_lowercase().contains(needle)
 }
 
 /// The calendar day of a Date field.
@@ -242,3 +258,6 @@ fn written_day(field: &[u8]) -> Option<Date> {
         i8::try_from(parsed.day).ok()?,
     )
 }
+
+#[cfg(test)]
+mod tests;

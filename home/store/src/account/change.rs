@@ -37,6 +37,7 @@ impl Account {
             rises
         });
         self.0.blobs.remove_files(&unreferenced);
+        self.tell_indexer();
         Ok(value)
     }
 }

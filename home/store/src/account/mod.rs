@@ -27,6 +27,7 @@ mod expunge;
 mod fetch;
 mod mailboxes;
 mod maildrop;
+mod search;
 mod snapshot;
 mod store_flags;
 mod verify;
@@ -50,6 +51,7 @@ pub(crate) use parsed::Parsed;
 
 use crate::blob::BlobFiles;
 use crate::db::Database;
+use crate::search::News;
 use crate::{Error, Result, files};
 
 /// An open account. Cheap to clone.
@@ -57,21 +59,34 @@ use crate::{Error, Result, files};
 pub struct Account(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     id: AccountId,
     database: Database,
     blobs: BlobFiles,
     mod_seq: watch::Sender<ModSeq>,
+    search: search::LazyIndex,
+    /// Where the indexer hears of changes.
+    news: News,
+}
+
+impl From<Arc<Inner>> for Account {
+    fn from(inner: Arc<Inner>) -> Account {
+        Account(inner)
+    }
 }
 
 impl Account {
-    pub(crate) fn open(directory: &Path, id: AccountId) -> Result<Account> {
+    pub(crate) fn open(directory: &Path, id: AccountId, news: News) -> Result<Account> {
         files::create_directory(directory)?;
         let database = Database::open(&directory.join("account.sqlite"), &schema::SCHEMA)?;
         let blobs = BlobFiles::open(directory.join("blobs"))?;
         blobs.sweep(&database)?;
         let mod_seq = database.write(begin)?;
-        Ok(Account(Arc::new(Inner { id, database, blobs, mod_seq: watch::channel(mod_seq).0 })))
+        let mod_seq = watch::channel(mod_seq).0;
+        let search = search::LazyIndex::at(directory);
+        let account = Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news }));
+        account.tell_indexer();
+        Ok(account)
     }
 
     /// The account's number.

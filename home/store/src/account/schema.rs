@@ -5,8 +5,8 @@
 //!   account.sqlite        everything below; the only file that must be whole
 //!   blobs/ab/HASH-N       a message larger than INLINE_LIMIT: hex SHA-256 of its octets, and a number that makes
 //!                         the name new; `ab` is the first octet of the hash
-//!   search.sqlite         (later) full-text index, FTS5 keyed by email_id and filled behind the mod-sequence;
-//!                         it can be thrown away and built again, so it has no part in any commit here
+//!   search.sqlite         full-text index, see the module `search`: filled behind the mail, it can be thrown away and
+//!                         is built again, so it has no part in any commit here
 //! ```
 //!
 //! *Content and placement.* An `email` is immutable content: octets, envelope, structure, sort keys, conversation.

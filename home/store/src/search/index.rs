@@ -1,0 +1,313 @@
+//! The index of one account: filled in batches, asked at any time.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::fold::without_accents;
+use super::terms::{self, Pattern};
+use super::{Certainty, Field, Hits, fold, schema};
+use crate::account::{EmailId, ModSeq};
+use crate::db::Database;
+use crate::{Error, Result};
+
+/// With more terms than this that hold a needle, reading the messages is no slower.
+const MOST_TERMS: usize = 20_000;
+/// Terms asked for in one query of `document`.
+const TERMS_AT_ONCE: usize = 500;
+
+/// An open index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    database: Database,
+}
+
+/// How far the index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Emails up to this one are indexed.
+    pub(crate) email: EmailId,
+    /// Emails destroyed up to this mod-sequence are removed.
+    pub(crate) mod_seq: ModSeq,
+}
+
+/// The columns of `document`, in their order.
+const COLUMNS: [Column; 7] = [
+    Column::Subject,
+    Column::Sender,
+    Column::Recipient,
+    Column::Copy,
+    Column::BlindCopy,
+    Column::Header,
+    Column::Body,
+];
+
+/// A column of `document`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    Subject,
+    Sender,
+    Recipient,
+    Copy,
+    BlindCopy,
+    /// Names of all fields, and values of the other ones.
+    Header,
+    Body,
+}
+
+impl Column {
+    /// Where the value of a field goes, its name in lower case.
+    pub(crate) fn of_field(name: &str) -> Column {
+        match name {
+            "subject" => Column::Subject,
+            "from" => Column::Sender,
+            "to" => Column::Recipient,
+            "cc" => Column::Copy,
+            "bcc" => Column::BlindCopy,
+            _ => Column::Header,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Column::Subject => "subject",
+            Column::Sender => "sender",
+            Column::Recipient => "recipient",
+            Column::Copy => "copy",
+            Column::BlindCopy => "blind_copy",
+            Column::Header => "header",
+            Column::Body => "body",
+        }
+    }
+}
+
+impl Field {
+    fn columns(self) -> &'static [Column] {
+        match self {
+            Field::Subject => &[Column::Subject],
+            Field::From => &[Column::Sender],
+            Field::To => &[Column::Recipient],
+            Field::Cc => &[Column::Copy],
+            Field::Bcc => &[Column::BlindCopy],
+            Field::Header => &[
+                Column::Subject,
+                Column::Sender,
+                Column::Recipient,
+                Column::Copy,
+                Column::BlindCopy,
+                Column::Header,
+            ],
+            Field::Body => &[Column::Body],
+            Field::Text => &COLUMNS,
+        }
+    }
+}
+
+/// The terms of one email, by column.
+#[derive(Debug)]
+pub(crate) struct Document {
+    email: EmailId,
+    terms: [BTreeSet<String>; COLUMNS.len()],
+}
+
+impl Document {
+    pub(crate) fn new(email: EmailId) -> Document {
+        Document { email, terms: Default::default() }
+    }
+
+    /// Takes a folded text into a column.
+    pub(crate) fn add(&mut self, column: Column, text: &str) {
+        let Some(terms) = self.terms.get_mut(column as usize) else { return };
+        terms::visit(text, |term| {
+            if !terms.contains(term) {
+                terms.insert(term.to_owned());
+            }
+        });
+    }
+}
+
+impl Index {
+    /// Opens the index at `path`; one that is no index or is damaged is made anew.
+    pub(crate) fn open(path: &Path) -> Result<Index> {
+        let opened = Database::open(path, &schema::SCHEMA);
+        let database = match opened {
+            Err(Error::Corrupt(_) | Error::Permanent(_) | Error::NewerSchema { .. }) => {
+                tracing::warn!(path = %path.display(), "the search index is made anew");
+                Index::remove(path)?;
+                Database::open(path, &schema::SCHEMA)
+            }
+            other => other,
+        };
+        Ok(Index { database: database? })
+    }
+
+    /// Removes the file with what SQLite keeps beside it.
+    pub(crate) fn remove(path: &Path) -> Result<()> {
+        for suffix in ["", "-wal", "-shm"] {
+            let file = PathBuf::from(format!("{}{suffix}", path.display()));
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(crate::files::at(&file, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn progress(&self) -> Result<Progress> {
+        self.database.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT email_id, mod_seq FROM progress")?;
+            Ok(statement.query_row([], |row| Ok(Progress { email: row.get(0)?, mod_seq: row.get(1)? }))?)
+        })
+    }
+
+    /// Takes documents in and destroyed emails out, and notes how far the index is then.
+    pub(crate) fn advance(
+        &self,
+        documents: Vec<Document>,
+        destroyed: Vec<EmailId>,
+        to: Progress,
+    ) -> Result<()> {
+        self.database.write(move |connection| {
+            let mut vocabulary = Vocabulary { connection, known: HashMap::new() };
+            for document in &documents {
+                vocabulary.insert(document)?;
+            }
+            let mut delete = connection.prepare_cached("DELETE FROM document WHERE rowid = ?1")?;
+            for email in destroyed {
+                delete.execute([email])?;
+            }
+            connection
+                .prepare_cached("UPDATE progress SET email_id = ?1, mod_seq = ?2")?
+                .execute(params![to.email, to.mod_seq])?;
+            Ok(())
+        })
+    }
+
+    /// The emails that hold a needle; nothing where reading them is no slower than asking.
+    pub(crate) fn find(&self, field: Field, needle: &str) -> Result<Option<Hits>> {
+        let needle = fold(needle);
+        let Some(pattern) = terms::pattern(&needle) else { return Ok(None) };
+        self.database.read(|connection| {
+            let known = connection
+                .prepare_cached("SELECT email_id FROM progress")?
+                .query_row([], |row| row.get(0))?;
+            let Some(emails) = emails(connection, field, &pattern)? else { return Ok(None) };
+            let certainty = if pattern.is_enough { Certainty::Exact } else { Certainty::Candidates };
+            Ok(Some(Hits { emails, known, certainty }))
+        })
+    }
+}
+
+/// Gives terms their numbers.
+struct Vocabulary<'c> {
+    connection: &'c Connection,
+    /// Those that this batch has met.
+    known: HashMap<String, i64>,
+}
+
+impl Vocabulary<'_> {
+    fn insert(&mut self, document: &Document) -> Result<()> {
+        let mut columns = Vec::with_capacity(COLUMNS.len());
+        for terms in &document.terms {
+            let numbers = terms.iter().map(|term| Ok(token(self.number(term)?)));
+            columns.push(numbers.collect::<Result<Vec<_>>>()?.join(" "));
+        }
+        // An email that a crash let in twice is put in the place of itself.
+        self.connection.prepare_cached("DELETE FROM document WHERE rowid = ?1")?.execute([document.email])?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO document (rowid, subject, sender, recipient, copy, blind_copy, header, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        insert.raw_bind_parameter(1, document.email)?;
+        for (position, column) in columns.iter().enumerate() {
+            insert.raw_bind_parameter(position + 2, column)?;
+        }
+        insert.raw_execute()?;
+        Ok(())
+    }
+
+    fn number(&mut self, term: &str) -> Result<i64> {
+        if let Some(number) = self.known.get(term) {
+            return Ok(*number);
+        }
+        let number = match self.look_up(term)? {
+            Some(number) => number,
+            None => self.add(term)?,
+        };
+        self.known.insert(term.to_owned(), number);
+        Ok(number)
+    }
+
+    fn look_up(&self, term: &str) -> Result<Option<i64>> {
+        use rusqlite::OptionalExtension;
+        let mut statement = self.connection.prepare_cached("SELECT term_id FROM term WHERE term = ?1")?;
+        Ok(statement.query_row([term], |row| row.get(0)).optional()?)
+    }
+
+    fn add(&self, term: &str) -> Result<i64> {
+        let plain = without_accents(term);
+        let number = self
+            .connection
+            .prepare_cached("INSERT INTO term (term, plain) VALUES (?1, ?2) RETURNING term_id")?
+            .query_row([term, &plain], |row| row.get(0))?;
+        // Where there are no accents, one entry says it all.
+        let plain = if plain == term { "" } else { &plain };
+        self.connection
+            .prepare_cached("INSERT INTO term_trigram (rowid, term, plain) VALUES (?1, ?2, ?3)")?
+            .execute(params![number, term, plain])?;
+        Ok(number)
+    }
+}
+
+/// A term's number as a word of `document`.
+fn token(number: i64) -> String {
+    format!("{number:x}")
+}
+
+/// The emails whose terms hold every part of the pattern.
+fn emails(connection: &Connection, field: Field, pattern: &Pattern<'_>) -> Result<Option<HashSet<EmailId>>> {
+    let mut found: Option<HashSet<EmailId>> = None;
+    for part in &pattern.parts {
+        let terms = terms_that_hold(connection, part)?;
+        if terms.len() > MOST_TERMS {
+            continue;
+        }
+        let emails = emails_with(connection, field, &terms)?;
+        found = Some(match found {
+            None => emails,
+            Some(before) => before.intersection(&emails).copied().collect(),
+        });
+    }
+    Ok(found)
+}
+
+fn terms_that_hold(connection: &Connection, part: &str) -> Result<Vec<i64>> {
+    let (sql, needle) = match part.chars().count() {
+        0..=2 => ("SELECT term_id FROM term WHERE instr(term, ?1) > 0 LIMIT ?2", part.to_owned()),
+        // A run has no quotation marks.
+        _ => (
+            "SELECT rowid FROM term_trigram WHERE term_trigram MATCH ?1 LIMIT ?2",
+            format!("term : \"{part}\""),
+        ),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![needle, MOST_TERMS + 1], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn emails_with(connection: &Connection, field: Field, terms: &[i64]) -> Result<HashSet<EmailId>> {
+    let columns: Vec<&str> = field.columns().iter().map(|column| column.name()).collect();
+    let mut statement = connection.prepare_cached("SELECT rowid FROM document WHERE document MATCH ?1")?;
+    let mut found = HashSet::new();
+    for some in terms.chunks(TERMS_AT_ONCE) {
+        let any = some.iter().map(|term| format!("\"{}\"", token(*term))).collect::<Vec<_>>().join(" OR ");
+        let query = format!("{{{}}} : ({any})", columns.join(" "));
+        for row in statement.query_map([query], |row| row.get(0))? {
+            found.insert(row?);
+        }
+    }
+    Ok(found)
+}
