@@ -1,4 +1,4 @@
-//! IMAP4rev1, the server's side: framing, commands, responses, and the session. Pure: no sockets, clock or store.
+//! IMAP4rev1 and IMAP4rev2, the server's side: framing, commands, responses, and the session. Pure: no sockets, clock or store.
 //!
 //! * In: octets from the client; answers from the host, which owns the store.
 //! * Out: octets for the client; requests to the host, one at a time.
@@ -12,11 +12,12 @@
 //! | extension | RFC | |
 //! |---|---|---|
 //! | IMAP4rev1 | RFC 3501 | all but STARTTLS: the service is behind implicit TLS |
+//! | IMAP4rev2 | RFC 9051 | once enabled, see [`session::Extension`] |
 //! | LITERAL+ | RFC 7888 | |
 //! | SASL-IR | RFC 4959 | |
 //! | AUTH=PLAIN, AUTH=SCRAM-SHA-256 | RFC 4616, RFC 7677 | in `postern-sasl` |
 //! | ID | RFC 2971 | |
-//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC |
+//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2 |
 //! | IDLE | RFC 2177 | |
 //! | NAMESPACE | RFC 2342 | |
 //! | CHILDREN | RFC 3348 | |
@@ -30,9 +31,12 @@
 //! | CONDSTORE, QRESYNC | RFC 7162 | one mod-sequence for all of a message's flags |
 //! | OBJECTID, SAVEDATE, PREVIEW | RFC 8474, RFC 8514, RFC 8970 | |
 //! | APPENDLIMIT | RFC 7889 | the same for every mailbox |
-//!
-//! IMAP4rev2 (RFC 9051) is not advertised: FETCH BINARY and UTF-8 in responses after ENABLE IMAP4rev2 are missing.
-//! Everything else that it asks for is in the table.
+//! | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | RFC 5256 | |
+//! | ESORT, SORT=DISPLAY | RFC 5267, RFC 5957 | no contexts |
+//! | BINARY | RFC 3516 | |
+//! | MULTIAPPEND | RFC 3502 | at most 100 messages at once |
+//! | UNAUTHENTICATE | RFC 8437 | |
+//! | QUOTA=RES-STORAGE | RFC 9208 | one root for the account |
 //!
 //! The host's part is a loop over [`Session::poll`]; `postern-home` has it in `access::imap`.
 
@@ -42,6 +46,7 @@ pub mod parser;
 pub mod request;
 pub mod response;
 pub mod session;
+pub mod thread;
 pub mod types;
 
 pub use session::{Config, Output, Session, State};

@@ -195,9 +195,10 @@ impl<'a> Parser<'a> {
         Ok(octets.to_vec())
     }
 
-    /// `{n}` or `{n+}` at the end of the command: the announcement of a streamed literal. A literal8 (`~{n}`, RFC 3516)
-    /// is refused, as BINARY is not offered.
+    /// `{n}` or `{n+}` at the end of the command: the announcement of a streamed literal, or of a literal8 (`~{n}`,
+    /// RFC 3516 §4.4).
     pub fn literal_announcement(&mut self) -> Result<u64> {
+        self.eat(b'~');
         self.expect(b'{', "Expected a literal")?;
         let size = self.number64()?;
         self.eat(b'+');

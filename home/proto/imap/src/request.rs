@@ -5,7 +5,8 @@
 
 use postern_sasl::{Password, ScramCredentials};
 
-use crate::types::{DateTime, Flag, MailboxName, Message, SearchKey, SpecialUse};
+use crate::thread::Threadable;
+use crate::types::{DateTime, Flag, MailboxName, Message, SearchKey, SortCriterion, SpecialUse};
 
 /// The store's lasting number of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,6 +123,26 @@ pub enum Request {
         /// Sequence numbers, `$`, `*` and RECENT are already turned into UIDs.
         key: SearchKey,
     },
+    /// Which of the messages match, and in which order? Answered by `Found`, in that order.
+    Sort {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// As in `Search`.
+        key: SearchKey,
+        /// The most important first.
+        criteria: Vec<SortCriterion>,
+    },
+    /// What makes conversations of the messages that match? Answered by `Threadable`.
+    Threadable {
+        /// The selected mailbox.
+        mailbox: MailboxId,
+        /// As in `Search`.
+        key: SearchKey,
+    },
+    /// How much is in the account? Answered by `Quota`.
+    Quota,
+    /// The user goes, the connection stays. Answered by `Done`.
+    CloseAccount,
     /// A message is about to come for this mailbox. Answered by `Done`, or a refusal when it cannot be taken.
     AppendBegin {
         /// Where to.
@@ -131,7 +152,16 @@ pub enum Request {
     },
     /// The next octets of the message. Answered by `Done`.
     AppendData(Vec<u8>),
-    /// The message is complete: store it durably. Answered by `Appended`.
+    /// The message is complete, and another one comes that is stored with it. Answered by `Done`, or a refusal.
+    AppendNext {
+        /// Octets that will come.
+        size: u64,
+        /// The flags of the message that is complete.
+        flags: Vec<Flag>,
+        /// Its INTERNALDATE; now, if absent.
+        internal_date: Option<DateTime>,
+    },
+    /// The last message is complete: store all of them durably, or none. Answered by `Appended`.
     AppendCommit {
         /// Where to.
         mailbox: MailboxName,
@@ -140,7 +170,7 @@ pub enum Request {
         /// Its INTERNALDATE; now, if absent.
         internal_date: Option<DateTime>,
     },
-    /// Forget the message. Answered by `Done`.
+    /// Forget the messages. Answered by `Done`.
     AppendAbort,
 }
 
@@ -247,14 +277,18 @@ pub enum Answer {
     Copied(Copied),
     /// To `Expunge`: what was removed, ascending.
     Expunged(Vec<u32>),
-    /// To `Search`: ascending by UID.
+    /// To `Threadable`: ascending by UID.
+    Threadable(Vec<Threadable>),
+    /// To `Quota`.
+    Quota(Quota),
+    /// To `Search`: ascending by UID; to `Sort`.
     Found(Vec<Found>),
     /// To `AppendCommit`.
     Appended {
         /// The mailbox's.
         uid_validity: u32,
-        /// The new message's.
-        uid: u32,
+        /// The new messages', ascending.
+        uids: Vec<u32>,
     },
 }
 
@@ -318,6 +352,8 @@ pub struct MailboxStatus {
     pub deleted: u32,
     /// Octets of all messages.
     pub size: u64,
+    /// Octets of the messages with `\Deleted`.
+    pub deleted_size: u64,
     /// The largest mod-sequence of its messages and removals (RFC 7162 §3.1.7).
     pub mod_seq: u64,
     /// Its name for good (MAILBOXID, RFC 8474 §4.3).
@@ -376,6 +412,15 @@ pub struct Stored {
     pub messages: Vec<Flagged>,
     /// UIDs left alone because they had changed since, ascending.
     pub modified: Vec<u32>,
+}
+
+/// How much an account holds, in octets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// All messages of all mailboxes.
+    pub used: u64,
+    /// What there may be.
+    pub limit: Option<u64>,
 }
 
 /// A message that a search found.

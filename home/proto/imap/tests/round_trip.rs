@@ -1,15 +1,16 @@
 //! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
 
 use postern_imap::commands::{
-    Authenticate, Body, Close, Command, Copy, Create, Delete, Enable, Expunge, Fetch, FetchModifiers, Id,
-    List, ListReturn, ListSelection, Login, Lsub, Noop, QResync, Rename, Search, SearchReturn, Select,
-    SelectParameter, Status, Store, StoreResponse, Subscribe, Vanished, parse,
+    Authenticate, Body, Close, Command, Copy, Create, Delete, Enable, Expunge, Fetch, FetchModifiers,
+    GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub, Noop, QResync, Rename, Search, SearchReturn,
+    Select, SelectParameter, Sort, Status, Store, StoreResponse, Subscribe, Thread, Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
+use postern_imap::thread::Algorithm;
 use postern_imap::types::{
-    Date, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, PreviewPriority, SearchKey, Section,
-    SectionText, SeenEffect, SequenceSet, SpecialUse, StatusItem,
+    Date, Direction, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, PreviewPriority, SearchKey,
+    Section, SectionText, SeenEffect, SequenceSet, SortCriterion, SortKey, SpecialUse, StatusItem,
 };
 use postern_sasl::Password;
 use proptest::prelude::*;
@@ -87,7 +88,11 @@ fn fetch_item() -> impl Strategy<Value = FetchItem> {
         partial,
         seen,
     });
-    prop_oneof![plain, content]
+    let part = || prop::collection::vec(1u32.., 0..4);
+    let seen = prop::sample::select(vec![SeenEffect::Keep, SeenEffect::SetSeen]);
+    let range = prop::option::of((0..9u64, 1..9u64).prop_map(|(offset, count)| Partial { offset, count }));
+    let binary = (part(), range, seen).prop_map(|(part, partial, seen)| Item::Binary { part, partial, seen });
+    prop_oneof![2 => plain, 2 => content, 1 => binary, 1 => part().prop_map(Item::BinarySize)]
 }
 
 fn search_key() -> impl Strategy<Value = SearchKey> {
@@ -129,7 +134,8 @@ fn search_key() -> impl Strategy<Value = SearchKey> {
 
 fn status_items() -> impl Strategy<Value = Vec<StatusItem>> {
     use StatusItem::{
-        AppendLimit, Deleted, HighestModSeq, MailboxId, Messages, Recent, Size, UidNext, UidValidity, Unseen,
+        AppendLimit, Deleted, DeletedStorage, HighestModSeq, MailboxId, Messages, Recent, Size, UidNext,
+        UidValidity, Unseen,
     };
     let items = [
         Messages,
@@ -142,6 +148,7 @@ fn status_items() -> impl Strategy<Value = Vec<StatusItem>> {
         HighestModSeq,
         MailboxId,
         AppendLimit,
+        DeletedStorage,
     ];
     let item = prop::sample::select(items.to_vec());
     prop::collection::vec(item, 1..5)
@@ -231,6 +238,37 @@ fn search() -> impl Strategy<Value = Search> {
     })
 }
 
+fn sort() -> impl Strategy<Value = Sort> {
+    use SearchReturn::{All, Count, Max, Min};
+    let options = prop::option::of(prop::sample::subsequence(vec![Min, Max, All, Count], 1..=4));
+    let keys = vec![
+        SortKey::Arrival,
+        SortKey::Cc,
+        SortKey::Date,
+        SortKey::DisplayFrom,
+        SortKey::DisplayTo,
+        SortKey::From,
+        SortKey::Size,
+        SortKey::Subject,
+        SortKey::To,
+    ];
+    let direction = prop::sample::select(vec![Direction::Ascending, Direction::Descending]);
+    let criterion =
+        (prop::sample::select(keys), direction).prop_map(|(key, direction)| SortCriterion { key, direction });
+    (numbering(), options, prop::collection::vec(criterion, 1..4), search_key()).prop_map(
+        |(numbering, returns, criteria, key)| Sort { criteria, search: Search { numbering, returns, key } },
+    )
+}
+
+fn thread() -> impl Strategy<Value = Thread> {
+    let algorithm = prop::sample::select(vec![Algorithm::OrderedSubject, Algorithm::References]);
+    (algorithm, numbering(), search_key()).prop_map(|(algorithm, numbering, key)| Thread {
+        algorithm,
+        numbering,
+        key,
+    })
+}
+
 fn on_messages() -> impl Strategy<Value = Body> {
     let mode = prop::sample::select(vec![CopyMode::Copy, CopyMode::Move]);
     prop_oneof![
@@ -244,6 +282,8 @@ fn on_messages() -> impl Strategy<Value = Body> {
         fetch().prop_map(Body::Fetch),
         store().prop_map(Body::Store),
         search().prop_map(Body::Search),
+        sort().prop_map(Body::Sort),
+        thread().prop_map(Body::Thread),
     ]
 }
 
@@ -260,6 +300,8 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
         select().prop_map(Body::Select),
         (mailbox(), status_items()).prop_map(|(mailbox, items)| Body::Status(Status { mailbox, items })),
         list().prop_map(Body::List),
+        mailbox().prop_map(|name| Body::GetQuota(GetQuota::Mailbox(name))),
+        octets().prop_map(|name| Body::GetQuota(GetQuota::Root(name))),
         (mailbox(), "\\PC{0,9}").prop_map(|(reference, pattern)| Body::Lsub(Lsub {
             reference: reference.as_str().to_owned(),
             pattern
@@ -273,6 +315,7 @@ fn others() -> impl Strategy<Value = Body> {
         Just(Body::Idle),
         Just(Body::Logout),
         Just(Body::Namespace),
+        Just(Body::Unauthenticate),
         Just(Body::Noop(Noop::Noop)),
         Just(Body::Noop(Noop::Check)),
         Just(Body::Close(Close::Expunging)),
@@ -315,7 +358,7 @@ proptest! {
         words in prop::collection::vec(prop::sample::select(vec![
             "a", " ", "FETCH", "1:*", "(", ")", "BODY", "[", "]", "HEADER.FIELDS", "<", ">", "UID", "SEARCH", "NOT",
             "OR", "\"", "\\", "{3}\r\nabc", "{2}", "STORE", "+FLAGS", "\\Seen", "LIST", "*", "%", "RETURN", "STATUS",
-            "CHANGEDSINCE", "VANISHED", "UNCHANGEDSINCE", "QRESYNC", "CONDSTORE", "MODSEQ", "PREVIEW", "LAZY", "PRIV",
+            "CHANGEDSINCE", "VANISHED", "UNCHANGEDSINCE", "SORT", "THREAD", "REVERSE", "REFERENCES", "BINARY", "~", "GETQUOTA", "QRESYNC", "CONDSTORE", "MODSEQ", "PREVIEW", "LAZY", "PRIV",
             "MESSAGES", "APPEND", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
         ]), 0..14),
     ) {

@@ -49,12 +49,16 @@ fn message(uid: u32) -> Message {
 fn answer(request: Request) -> Answer {
     match request {
         Request::VerifyPassword { .. } => Answer::Verdict(Verdict::Accepted),
-        Request::OpenAccount { .. } | Request::AppendBegin { .. } | Request::AppendAbort => Answer::Done,
+        Request::OpenAccount { .. }
+        | Request::CloseAccount
+        | Request::AppendBegin { .. }
+        | Request::AppendNext { .. }
+        | Request::AppendAbort => Answer::Done,
         Request::AppendData(octets) => {
             assert!(octets.len() <= CHUNK);
             Answer::Done
         }
-        Request::AppendCommit { .. } => Answer::Appended { uid_validity: 1, uid: 4 },
+        Request::AppendCommit { .. } => Answer::Appended { uid_validity: 1, uids: vec![4] },
         Request::Open(..) => Answer::Opened(Snapshot {
             mailbox: MailboxId(1),
             object_id: "M1".to_owned(),
@@ -76,7 +80,9 @@ fn answer(request: Request) -> Answer {
             modified: Vec::new(),
         }),
         Request::Changes { .. } => Answer::Changes(Changes::default()),
-        Request::Search { .. } => Answer::Found([2, 9].map(|uid| Found { uid, mod_seq: 1 }).to_vec()),
+        Request::Search { .. } | Request::Sort { .. } => {
+            Answer::Found([2, 9].map(|uid| Found { uid, mod_seq: 1 }).to_vec())
+        }
         Request::Expunge { .. } => Answer::Expunged(vec![3]),
         _ => Answer::Refused(Refusal::NonExistent),
     }
@@ -207,7 +213,7 @@ fn a_shutdown_says_goodbye_in_the_midst_of_a_fetch() {
     assert!(!pump(&mut session, |_| {}));
 }
 
-const LINES: [&str; 22] = [
+const LINES: [&str; 26] = [
     "a LOGIN ana secret\r\n",
     "b SELECT INBOX\r\n",
     "c FETCH 1:* (FLAGS UID BODY.PEEK[]<0.10>)\r\n",
@@ -229,6 +235,10 @@ const LINES: [&str; 22] = [
     "r FETCH 1 BODY[1]\n",
     "{5}\r\n",
     "s UID FETCH 2 BODY[HEADER.FIELDS (A {1}\r\nB)]\r\n",
+    "u APPEND INBOX {3+}\r\nabc (\\Seen) ~{2}\r\nab\r\n",
+    "v FETCH 1 (BINARY.SIZE[1] BINARY[1]<5.9>)\r\n",
+    "w SORT (REVERSE DATE) UTF-8 ALL\r\n",
+    "x UNAUTHENTICATE\r\n",
     "t LOGOUT\r\n",
 ];
 

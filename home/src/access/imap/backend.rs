@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use postern_imap::request::{
-    Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Refusal, Request, Snapshot, Subscription,
-    Wanted,
+    Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Quota, Refusal, Request, Snapshot,
+    Subscription, Wanted,
 };
 use postern_imap::types::{DateTime, Flag, MailboxName, SpecialUse};
 use postern_store::account::{self as store, Account, Append, Detail, Expunge, ModSeq, SystemFlags};
 use postern_store::blob::BlobId;
 use postern_store::{Error, Result, Staging, Store, Timestamp};
 
-use super::{convert, search};
+use super::{convert, search, sort};
 
 /// One session's hold on an account.
 pub(super) struct Backend {
@@ -19,13 +19,15 @@ pub(super) struct Backend {
     account: Account,
     /// The message that APPEND is receiving.
     staging: Option<Staging>,
+    /// Those that came before it in the same command.
+    appends: Vec<Append>,
     /// Where the contents of the messages last asked for are: UID and blob, ascending.
     contents: Vec<(u32, BlobId)>,
 }
 
 impl Backend {
     pub(super) fn new(store: Store, account: Account) -> Backend {
-        Backend { store, account, staging: None, contents: Vec::new() }
+        Backend { store, account, staging: None, appends: Vec::new(), contents: Vec::new() }
     }
 
     /// Carries out one request.
@@ -42,7 +44,11 @@ impl Backend {
     fn carry_out(&mut self, request: Request) -> Result<Answer> {
         match request {
             Request::Mailboxes => self.mailboxes(),
-            Request::Status(name) => Ok(Answer::Status(convert::status(&self.named(&name)?))),
+            Request::Status(name) => {
+                let mailbox = self.named(&name)?;
+                let deleted_size = self.account.deleted_size(mailbox.id)?;
+                Ok(Answer::Status(convert::status(&mailbox, deleted_size)))
+            }
             Request::Create { mailbox, special_use } => self.create(&mailbox, special_use),
             Request::Delete(name) => done(self.account.delete_mailbox(name.as_str())),
             Request::Rename { from, to } => done(self.account.rename_mailbox(from.as_str(), to.as_str())),
@@ -76,6 +82,12 @@ impl Backend {
             }
             Request::AppendBegin { mailbox, .. } => {
                 self.named(&mailbox)?;
+                self.appends.clear();
+                self.staging = Some(self.store.stage());
+                Ok(Answer::Done)
+            }
+            Request::AppendNext { flags, internal_date, .. } => {
+                self.append_finish(&flags, internal_date)?;
                 self.staging = Some(self.store.stage());
                 Ok(Answer::Done)
             }
@@ -85,9 +97,21 @@ impl Backend {
             }
             Request::AppendAbort => {
                 self.staging = None;
+                self.appends.clear();
                 Ok(Answer::Done)
             }
-            Request::VerifyPassword { .. }
+            Request::Sort { mailbox, key, criteria } => {
+                Ok(Answer::Found(sort::find(&self.account, id(mailbox), &key, &criteria)?))
+            }
+            Request::Threadable { mailbox, key } => {
+                Ok(Answer::Threadable(sort::threadable(&self.account, id(mailbox), &key)?))
+            }
+            Request::Quota => {
+                let (used, limit) = self.account.usage()?;
+                Ok(Answer::Quota(Quota { used, limit }))
+            }
+            Request::CloseAccount
+            | Request::VerifyPassword { .. }
             | Request::ScramKeys { .. }
             | Request::CountFailure
             | Request::OpenAccount { .. } => {
@@ -206,19 +230,25 @@ impl Backend {
         Ok(Answer::Done)
     }
 
+    fn append_finish(&mut self, flags: &[Flag], date: Option<DateTime>) -> Result<()> {
+        let message = self.staging.take().ok_or_else(no_append)?.finish()?;
+        let internal_date = date.map_or_else(Timestamp::now, convert::timestamp);
+        let flags = convert::flags_to_store(flags)?;
+        self.appends.push(Append { message: Arc::new(message), flags, internal_date });
+        Ok(())
+    }
+
     fn append_commit(
         &mut self,
         name: &MailboxName,
         flags: &[Flag],
         date: Option<DateTime>,
     ) -> Result<Answer> {
-        let message = self.staging.take().ok_or_else(no_append)?.finish()?;
-        let internal_date = date.map_or_else(Timestamp::now, convert::timestamp);
-        let flags = convert::flags_to_store(flags)?;
-        let append = Append { message: Arc::new(message), flags, internal_date };
-        let appended = self.account.append(self.named(name)?.id, vec![append])?;
+        self.append_finish(flags, date)?;
+        let appended = self.account.append(self.named(name)?.id, std::mem::take(&mut self.appends))?;
         let first = appended.first().ok_or_else(no_append)?;
-        Ok(Answer::Appended { uid_validity: first.uid_validity.0, uid: first.uid.get() })
+        let uids = appended.iter().map(|appended| appended.uid.get()).collect();
+        Ok(Answer::Appended { uid_validity: first.uid_validity.0, uids })
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) fn mailbox_info(mailbox: &store::Mailbox) -> MailboxInfo {
     }
 }
 
-pub(super) fn status(mailbox: &store::Mailbox) -> MailboxStatus {
+pub(super) fn status(mailbox: &store::Mailbox, deleted_size: u64) -> MailboxStatus {
     MailboxStatus {
         messages: mailbox.messages,
         recent: mailbox.recent,
@@ -138,6 +138,7 @@ pub(super) fn status(mailbox: &store::Mailbox) -> MailboxStatus {
         unseen: mailbox.unseen,
         deleted: mailbox.deleted,
         size: mailbox.size,
+        deleted_size,
         mod_seq: mailbox.highest_mod_seq.0,
         object_id: mailbox.id.to_string(),
     }

@@ -66,6 +66,13 @@ impl ImapHost {
         }
     }
 
+    /// RFC 8437: the connection is as before the login.
+    fn close_account(&mut self, session: &mut ImapSession) -> Answer {
+        session.follow_nothing();
+        (self.backend, self.changes) = (None, None);
+        Answer::Done
+    }
+
     async fn in_backend(&mut self, request: Request) -> Answer {
         let Some(mut backend) = self.backend.take() else {
             return Answer::Refused(Refusal::Fault);
@@ -97,6 +104,7 @@ impl Host<ImapSession> for ImapHost {
                 Answer::FailureCounted
             }
             Request::OpenAccount { login } => self.open_account(session, &login).await,
+            Request::CloseAccount => self.close_account(session),
             other => self.in_backend(other).await,
         };
         session.core.handle_answer(answer);

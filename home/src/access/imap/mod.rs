@@ -7,13 +7,15 @@
 //! The core (`postern-imap`) decides everything about the protocol. Here its requests are carried out: `session`
 //! joins it to the network's driver, `host` answers what concerns logins and gives the rest to `backend`, which
 //! works on the store in a blocking thread; `convert` translates between the store's types and the core's, and
-//! `search` finds messages.
+//! `search` finds messages
+//! and `sort` puts them in order.
 
 mod backend;
 mod convert;
 mod host;
 mod search;
 mod session;
+mod sort;
 #[cfg(test)]
 mod tests;
 

@@ -25,6 +25,11 @@ impl ImapSession {
         self.changes = Some(changes);
     }
 
+    /// From now on it is not.
+    pub(super) fn follow_nothing(&mut self) {
+        self.changes = None;
+    }
+
     /// A change that was committed before a command came is told at the end of that command, whichever of the two
     /// the driver heard of first.
     fn tell_changes(&mut self) {

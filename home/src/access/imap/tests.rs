@@ -174,6 +174,10 @@ impl Connection {
                 Answer::Verdict(Verdict::Accepted)
             }
             Request::VerifyPassword { .. } => Answer::Verdict(Verdict::Rejected),
+            Request::CloseAccount => {
+                self.backend = None;
+                Answer::Done
+            }
             Request::CountFailure => Answer::FailureCounted,
             Request::OpenAccount { .. } => {
                 self.backend = Some(Backend::new(store.clone(), account.clone()));

@@ -29,6 +29,7 @@ mod mailboxes;
 mod maildrop;
 mod search;
 mod snapshot;
+mod sort_keys;
 mod store_flags;
 mod verify;
 
@@ -48,6 +49,7 @@ pub use message::{
 };
 pub use name::SEPARATOR;
 pub(crate) use parsed::Parsed;
+pub use sort_keys::{SortKeys, ThreadLinks};
 
 use crate::blob::BlobFiles;
 use crate::db::Database;

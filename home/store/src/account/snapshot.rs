@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::keywords::{Keywords, StoredFlags};
-use super::{Account, Changes, Keyword, MailboxId, MessageState, ModSeq, Snapshot, UidSet};
+use super::{Account, Changes, Keyword, MailboxId, MessageState, ModSeq, Snapshot, SystemFlags, UidSet};
 use crate::{Error, Result};
 
 impl Account {
@@ -54,6 +54,20 @@ impl Account {
             let changed = states(connection, mailbox.id, since)?;
             let vanished = vanished(connection, mailbox.id, since)?;
             Ok(Changes { mailbox, changed, vanished })
+        })
+    }
+
+    /// Octets of the messages with `\Deleted` (RFC 9208 §4.1.4). Looked up only where the counter says there are any.
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn deleted_size(&self, mailbox: MailboxId) -> Result<u64> {
+        self.0.database.read(|connection| {
+            let sql = "SELECT coalesce(sum(size), 0) FROM message CROSS JOIN email USING (email_id)
+                        WHERE mailbox_id = ?1 AND message.flags & ?2
+                          AND (SELECT deleted FROM mailbox WHERE mailbox_id = ?1) > 0";
+            let deleted = SystemFlags::DELETED.bits();
+            Ok(connection.prepare_cached(sql)?.query_row(params![mailbox, deleted], |row| row.get(0))?)
         })
     }
 

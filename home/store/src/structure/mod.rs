@@ -17,7 +17,7 @@ use std::ops::Range;
 
 pub use header::{Field, fields, unfold};
 pub use parse::message_ids;
-pub use subject::base_subject;
+pub use subject::{base_subject, is_reply_or_forward};
 
 /// Octets as they stand in the message, in no particular character set.
 pub type Octets = Vec<u8>;

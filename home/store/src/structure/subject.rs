@@ -4,47 +4,70 @@ use super::text::decode_header;
 
 /// The base subject of a Subject field's value, in upper case.
 pub fn base_subject(subject: &[u8]) -> String {
+    stripped(subject).text
+}
+
+/// Whether a Subject field's value says that the message is an answer or passed on: a mark of that was taken off to
+/// get at the base subject (RFC 5256 §3).
+pub fn is_reply_or_forward(subject: &[u8]) -> bool {
+    stripped(subject).marks > 0
+}
+
+/// A base subject, and how many marks of answers and forwards stood around it.
+struct Stripped {
+    text: String,
+    marks: usize,
+}
+
+fn stripped(subject: &[u8]) -> Stripped {
     // Step 1: decode, and make white space single spaces.
     let decoded = decode_header(subject);
     let words: Vec<&str> = decoded.split_whitespace().collect();
     let upper = words.join(" ").to_uppercase();
     let mut text = upper.as_str();
+    let mut marks = 0;
     loop {
         let before = text;
-        text = without_trailers(text);
-        text = without_leaders(text);
+        text = without_trailers(text, &mut marks);
+        text = without_leaders(text, &mut marks);
         // Step 6: a subject wrapped in "[FWD: …]".
         match text.strip_prefix("[FWD:").and_then(|inner| inner.strip_suffix(']')) {
-            Some(inner) => text = inner,
-            None if text == before => return text.to_owned(),
+            Some(inner) => {
+                text = inner;
+                marks += 1;
+            }
+            None if text == before => return Stripped { text: text.to_owned(), marks },
             None => {}
         }
     }
 }
 
 /// Step 2: "(FWD)" and white space at the end.
-fn without_trailers(mut text: &str) -> &str {
+fn without_trailers<'a>(mut text: &'a str, marks: &mut usize) -> &'a str {
     loop {
-        let shorter = text.trim_end();
-        let shorter = shorter.strip_suffix("(FWD)").unwrap_or(shorter);
-        if shorter == text {
-            return text;
+        text = text.trim_end();
+        match text.strip_suffix("(FWD)") {
+            Some(shorter) => {
+                text = shorter;
+                *marks += 1;
+            }
+            None => return text,
         }
-        text = shorter;
     }
 }
 
 /// Steps 3 to 5: "RE:", "FW[x]:" and blobs like "[list]" at the beginning, as long as something stays.
-fn without_leaders(mut text: &str) -> &str {
+fn without_leaders<'a>(mut text: &'a str, marks: &mut usize) -> &'a str {
     loop {
-        let trimmed = text.trim_start();
-        let shorter = without_leader(trimmed)
-            .or_else(|| without_blob(trimmed).filter(|rest| !rest.trim().is_empty()))
-            .unwrap_or(trimmed);
-        if shorter == text {
+        text = text.trim_start();
+        if let Some(shorter) = without_leader(text) {
+            text = shorter;
+            *marks += 1;
+        } else if let Some(shorter) = without_blob(text).filter(|rest| !rest.trim().is_empty()) {
+            text = shorter;
+        } else {
             return text;
         }
-        text = shorter;
     }
 }
 
@@ -83,6 +106,21 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(base_subject(subject.as_bytes()), expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn answers_and_forwards() {
+        for (subject, expected) in [
+            ("Hello", false),
+            ("[list] hello", false),
+            ("Regarding", false),
+            ("Re: hello", true),
+            ("[list] fwd: hello", true),
+            ("hello (fwd)", true),
+            ("[Fwd: hello]", true),
+        ] {
+            assert_eq!(is_reply_or_forward(subject.as_bytes()), expected, "{subject}");
         }
     }
 }

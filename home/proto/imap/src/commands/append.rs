@@ -1,19 +1,30 @@
-//! APPEND (RFC 9051 §6.3.12), with APPENDUID (RFC 4315 §3). The message flows through and is never held whole.
+//! APPEND (RFC 9051 §6.3.12), with APPENDUID (RFC 4315 §3), several messages (MULTIAPPEND, RFC 3502) and literal8
+//! (BINARY, RFC 3516 §4.4). The messages flow through and are never held whole.
 
 use crate::framer::{LiteralHeader, LiteralKind};
 use crate::parser::{Parser, Result};
 use crate::request::{Answer, Refusal, Request};
 use crate::response::{Code, Completion};
-use crate::session::core::{Core, State, missing_mailbox};
+use crate::session::core::{Config, Core, State, missing_mailbox};
 use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::{DateTime, Flag, MailboxName};
 
-/// Everything before the literal.
+/// Messages in one APPEND; none is stored before all have come.
+const MAX_MESSAGES: usize = 100;
+
+/// Everything before the first literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
     /// Where to.
     pub mailbox: MailboxName,
-    /// The message's flags.
+    /// What is said of the first message.
+    pub message: AppendMessage,
+}
+
+/// What is said of a message before its literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendMessage {
+    /// Its flags.
     pub flags: Vec<Flag>,
     /// Its INTERNALDATE.
     pub internal_date: Option<DateTime>,
@@ -24,6 +35,30 @@ impl Append {
     pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Append> {
         parser.space()?;
         let mailbox = parser.mailbox()?;
+        Ok(Append { mailbox, message: AppendMessage::parse(parser)? })
+    }
+
+    /// Refuses the literal before it comes.
+    pub(crate) fn permitted(
+        &self,
+        core: &Core,
+        header: LiteralHeader,
+    ) -> std::result::Result<(), Completion> {
+        if core.state == State::NotAuthenticated {
+            return Err(Completion::bad("Please log in first"));
+        }
+        check_size(&core.config, header)
+    }
+
+    pub(crate) fn into_task(self, header: LiteralHeader) -> Box<dyn Task> {
+        let Append { mailbox, message } = self;
+        Box::new(Appending { mailbox, message, header, count: 1, stage: Stage::Beginning, refusal: None })
+    }
+}
+
+impl AppendMessage {
+    /// `[SP flag-list] [SP date-time] SP literal`, to the end of the literal's announcement.
+    fn parse(parser: &mut Parser<'_>) -> Result<AppendMessage> {
         parser.space()?;
         let flags = match parser.peek() {
             Some(b'(') => {
@@ -42,30 +77,16 @@ impl Append {
             _ => None,
         };
         parser.literal_announcement()?;
-        Ok(Append { mailbox, flags, internal_date })
+        Ok(AppendMessage { flags, internal_date })
     }
+}
 
-    /// Refuses the literal before it comes.
-    pub(crate) fn permitted(
-        &self,
-        core: &Core,
-        header: LiteralHeader,
-    ) -> std::result::Result<(), Completion> {
-        if core.state == State::NotAuthenticated {
-            return Err(Completion::bad("Please log in first"));
-        }
-        // RFC 7889 §5: TOOBIG.
-        if header.size > core.config.max_message {
-            return Err(Completion::no("TOOBIG", "Message too large"));
-        }
-        if header.size == 0 {
-            return Err(Completion::no("CANNOT", "Empty message"));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn into_task(self, header: LiteralHeader) -> Box<dyn Task> {
-        Box::new(Appending { command: self, header, stage: Stage::Beginning, refusal: None })
+/// RFC 7889 §5: TOOBIG. RFC 3502 §3: no octets at all is a way to cancel.
+fn check_size(config: &Config, header: LiteralHeader) -> std::result::Result<(), Completion> {
+    match header.size {
+        0 => Err(Completion::no("CANNOT", "Empty message")),
+        size if size > config.max_message => Err(Completion::no("TOOBIG", "Message too large")),
+        _ => Ok(()),
     }
 }
 
@@ -73,38 +94,45 @@ impl Append {
 ///
 /// | step | waits for |
 /// |---|---|
-/// | `AppendBegin` | whether the mailbox takes it |
+/// | `AppendBegin`, `AppendNext` | whether the mailbox takes it |
 /// | literal | octets, each piece given on and awaited |
-/// | rest of the command | an empty line |
-/// | `AppendCommit` | the UID |
+/// | rest of the command | an empty line, or the next message |
+/// | `AppendCommit` | the UIDs |
 #[derive(Debug)]
 struct Appending {
-    command: Append,
+    mailbox: MailboxName,
+    message: AppendMessage,
     header: LiteralHeader,
+    /// Messages so far.
+    count: usize,
     stage: Stage,
     /// The literal is read to its end, but only to be thrown away.
     refusal: Option<Completion>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     Beginning,
     Taking,
     Ending,
+    /// The host forgets what came; then the command ends so.
+    Aborting(Completion),
 }
 
 impl Task for Appending {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
         match input {
-            Input::Start => self.begin(),
+            Input::Start => {
+                Progress::Ask(Request::AppendBegin { mailbox: self.mailbox.clone(), size: self.header.size })
+            }
             Input::Data(_) | Input::DataEnd if self.refusal.is_some() => Progress::MoreLiteral,
             Input::Data(octets) => Progress::Ask(Request::AppendData(octets)),
             Input::DataEnd => Progress::MoreLiteral,
             Input::Line(rest) => self.end(&rest),
-            Input::AnotherLiteral => another_literal(core),
+            Input::AnotherLiteral { prefix, header } => self.next_message(core, &prefix, header),
             Input::Answer(Answer::Done) => self.go_on(core),
-            Input::Answer(Answer::Appended { uid_validity, uid }) => {
-                Completion::ok("APPEND completed").with(Code::AppendUid { uid_validity, uid }).into()
+            Input::Answer(Answer::Appended { uid_validity, uids }) => {
+                Completion::ok("APPEND completed").with(Code::AppendUid { uid_validity, uids }).into()
             }
             Input::Answer(Answer::Refused(refusal)) => self.refuse(refusal),
             other => refused(other),
@@ -113,13 +141,9 @@ impl Task for Appending {
 }
 
 impl Appending {
-    fn begin(&self) -> Progress {
-        Progress::Ask(Request::AppendBegin { mailbox: self.command.mailbox.clone(), size: self.header.size })
-    }
-
     /// After `AppendBegin` the literal is invited; after each piece, the next; after `AppendAbort`, the end.
     fn go_on(&mut self, core: &mut Core) -> Progress {
-        match self.stage {
+        match &self.stage {
             Stage::Beginning => {
                 self.stage = Stage::Taking;
                 if self.header.kind == LiteralKind::Synchronizing {
@@ -128,34 +152,66 @@ impl Appending {
                 Progress::Literal
             }
             Stage::Taking => Progress::MoreLiteral,
-            Stage::Ending => Completion::bad("Unexpected argument after the literal").into(),
+            Stage::Ending => Completion::no("SERVERBUG", "Internal error").into(),
+            Stage::Aborting(completion) => completion.clone().into(),
         }
     }
 
-    /// The rest of the command after the literal.
+    /// Another message of the same command. What cannot be read of it must not be taken for commands.
+    fn next_message(&mut self, core: &mut Core, prefix: &[u8], header: LiteralHeader) -> Progress {
+        let parsed = AppendMessage::parse(&mut Parser::new(prefix, core.names)).map_err(Completion::from);
+        let room = match self.count < MAX_MESSAGES {
+            true => check_size(&core.config, header),
+            false => Err(Completion::no("LIMIT", "Too many messages in one command")),
+        };
+        let refusal = self.refusal.take();
+        let next = parsed.and_then(|message| room.map(|()| message));
+        match (refusal.map_or(next, Err), header.kind) {
+            (Ok(message), _) => {
+                let AppendMessage { flags, internal_date } = std::mem::replace(&mut self.message, message);
+                (self.header, self.stage) = (header, Stage::Beginning);
+                self.count += 1;
+                Progress::Ask(Request::AppendNext { size: header.size, flags, internal_date })
+            }
+            (Err(completion), LiteralKind::Synchronizing) => self.abort(completion),
+            (Err(completion), LiteralKind::NonSynchronizing) => {
+                completion.encode(&core.tag, &mut core.output);
+                core.untagged("BYE Literal refused");
+                Progress::Close
+            }
+        }
+    }
+
+    fn abort(&mut self, completion: Completion) -> Progress {
+        self.stage = Stage::Aborting(completion);
+        Progress::Ask(Request::AppendAbort)
+    }
+
+    /// The rest of the command after the last literal.
     fn end(&mut self, rest: &[u8]) -> Progress {
         if let Some(refusal) = self.refusal.take() {
-            return refusal.into();
+            return self.abort(refusal);
+        }
+        if !rest.is_empty() {
+            return self.abort(Completion::bad("Unexpected argument after the literal"));
         }
         self.stage = Stage::Ending;
-        if !rest.is_empty() {
-            return Progress::Ask(Request::AppendAbort);
-        }
         Progress::Ask(Request::AppendCommit {
-            mailbox: self.command.mailbox.clone(),
-            flags: self.command.flags.clone(),
-            internal_date: self.command.internal_date,
+            mailbox: self.mailbox.clone(),
+            flags: self.message.flags.clone(),
+            internal_date: self.message.internal_date,
         })
     }
 
     /// A client that waits is told at once; of one that does not, the octets must be read first.
     fn refuse(&mut self, refusal: Refusal) -> Progress {
         let completion = match refusal {
-            Refusal::NonExistent => missing_mailbox(&self.command.mailbox),
+            Refusal::NonExistent => missing_mailbox(&self.mailbox),
             other => other.into(),
         };
-        match (self.stage, self.header.kind) {
-            (Stage::Ending, _) | (Stage::Beginning, LiteralKind::Synchronizing) => completion.into(),
+        match (&self.stage, self.header.kind) {
+            (Stage::Ending | Stage::Aborting(_), _) => completion.into(),
+            (Stage::Beginning, LiteralKind::Synchronizing) => self.abort(completion),
             (Stage::Beginning, LiteralKind::NonSynchronizing) => {
                 self.refusal = Some(completion);
                 Progress::Literal
@@ -166,10 +222,4 @@ impl Appending {
             }
         }
     }
-}
-
-/// Only one message at a time (MULTIAPPEND is not offered). What follows cannot be told from commands: close.
-fn another_literal(core: &mut Core) -> Progress {
-    core.untagged("BYE Only one message for each APPEND");
-    Progress::Close
 }

@@ -7,11 +7,13 @@ use crate::session::core::{Config, Core, State};
 use crate::session::task::{Input, Progress, Task};
 
 /// What every session can do. Only what works is named here.
-const ALWAYS: &str = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE";
+const ALWAYS: &str = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE";
 
 /// What a session can do after login: the extensions with their RFCs are in the crate's documentation.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE UIDPLUS \
-                           UNSELECT MOVE ESEARCH SEARCHRES WITHIN STATUS=SIZE CONDSTORE QRESYNC OBJECTID SAVEDATE PREVIEW";
+                           UNSELECT MOVE ESEARCH SEARCHRES WITHIN STATUS=SIZE CONDSTORE QRESYNC OBJECTID SAVEDATE PREVIEW SORT \
+                           SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES BINARY MULTIAPPEND \
+                           UNAUTHENTICATE QUOTA QUOTA=RES-STORAGE";
 
 #[derive(Debug)]
 pub(crate) struct Capability;

@@ -21,12 +21,16 @@ mod logout;
 mod lsub;
 mod namespace;
 mod noop;
+mod quota;
 mod rename;
 mod search;
 mod select;
+mod sort;
 mod status;
 mod store;
 mod subscribe;
+mod thread;
+mod unauthenticate;
 
 use crate::parser::{ParseError, Parser, Result};
 use crate::response::Completion;
@@ -49,12 +53,15 @@ pub use list::{List, ListReturn, ListSelection};
 pub use login::Login;
 pub use lsub::Lsub;
 pub use noop::Noop;
+pub use quota::GetQuota;
 pub use rename::Rename;
 pub use search::{Search, SearchReturn};
 pub use select::{QResync, Select, SelectParameter};
+pub use sort::Sort;
 pub use status::Status;
 pub use store::{Store, StoreResponse};
 pub use subscribe::Subscribe;
+pub use thread::Thread;
 
 /// A command and the tag that its completion will bear.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +85,7 @@ pub enum Body {
     Enable(Enable),
     Expunge(Expunge),
     Fetch(Fetch),
+    GetQuota(GetQuota),
     Id(Id),
     Idle,
     List(List),
@@ -89,9 +97,12 @@ pub enum Body {
     Rename(Rename),
     Search(Search),
     Select(Select),
+    Sort(Sort),
     Status(Status),
     Store(Store),
     Subscribe(Subscribe),
+    Thread(Thread),
+    Unauthenticate,
 }
 
 /// Reads a whole command. An error bears the tag, or `*` where there is none.
@@ -153,6 +164,8 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "EXAMINE" | "SELECT" => Body::Select(Select::parse(name, parser)?),
         "EXPUNGE" => Body::Expunge(Expunge { uids: None }),
         "FETCH" => Body::Fetch(Fetch::parse(Numbering::Sequence, parser)?),
+        "GETQUOTA" => Body::GetQuota(GetQuota::parse_root(parser)?),
+        "GETQUOTAROOT" => Body::GetQuota(GetQuota::parse_mailbox(parser)?),
         "ID" => Body::Id(Id::parse(parser)?),
         "IDLE" => Body::Idle,
         "LIST" => Body::List(List::parse(parser)?),
@@ -163,9 +176,12 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "NOOP" => Body::Noop(Noop::Noop),
         "RENAME" => Body::Rename(Rename::parse(parser)?),
         "SEARCH" => Body::Search(Search::parse(Numbering::Sequence, parser)?),
+        "SORT" => Body::Sort(Sort::parse(Numbering::Sequence, parser)?),
         "STATUS" => Body::Status(Status::parse(parser)?),
         "STORE" => Body::Store(Store::parse(Numbering::Sequence, parser)?),
         "SUBSCRIBE" | "UNSUBSCRIBE" => Body::Subscribe(Subscribe::parse(name, parser)?),
+        "THREAD" => Body::Thread(Thread::parse(Numbering::Sequence, parser)?),
+        "UNAUTHENTICATE" => Body::Unauthenticate,
         "UNSELECT" => Body::Close(Close::Keeping),
         _ => return Err(ParseError::UnknownCommand),
     })
@@ -180,7 +196,9 @@ fn uid_body(parser: &mut Parser<'_>) -> Result<Body> {
         "EXPUNGE" => Body::Expunge(Expunge::parse_uid(parser)?),
         "FETCH" => Body::Fetch(Fetch::parse(Numbering::Uid, parser)?),
         "SEARCH" => Body::Search(Search::parse(Numbering::Uid, parser)?),
+        "SORT" => Body::Sort(Sort::parse(Numbering::Uid, parser)?),
         "STORE" => Body::Store(Store::parse(Numbering::Uid, parser)?),
+        "THREAD" => Body::Thread(Thread::parse(Numbering::Uid, parser)?),
         _ => return Err(ParseError::UnknownCommand),
     })
 }
@@ -213,6 +231,7 @@ impl Body {
             Body::Create(_)
             | Body::Delete(_)
             | Body::Enable(_)
+            | Body::GetQuota(_)
             | Body::Idle
             | Body::List(_)
             | Body::Lsub(_)
@@ -220,14 +239,17 @@ impl Body {
             | Body::Rename(_)
             | Body::Select(_)
             | Body::Status(_)
-            | Body::Subscribe(_) => When::AfterLogin,
+            | Body::Subscribe(_)
+            | Body::Unauthenticate => When::AfterLogin,
             Body::Close(_)
             | Body::Copy(_)
             | Body::Expunge(_)
             | Body::Fetch(_)
             | Body::Noop(Noop::Check)
             | Body::Search(_)
-            | Body::Store(_) => When::Selected,
+            | Body::Sort(_)
+            | Body::Store(_)
+            | Body::Thread(_) => When::Selected,
         }
     }
 
@@ -242,6 +264,7 @@ impl Body {
             Body::Enable(enable) => Box::new(enable),
             Body::Expunge(expunge) => Box::new(expunge),
             Body::Fetch(fetch) => fetch.into_task(),
+            Body::GetQuota(quota) => Box::new(quota),
             Body::Id(id) => Box::new(id),
             Body::Idle => Box::new(idle::Idle),
             Body::List(list) => list.into_task(),
@@ -253,9 +276,12 @@ impl Body {
             Body::Rename(rename) => Box::new(rename),
             Body::Search(search) => Box::new(search),
             Body::Select(select) => Box::new(select),
+            Body::Sort(sort) => Box::new(sort),
             Body::Status(status) => Box::new(status),
             Body::Store(store) => Box::new(store),
             Body::Subscribe(subscribe) => Box::new(subscribe),
+            Body::Thread(thread) => Box::new(thread),
+            Body::Unauthenticate => Box::new(unauthenticate::Unauthenticate),
         }
     }
 }
@@ -282,6 +308,7 @@ impl Body {
             Body::Enable(enable) => enable.encode(out),
             Body::Expunge(expunge) => expunge.encode(out),
             Body::Fetch(fetch) => fetch.encode(out),
+            Body::GetQuota(quota) => quota.encode(names, out),
             Body::Id(id) => id.encode(out),
             Body::Idle => word("IDLE"),
             Body::List(list) => list.encode(names, out),
@@ -293,9 +320,12 @@ impl Body {
             Body::Rename(rename) => rename.encode(names, out),
             Body::Search(search) => search.encode(out),
             Body::Select(select) => select.encode(names, out),
+            Body::Sort(sort) => sort.encode(out),
             Body::Status(status) => status.encode(names, out),
             Body::Store(store) => store.encode(out),
             Body::Subscribe(subscribe) => subscribe.encode(names, out),
+            Body::Thread(thread) => thread.encode(out),
+            Body::Unauthenticate => word("UNAUTHENTICATE"),
         }
     }
 }

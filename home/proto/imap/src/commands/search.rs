@@ -3,9 +3,10 @@
 
 use super::encode_name;
 use crate::parser::{ParseError, Parser, Result};
-use crate::request::{Answer, Found, Request};
+use crate::request::{Answer, Found, MailboxId, Request};
 use crate::response::{Completion, encode};
 use crate::session::core::{Core, Expunges, Numbering};
+use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::{Charset, Number, SearchKey, SequenceSet, encode_uids};
 
@@ -65,9 +66,7 @@ impl Search {
         let charset = match parser.eat_keyword("CHARSET") {
             true => {
                 parser.space()?;
-                let charset = Charset::named(&parser.astring()?)?;
-                parser.space()?;
-                charset
+                charset(parser)?
             }
             false => Charset::UTF_8,
         };
@@ -76,30 +75,32 @@ impl Search {
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         encode_name(self.numbering, "SEARCH", out);
-        if let Some(returns) = &self.returns {
-            out.extend_from_slice(b"RETURN ");
-            encode::parenthesised(
-                returns,
-                |option, out| out.extend_from_slice(option.name().as_bytes()),
-                out,
-            );
-            out.push(b' ');
-        }
+        encode_returns(self.returns.as_deref(), out);
         self.key.encode(out);
     }
 
     fn start(&self, core: &mut Core) -> std::result::Result<Progress, Completion> {
+        let (mailbox, key) = self.resolved(core)?;
+        Ok(Progress::Ask(Request::Search { mailbox, key }))
+    }
+
+    /// Where to look, and for what.
+    pub(super) fn resolved(
+        &self,
+        core: &mut Core,
+    ) -> std::result::Result<(MailboxId, SearchKey), Completion> {
         if self.asks_mod_seq() {
             core.enable_cond_store();
         }
         let key = resolve(&self.key, core)?;
         let selected = core.selected.as_ref().ok_or_else(|| Completion::bad("No mailbox selected"))?;
-        Ok(Progress::Ask(Request::Search { mailbox: selected.mailbox, key }))
+        Ok((selected.mailbox, key))
     }
 
-    fn found(&self, core: &mut Core, found: &[Found]) -> Completion {
+    /// Tells what was found, under this name where there is no RETURN.
+    pub(super) fn found(&self, core: &mut Core, found: &[Found], name: &str) {
         let Some(selected) = &mut core.selected else {
-            return Completion::bad("No mailbox selected");
+            return;
         };
         // A message that this session has not been told of, or not any more, is not found.
         let numbered = |found: &Found| Some((*found, selected.view.sequence_of(found.uid)?));
@@ -112,8 +113,14 @@ impl Search {
             Numbering::Uid => found.iter().map(|found| found.uid).collect(),
             Numbering::Sequence => sequences,
         };
-        self.tell(&core.tag, &numbers, highest, &mut core.output);
-        Completion::ok("SEARCH completed")
+        match (self.returns.as_deref(), core.enabled.has(Extension::Imap4Rev2)) {
+            (Some(returns), _) => self.tell_extended(returns, &core.tag, &numbers, highest, &mut core.output),
+            // RFC 9051 §6.4.4: IMAP4rev2 knows ESEARCH only. Its SORT is RFC 5256's.
+            (None, true) if name == "SEARCH" => {
+                self.tell_extended(&[SearchReturn::All], &core.tag, &numbers, highest, &mut core.output);
+            }
+            _ => tell_plain(name, &numbers, highest, &mut core.output),
+        }
     }
 
     fn asks_mod_seq(&self) -> bool {
@@ -134,25 +141,18 @@ impl Search {
         self.returns.as_ref().is_some_and(|returns| returns.contains(&option))
     }
 
-    fn tell(&self, tag: &str, numbers: &[u32], highest: Option<u64>, out: &mut Vec<u8>) {
-        match self.returns.as_deref() {
-            None => {
-                out.extend_from_slice(b"* SEARCH");
-                for number in numbers {
-                    out.extend_from_slice(format!(" {number}").as_bytes());
-                }
-                if let Some(mod_seq) = highest {
-                    out.extend_from_slice(format!(" (MODSEQ {mod_seq})").as_bytes());
-                }
-                out.extend_from_slice(b"\r\n");
-            }
-            // RFC 5182 §2.1: SAVE alone has no response.
-            Some([SearchReturn::Save]) => {}
-            Some(_) => self.tell_extended(tag, numbers, highest, out),
+    fn tell_extended(
+        &self,
+        returns: &[SearchReturn],
+        tag: &str,
+        numbers: &[u32],
+        highest: Option<u64>,
+        out: &mut Vec<u8>,
+    ) {
+        // RFC 5182 §2.1: SAVE alone has no response.
+        if returns == [SearchReturn::Save] {
+            return;
         }
-    }
-
-    fn tell_extended(&self, tag: &str, numbers: &[u32], highest: Option<u64>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"* ESEARCH (TAG ");
         encode::string(tag.as_bytes(), out);
         out.push(b')');
@@ -160,14 +160,14 @@ impl Search {
             out.extend_from_slice(b" UID");
         }
         let mut item = |option, value: Option<u32>| {
-            if let (true, Some(value)) = (self.wants(option), value) {
+            if let (true, Some(value)) = (returns.contains(&option), value) {
                 out.extend_from_slice(format!(" {} {value}", SearchReturn::name(option)).as_bytes());
             }
         };
         item(SearchReturn::Min, numbers.first().copied());
         item(SearchReturn::Max, numbers.last().copied());
         item(SearchReturn::Count, u32::try_from(numbers.len()).ok());
-        if self.wants(SearchReturn::All) && !numbers.is_empty() {
+        if returns.contains(&SearchReturn::All) && !numbers.is_empty() {
             out.extend_from_slice(b" ALL ");
             encode_uids(numbers.iter().copied(), out);
         }
@@ -182,7 +182,10 @@ impl Task for Search {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
         match input {
             Input::Start => self.start(core).unwrap_or_else(Progress::Done),
-            Input::Answer(Answer::Found(found)) => self.found(core, &found).into(),
+            Input::Answer(Answer::Found(found)) => {
+                self.found(core, &found, "SEARCH");
+                Completion::ok("SEARCH completed").into()
+            }
             other => {
                 // RFC 5182 §2.1: a SEARCH (SAVE) that fails empties the variable.
                 if let (true, Some(selected)) = (self.wants(SearchReturn::Save), &mut core.selected) {
@@ -194,6 +197,13 @@ impl Task for Search {
     }
 
     fn expunges(&self) -> Expunges {
+        Search::expunges(self)
+    }
+}
+
+impl Search {
+    /// RFC 9051 §7.5.1, and RFC 5256 §3 for SORT and THREAD.
+    pub(super) fn expunges(&self) -> Expunges {
         match self.numbering {
             Numbering::Sequence => Expunges::Held,
             // RFC 7162 §3.2.10.2: nor while a UID SEARCH uses them.
@@ -203,8 +213,37 @@ impl Task for Search {
     }
 }
 
+/// A character set and the space behind it.
+pub(super) fn charset(parser: &mut Parser<'_>) -> Result<Charset> {
+    let charset = Charset::named(&parser.astring()?)?;
+    parser.space()?;
+    Ok(charset)
+}
+
+/// Writes `RETURN (...) ` where there are options.
+pub(super) fn encode_returns(returns: Option<&[SearchReturn]>, out: &mut Vec<u8>) {
+    if let Some(returns) = returns {
+        out.extend_from_slice(b"RETURN ");
+        encode::parenthesised(returns, |option, out| out.extend_from_slice(option.name().as_bytes()), out);
+        out.push(b' ');
+    }
+}
+
+/// Writes `* SEARCH 1 2 (MODSEQ 3)`.
+fn tell_plain(name: &str, numbers: &[u32], highest: Option<u64>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* ");
+    out.extend_from_slice(name.as_bytes());
+    for number in numbers {
+        out.extend_from_slice(format!(" {number}").as_bytes());
+    }
+    if let Some(mod_seq) = highest {
+        out.extend_from_slice(format!(" (MODSEQ {mod_seq})").as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// `RETURN ()` means `RETURN (ALL)` (RFC 4731 §3.1).
-fn return_options(parser: &mut Parser<'_>) -> Result<Vec<SearchReturn>> {
+pub(super) fn return_options(parser: &mut Parser<'_>) -> Result<Vec<SearchReturn>> {
     parser.space()?;
     let mut options = parser.list("Expected return options", SearchReturn::parse)?;
     parser.space()?;

@@ -1,5 +1,5 @@
 //! STATUS (RFC 9051 §6.3.11), with RECENT (RFC 3501), SIZE (RFC 8438), HIGHESTMODSEQ (RFC 7162 §3.1.7), MAILBOXID
-//! (RFC 8474 §4.3) and APPENDLIMIT (RFC 7889 §3.1).
+//! (RFC 8474 §4.3), APPENDLIMIT (RFC 7889 §3.1) and DELETED-STORAGE (RFC 9208 §4.1.4).
 
 use crate::parser::{Parser, Result};
 use crate::request::{Answer, MailboxStatus, Request};
@@ -80,6 +80,7 @@ fn value(item: StatusItem, status: &MailboxStatus, append_limit: u64) -> String 
         StatusItem::Unseen => status.unseen.into(),
         StatusItem::Deleted => status.deleted.into(),
         StatusItem::Size => status.size,
+        StatusItem::DeletedStorage => status.deleted_size,
         StatusItem::HighestModSeq => status.mod_seq,
         StatusItem::AppendLimit => append_limit,
         StatusItem::MailboxId => return format!("({})", status.object_id),

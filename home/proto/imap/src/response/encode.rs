@@ -73,6 +73,12 @@ pub fn literal_header(size: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{{{size}}}\r\n").as_bytes());
 }
 
+/// `~{n}` CRLF (RFC 3516 §7 `literal8`).
+pub fn literal8_header(size: u64, out: &mut Vec<u8>) {
+    out.push(b'~');
+    literal_header(size, out);
+}
+
 /// A parenthesised list, its members separated by spaces.
 pub fn parenthesised<T>(
     members: impl IntoIterator<Item = T>,

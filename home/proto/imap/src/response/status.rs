@@ -26,8 +26,8 @@ pub enum Code {
     AppendUid {
         /// The mailbox's.
         uid_validity: u32,
-        /// The message's.
-        uid: u32,
+        /// The messages', ascending (RFC 4315 §3).
+        uids: Vec<u32>,
     },
     /// COPYUID (RFC 4315 §3)
     CopyUid {
@@ -104,8 +104,9 @@ impl Code {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Code::Word(word) => out.extend_from_slice(word.as_bytes()),
-            Code::AppendUid { uid_validity, uid } => {
-                out.extend_from_slice(format!("APPENDUID {uid_validity} {uid}").as_bytes());
+            Code::AppendUid { uid_validity, uids } => {
+                out.extend_from_slice(format!("APPENDUID {uid_validity} ").as_bytes());
+                encode_uids(uids.iter().copied(), out);
             }
             Code::CopyUid { uid_validity, uids } => {
                 out.extend_from_slice(format!("COPYUID {uid_validity} ").as_bytes());

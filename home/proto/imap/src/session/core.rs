@@ -107,6 +107,15 @@ impl Core {
         }
     }
 
+    /// Forgets who was logged in, and everything that came of it.
+    pub(crate) fn reset(&mut self) {
+        self.state = State::NotAuthenticated;
+        self.selected = None;
+        self.names = NameEncoding::default();
+        self.enabled = Enabled::default();
+        self.changed = false;
+    }
+
     /// Writes an untagged line.
     pub(crate) fn untagged(&mut self, line: &str) {
         self.output.extend_from_slice(b"* ");
@@ -162,7 +171,9 @@ impl Core {
         let (exists, recent) = (selected.view.exists(), selected.recent_count());
         if !arrivals.is_empty() && exists != before {
             self.untagged(&format!("{exists} EXISTS"));
-            self.untagged(&format!("{recent} RECENT"));
+            if !self.enabled.has(Extension::Imap4Rev2) {
+                self.untagged(&format!("{recent} RECENT"));
+            }
         }
     }
 
@@ -196,7 +207,7 @@ impl Core {
     /// Tells of flags, if the message is in the view.
     pub(crate) fn tell_flags(&mut self, message: &Flagged, numbering: Numbering) {
         if self.begin_update(message, numbering) {
-            let recent = self.selected.as_ref().map_or(Recent::Old, |selected| selected.recent(message.uid));
+            let recent = self.recent(message.uid);
             self.output.extend_from_slice(b"FLAGS ");
             flag_list(&message.flags, recent, &mut self.output);
             self.end_update(message, " ");
@@ -217,7 +228,9 @@ impl Core {
             return false;
         };
         self.begin_message(MessageRef { sequence, uid: message.uid });
-        if numbering == Numbering::Uid || self.enabled.has(Extension::CondStore) {
+        // RFC 9051 §7.5.2: every one that was not asked for has the UID.
+        let always = self.enabled.has(Extension::CondStore) || self.enabled.has(Extension::Imap4Rev2);
+        if numbering == Numbering::Uid || always {
             self.output.extend_from_slice(format!("UID {} ", message.uid).as_bytes());
         }
         true
@@ -230,6 +243,12 @@ impl Core {
         self.output.extend_from_slice(b")\r\n");
     }
 
+    /// Whether `\Recent` is shown for a message; IMAP4rev2 knows no such flag (RFC 9051 Appendix E).
+    pub(crate) fn recent(&self, uid: u32) -> Recent {
+        let recent = self.selected.as_ref().is_some_and(|selected| uid >= selected.recent_from);
+        Recent::when(recent && !self.enabled.has(Extension::Imap4Rev2))
+    }
+
     /// Writes what every FETCH response begins with.
     pub(crate) fn begin_message(&mut self, message: MessageRef) {
         self.output.extend_from_slice(format!("* {} FETCH (", message.sequence).as_bytes());
@@ -239,6 +258,11 @@ impl Core {
     pub(crate) fn enable(&mut self, extension: Extension) {
         match extension {
             Extension::CondStore => self.enable_cond_store(),
+            Extension::Imap4Rev2 => {
+                self.enabled.insert(extension);
+                // RFC 9051 §5.1
+                self.names = NameEncoding::Utf8;
+            }
             Extension::QResync => {
                 self.enabled.insert(extension);
                 self.enable_cond_store();
@@ -326,11 +350,6 @@ impl Selected {
     /// The client will know these flags by the end of the command.
     pub(crate) fn know(&mut self, messages: &[Flagged]) {
         self.known.extend(messages.iter().map(|message| (message.uid, message.mod_seq)));
-    }
-
-    /// Whether `\Recent` is shown for a message.
-    pub(crate) fn recent(&self, uid: u32) -> Recent {
-        Recent::when(uid >= self.recent_from)
     }
 
     /// Messages that show `\Recent`.

@@ -5,17 +5,25 @@
 pub enum Extension {
     /// CONDSTORE (RFC 7162 §3.1): FETCH responses that nobody asked for have UID and MODSEQ.
     CondStore,
+    /// IMAP4rev2 (RFC 9051 §6.3.1): mailbox names are UTF-8, `\Recent` is gone, SEARCH answers by ESEARCH.
+    Imap4Rev2,
     /// QRESYNC (RFC 7162 §3.2.3): VANISHED stands in place of EXPUNGE.
     QResync,
 }
 
 impl Extension {
-    const NAMES: [(Extension, &'static str); 2] =
-        [(Extension::CondStore, "CONDSTORE"), (Extension::QResync, "QRESYNC")];
+    const NAMES: [(Extension, &'static str); 3] = [
+        (Extension::CondStore, "CONDSTORE"),
+        (Extension::Imap4Rev2, "IMAP4rev2"),
+        (Extension::QResync, "QRESYNC"),
+    ];
 
-    /// The extension that ENABLE names so, in upper case.
+    /// The extension that ENABLE names so, in any case.
     pub fn named(name: &str) -> Option<Extension> {
-        Extension::NAMES.iter().find(|(_, known)| *known == name).map(|(extension, _)| *extension)
+        Extension::NAMES
+            .iter()
+            .find(|(_, known)| known.eq_ignore_ascii_case(name))
+            .map(|(extension, _)| *extension)
     }
 
     /// Its name in ENABLE and ENABLED.

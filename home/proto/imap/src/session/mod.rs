@@ -71,7 +71,8 @@ pub struct Session {
     request: Option<Request>,
     /// The request given out changes the account.
     wrote: bool,
-    began: Instant,
+    /// Nobody is logged in since then, or whoever is may go by the command that runs.
+    unauthenticated_since: Instant,
     last_input: Instant,
 }
 
@@ -110,7 +111,7 @@ impl Session {
             phase: Phase::Ready,
             request: None,
             wrote: false,
-            began: now,
+            unauthenticated_since: now,
             last_input: now,
         }
     }
@@ -181,7 +182,7 @@ impl Session {
 
     fn autologout(&self) -> Instant {
         match self.core.state {
-            State::NotAuthenticated => self.began + LOGIN_TIMEOUT,
+            State::NotAuthenticated => self.unauthenticated_since + LOGIN_TIMEOUT,
             State::Authenticated { .. } => self.last_input + AUTOLOGOUT,
         }
     }
@@ -210,6 +211,9 @@ impl Session {
     }
 
     fn begin(&mut self, command: &[u8]) {
+        if self.core.state != State::NotAuthenticated {
+            self.unauthenticated_since = self.last_input;
+        }
         match commands::parse(command, self.core.names) {
             Ok(Command { tag, body }) => match commands::permitted(&body, &self.core) {
                 Ok(()) => self.run(tag, body.into_task()),
@@ -273,7 +277,7 @@ impl Session {
             WaitsFor::Line | WaitsFor::LineOrChange => {
                 self.framer.next_line(MAX_LINE).map(|line| line.map(Input::Line))
             }
-            WaitsFor::Literal => self.framer.next_frame().map(|frame| frame.and_then(literal_input)),
+            WaitsFor::Literal => self.framer.next_frame().map(|frame| self.literal_input(frame?)),
         };
         match input {
             Ok(Some(input)) => self.step(running, input),
@@ -284,6 +288,15 @@ impl Session {
             Err(error) => self.broken(error),
         }
         true
+    }
+
+    fn literal_input(&self, frame: Frame) -> Option<Input> {
+        Some(match frame {
+            Frame::Data(octets) => Input::Data(octets),
+            Frame::DataEnd => Input::DataEnd,
+            Frame::Command(rest) => Input::Line(rest),
+            Frame::Literal(header) => Input::AnotherLiteral { prefix: self.framer.prefix().to_vec(), header },
+        })
     }
 
     fn step(&mut self, mut running: Running, input: Input) {
@@ -312,9 +325,10 @@ impl Session {
     fn finish(&mut self, running: &Running, completion: Completion) {
         // A task that ended before it took its literal: the client has been refused.
         self.framer.refuse();
-        if self.core.state != State::NotAuthenticated {
-            self.framer.set_max_command(MAX_COMMAND);
-        }
+        self.framer.set_max_command(match self.core.state {
+            State::NotAuthenticated => MAX_COMMAND_BEFORE_LOGIN,
+            State::Authenticated { .. } => MAX_COMMAND,
+        });
         let expunges = running.task.expunges();
         if expunges == Expunges::Told {
             self.core.tell_expunged();
@@ -345,14 +359,5 @@ impl Session {
             self.core.untagged(&format!("BYE {text}"));
             self.core.closing = true;
         }
-    }
-}
-
-fn literal_input(frame: Frame) -> Option<Input> {
-    match frame {
-        Frame::Data(octets) => Some(Input::Data(octets)),
-        Frame::DataEnd => Some(Input::DataEnd),
-        Frame::Command(rest) => Some(Input::Line(rest)),
-        Frame::Literal(_) => Some(Input::AnotherLiteral),
     }
 }

@@ -1,5 +1,6 @@
 //! A command under way.
 
+use crate::framer::LiteralHeader;
 use crate::request::{Answer, Request};
 use crate::response::Completion;
 use crate::session::core::{Core, Expunges};
@@ -29,8 +30,13 @@ pub(crate) enum Input {
     Data(Vec<u8>),
     /// The literal is complete; the rest of the command follows as `Line`.
     DataEnd,
-    /// Instead of the rest of the command, another literal is announced.
-    AnotherLiteral,
+    /// Instead of the rest of the command, another literal is announced, after these octets.
+    AnotherLiteral {
+        /// From the end of the last literal to the end of the announcement.
+        prefix: Vec<u8>,
+        /// The announcement.
+        header: LiteralHeader,
+    },
     /// The account changed, during [`Progress::LineOrChange`].
     Changed,
     /// What was written has been given out, after [`Progress::Written`].

@@ -39,6 +39,17 @@ pub enum FetchItem {
     SaveDate,
     /// PREVIEW (RFC 8970 §3)
     Preview(PreviewPriority),
+    /// BINARY[...] and BINARY.PEEK[...] (RFC 3516 §4.2): without the transfer encoding.
+    Binary {
+        /// The number of the part; empty for the whole message.
+        part: Vec<u32>,
+        /// Only a range of the decoded octets.
+        partial: Option<Partial>,
+        /// Whether this marks the message as read.
+        seen: SeenEffect,
+    },
+    /// BINARY.SIZE[...]: octets of the part without its transfer encoding.
+    BinarySize(Vec<u32>),
     /// RFC822, answered under that name (RFC 3501 §6.4.5).
     Rfc822,
     /// RFC822.HEADER
@@ -70,6 +81,9 @@ impl FetchItem {
             (b"BODYSTRUCTURE", _) => Ok(FetchItem::BodyStructure),
             (b"BODY", Some(b'[')) => FetchItem::section(parser, SeenEffect::SetSeen),
             (b"BODY.PEEK", Some(b'[')) => FetchItem::section(parser, SeenEffect::Keep),
+            (b"BINARY", Some(b'[')) => FetchItem::binary(parser, SeenEffect::SetSeen),
+            (b"BINARY.PEEK", Some(b'[')) => FetchItem::binary(parser, SeenEffect::Keep),
+            (b"BINARY.SIZE", Some(b'[')) => Section::parse_binary(parser).map(FetchItem::BinarySize),
             (b"BODY", _) => Ok(FetchItem::Body),
             (b"MODSEQ", _) => Ok(FetchItem::ModSeq),
             (b"EMAILID", _) => Ok(FetchItem::EmailId),
@@ -89,6 +103,20 @@ impl FetchItem {
         Ok(FetchItem::BodySection { section, partial, seen })
     }
 
+    fn binary(parser: &mut Parser<'_>, seen: SeenEffect) -> Result<FetchItem> {
+        let part = Section::parse_binary(parser)?;
+        let partial = Partial::parse(parser)?;
+        Ok(FetchItem::Binary { part, partial, seen })
+    }
+
+    /// The part whose decoded octets the item is about, if it is.
+    pub fn decoded_part(&self) -> Option<&[u32]> {
+        match self {
+            FetchItem::Binary { part, .. } | FetchItem::BinarySize(part) => Some(part),
+            _ => None,
+        }
+    }
+
     /// The octets that the item wants, if it wants any.
     pub fn content(&self) -> Option<(Section, Option<Partial>)> {
         let whole = |text| Some((Section { part: Vec::new(), text }, None));
@@ -104,7 +132,7 @@ impl FetchItem {
     /// Whether fetching it marks the message as read.
     pub fn seen_effect(&self) -> SeenEffect {
         match self {
-            FetchItem::BodySection { seen, .. } => *seen,
+            FetchItem::BodySection { seen, .. } | FetchItem::Binary { seen, .. } => *seen,
             FetchItem::Rfc822 | FetchItem::Rfc822Text => SeenEffect::SetSeen,
             _ => SeenEffect::Keep,
         }
@@ -121,6 +149,9 @@ impl FetchItem {
             FetchItem::Body | FetchItem::BodySection { seen: SeenEffect::SetSeen, .. } => b"BODY",
             FetchItem::BodySection { seen: SeenEffect::Keep, .. } => b"BODY.PEEK",
             FetchItem::BodyStructure => b"BODYSTRUCTURE",
+            FetchItem::Binary { seen: SeenEffect::SetSeen, .. } => b"BINARY",
+            FetchItem::Binary { seen: SeenEffect::Keep, .. } => b"BINARY.PEEK",
+            FetchItem::BinarySize(_) => b"BINARY.SIZE",
             FetchItem::ModSeq => b"MODSEQ",
             FetchItem::EmailId => b"EMAILID",
             FetchItem::ThreadId => b"THREADID",
@@ -132,22 +163,32 @@ impl FetchItem {
             FetchItem::Rfc822Text => b"RFC822.TEXT",
         };
         out.extend_from_slice(word);
-        if let FetchItem::BodySection { section, partial, .. } = self {
-            section.encode(out);
-            if let Some(Partial { offset, count }) = partial {
-                out.extend_from_slice(format!("<{offset}.{count}>").as_bytes());
+        let partial = match self {
+            FetchItem::BodySection { section, partial, .. } => {
+                section.encode(out);
+                partial
             }
+            FetchItem::Binary { part, partial, .. } => {
+                Section::of_part(part).encode(out);
+                partial
+            }
+            FetchItem::BinarySize(part) => return Section::of_part(part).encode(out),
+            _ => return,
+        };
+        if let Some(Partial { offset, count }) = partial {
+            out.extend_from_slice(format!("<{offset}.{count}>").as_bytes());
         }
     }
 
     /// Writes the name under which the data is returned: without `.PEEK`, a partial with its offset only.
     pub fn encode_label(&self, out: &mut Vec<u8>) {
-        let (section, partial) = match self {
-            FetchItem::BodySection { section, partial, .. } => (section, partial),
+        let (word, section, partial) = match self {
+            FetchItem::BodySection { section, partial, .. } => ("BODY", section, partial),
+            FetchItem::Binary { part, partial, .. } => ("BINARY", &Section::of_part(part), partial),
             FetchItem::Preview(_) => return out.extend_from_slice(b"PREVIEW"),
             _ => return self.encode(out),
         };
-        out.extend_from_slice(b"BODY");
+        out.extend_from_slice(word.as_bytes());
         section.encode(out);
         if let Some(Partial { offset, .. }) = partial {
             out.extend_from_slice(format!("<{offset}>").as_bytes());

@@ -11,6 +11,7 @@ mod message_data;
 mod search_key;
 mod section;
 mod sequence_set;
+mod sort;
 mod status_item;
 
 pub use body_structure::{BodyKind, BodyStructure, Detail, Disposition, Parameter, Span};
@@ -24,4 +25,5 @@ pub use message_data::{Message, MessageRef, ObjectIds};
 pub use search_key::{Charset, SearchKey};
 pub use section::{Partial, Section, SectionText, SeenEffect};
 pub use sequence_set::{Number, SequenceSet, encode_uids};
+pub use sort::{Direction, SortCriterion, SortKey};
 pub use status_item::StatusItem;

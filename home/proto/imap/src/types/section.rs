@@ -67,6 +67,20 @@ impl Section {
         Ok(section)
     }
 
+    /// The body of a part.
+    pub fn of_part(part: &[u32]) -> Section {
+        Section { part: part.to_vec(), text: None }
+    }
+
+    /// `section-binary`: a part number or nothing between the brackets (RFC 3516 §7).
+    pub(crate) fn parse_binary(parser: &mut Parser<'_>) -> Result<Vec<u32>> {
+        let section = Section::parse(parser)?;
+        match section.text {
+            None => Ok(section.part),
+            Some(_) => Err(ParseError::Syntax("BINARY needs a part number")),
+        }
+    }
+
     /// Reads `1.2.`, and tells whether a text specifier follows.
     fn parse_part(&mut self, parser: &mut Parser<'_>) -> Result<bool> {
         while parser.peek().is_some_and(|octet| octet.is_ascii_digit()) {

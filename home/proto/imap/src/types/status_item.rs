@@ -19,6 +19,8 @@ pub enum StatusItem {
     Deleted,
     /// SIZE (RFC 8438)
     Size,
+    /// DELETED-STORAGE (RFC 9208 §4.1.4)
+    DeletedStorage,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.7)
     HighestModSeq,
     /// MAILBOXID (RFC 8474 §4.3)
@@ -28,7 +30,7 @@ pub enum StatusItem {
 }
 
 impl StatusItem {
-    const ALL: [StatusItem; 10] = [
+    const ALL: [StatusItem; 11] = [
         StatusItem::Messages,
         StatusItem::Recent,
         StatusItem::UidNext,
@@ -36,6 +38,7 @@ impl StatusItem {
         StatusItem::Unseen,
         StatusItem::Deleted,
         StatusItem::Size,
+        StatusItem::DeletedStorage,
         StatusItem::HighestModSeq,
         StatusItem::MailboxId,
         StatusItem::AppendLimit,
@@ -51,6 +54,7 @@ impl StatusItem {
             StatusItem::Unseen => "UNSEEN",
             StatusItem::Deleted => "DELETED",
             StatusItem::Size => "SIZE",
+            StatusItem::DeletedStorage => "DELETED-STORAGE",
             StatusItem::HighestModSeq => "HIGHESTMODSEQ",
             StatusItem::MailboxId => "MAILBOXID",
             StatusItem::AppendLimit => "APPENDLIMIT",

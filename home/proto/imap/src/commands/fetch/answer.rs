@@ -11,12 +11,13 @@
 
 use std::collections::VecDeque;
 
+use super::binary::{self, Decoding};
 use super::header_fields::{self, Keep};
 use super::{Fetch, Vanished};
 use crate::CHUNK;
 use crate::commands::select::contains;
 use crate::request::{Access, Answer, Changes, FlagChange, Flagged, Refusal, Request, Wanted};
-use crate::response::{Completion, Recent, encode, flag_list};
+use crate::response::{Completion, encode, flag_list};
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
@@ -64,6 +65,8 @@ struct Fetching {
 enum Content {
     /// As they are.
     Raw(Span),
+    /// To be decoded.
+    Decoded(Decoding),
     /// A header to be filtered.
     Filtered { header: Span, names: Vec<Vec<u8>>, keep: Keep, partial: Option<Partial> },
 }
@@ -165,7 +168,9 @@ impl Fetching {
 
     fn wanted(&self) -> Wanted {
         let wants = |item: &FetchItem| {
-            matches!(item, FetchItem::Body | FetchItem::BodyStructure) || item.content().is_some()
+            matches!(item, FetchItem::Body | FetchItem::BodyStructure)
+                || item.content().is_some()
+                || item.decoded_part().is_some()
         };
         Wanted {
             envelope: self.command.items.contains(&FetchItem::Envelope),
@@ -242,21 +247,16 @@ impl Fetching {
                     self.batch.pop_front();
                     self.item = 0;
                 }
+                // RFC 3516 §4.3: said before anything of the message is.
+                Some(_) if self.item == 0 && self.has_unknown_encoding(message) => {
+                    return Completion::no("UNKNOWN-CTE", "Unknown transfer encoding").into();
+                }
                 Some(item) => {
                     begin_item(self.item, message, core);
                     self.item += 1;
-                    match item.content() {
-                        None => write_item(item, message, core),
-                        Some((section, partial)) => {
-                            item.encode_label(&mut core.output);
-                            core.output.push(b' ');
-                            let span =
-                                message.structure.as_ref().and_then(|structure| structure.span(&section));
-                            self.content = Content::new(span, section.text, partial, &mut core.output);
-                            if let Some(request) = self.next_piece(core) {
-                                return Progress::Ask(request);
-                            }
-                        }
+                    self.content = begin_content(item, message, core);
+                    if let Some(request) = self.next_piece(core) {
+                        return Progress::Ask(request);
                     }
                 }
             }
@@ -264,10 +264,17 @@ impl Fetching {
         self.next_batch(core)
     }
 
+    fn has_unknown_encoding(&self, message: &Message) -> bool {
+        let mut parts = self.command.items.iter().filter_map(FetchItem::decoded_part);
+        parts.any(|part| binary::is_unknown(message, part))
+    }
+
     /// Asks for the next octets of the item under way; `None` when it is complete.
     fn next_piece(&mut self, core: &Core) -> Option<Request> {
         let (start, length) = match self.content.as_ref()? {
-            Content::Raw(span) => (span.start, span.len().min(CHUNK as u64)),
+            Content::Raw(span) | Content::Decoded(Decoding { span, .. }) => {
+                (span.start, span.len().min(CHUNK as u64))
+            }
             Content::Filtered { header, .. } => (header.start, header.len().min(MAX_HEADER)),
         };
         let mailbox = core.selected.as_ref()?.mailbox;
@@ -290,6 +297,12 @@ impl Fetching {
             Some(Content::Filtered { names, keep, partial, .. }) => {
                 let fields = header_fields::filter(octets, &names, keep);
                 encode::literal(part_of(&fields, partial), &mut core.output);
+            }
+            Some(Content::Decoded(decoding)) => {
+                if octets.is_empty() {
+                    return Progress::Close;
+                }
+                self.content = decoding.take(octets, &mut core.output).map(Content::Decoded);
             }
             None => return Progress::Close,
         }
@@ -326,7 +339,7 @@ impl Content {
 }
 
 /// The part of a span that a partial range asks for; empty beyond its end (RFC 9051 §6.4.5).
-fn limit(span: Span, partial: Option<Partial>) -> Span {
+pub(super) fn limit(span: Span, partial: Option<Partial>) -> Span {
     let Some(Partial { offset, count }) = partial else {
         return span;
     };
@@ -349,9 +362,23 @@ fn begin_item(index: usize, message: &Message, core: &mut Core) {
     }
 }
 
+/// Writes an item, or its label and what can be said of its content at once.
+fn begin_content(item: &FetchItem, message: &Message, core: &mut Core) -> Option<Content> {
+    let Some((section, partial)) = item.content() else {
+        if item.decoded_part().is_none() {
+            write_item(item, message, core);
+        }
+        return Decoding::begin(item, message, &mut core.output).map(Content::Decoded);
+    };
+    item.encode_label(&mut core.output);
+    core.output.push(b' ');
+    let span = message.structure.as_ref().and_then(|structure| structure.span(&section));
+    Content::new(span, section.text, partial, &mut core.output)
+}
+
 /// Writes an item without content.
 fn write_item(item: &FetchItem, message: &Message, core: &mut Core) {
-    let recent = core.selected.as_ref().map_or(Recent::Old, |selected| selected.recent(message.uid));
+    let recent = core.recent(message.uid);
     let out = &mut core.output;
     item.encode_label(out);
     out.push(b' ');
@@ -374,6 +401,8 @@ fn write_item(item: &FetchItem, message: &Message, core: &mut Core) {
         FetchItem::Body => write_structure(message, Detail::Basic, out),
         FetchItem::BodyStructure => write_structure(message, Detail::Extended, out),
         FetchItem::BodySection { .. }
+        | FetchItem::Binary { .. }
+        | FetchItem::BinarySize(_)
         | FetchItem::Rfc822
         | FetchItem::Rfc822Header
         | FetchItem::Rfc822Text => {}

@@ -1,9 +1,12 @@
 //! FETCH and UID FETCH (RFC 9051 §6.4.5), with the macros and the RFC822 items of RFC 3501 §6.4.5; CHANGEDSINCE and
-//! VANISHED (RFC 7162); EMAILID, THREADID (RFC 8474), SAVEDATE (RFC 8514), PREVIEW (RFC 8970).
+//! VANISHED (RFC 7162); EMAILID, THREADID (RFC 8474), SAVEDATE (RFC 8514), PREVIEW (RFC 8970), BINARY
+//! (RFC 3516).
 
 mod answer;
+mod binary;
 mod header_fields;
 mod modifiers;
+mod transfer;
 
 use super::encode_name;
 use crate::parser::{ParseError, Parser, Result};

@@ -9,7 +9,7 @@ use crate::response::{Code, Completion, encode};
 use crate::session::core::{Core, Selected};
 use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::types::{Flag, MailboxName, NameEncoding};
+use crate::types::{DELIMITER, Flag, MailboxName, NameEncoding};
 
 pub use qresync::QResync;
 pub(super) use qresync::contains;
@@ -100,6 +100,12 @@ impl Select {
     fn opened(&self, core: &mut Core, snapshot: &Snapshot) -> Progress {
         core.select(snapshot, self.access);
         announce(core, snapshot, self.access);
+        if core.enabled.has(Extension::Imap4Rev2) {
+            // RFC 9051 §6.3.2: the name as the server has it.
+            core.output.extend_from_slice(format!("* LIST () \"{DELIMITER}\" ").as_bytes());
+            encode::mailbox(&core.names.encode(self.mailbox.as_str()), &mut core.output);
+            core.output.extend_from_slice(b"\r\n");
+        }
         match self.resync() {
             // RFC 7162 §3.2.5: with other UIDs, nothing that the client knows is worth a word.
             Some(resync) if resync.uid_validity == snapshot.uid_validity => {
@@ -148,9 +154,12 @@ fn announce(core: &mut Core, snapshot: &Snapshot, access: Access) {
     core.untagged(&format!("FLAGS ({})", flags.join(" ")));
     core.untagged(&format!("OK [PERMANENTFLAGS ({permanent})] Flags permitted"));
     core.untagged(&format!("{exists} EXISTS"));
-    core.untagged(&format!("{recent} RECENT"));
-    if let Some(sequence) = first_unseen {
-        core.untagged(&format!("OK [UNSEEN {sequence}] First unseen message"));
+    // RFC 9051 Appendix E: RECENT and UNSEEN are no more.
+    if !core.enabled.has(Extension::Imap4Rev2) {
+        core.untagged(&format!("{recent} RECENT"));
+        if let Some(sequence) = first_unseen {
+            core.untagged(&format!("OK [UNSEEN {sequence}] First unseen message"));
+        }
     }
     core.untagged(&format!("OK [UIDVALIDITY {}] UIDs valid", snapshot.uid_validity));
     core.untagged(&format!("OK [UIDNEXT {}] Predicted next UID", snapshot.uid_next));

@@ -1,0 +1,103 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn message(uid: u32, subject: &str, id: &str, references: &[&str]) -> Threadable {
+    let base = subject.trim_start_matches("Re: ");
+    let kind = if base == subject { SubjectKind::Original } else { SubjectKind::ReplyOrForward };
+    Threadable {
+        uid,
+        sent: i64::from(uid),
+        base_subject: base.to_uppercase(),
+        kind,
+        message_id: (!id.is_empty()).then(|| id.as_bytes().to_vec()),
+        references: references.iter().map(|id| id.as_bytes().to_vec()).collect(),
+    }
+}
+
+fn written(algorithm: Algorithm, messages: Vec<Threadable>) -> String {
+    let mut out = Vec::new();
+    threads(algorithm, messages).iter().for_each(|node| node.encode(&|uid| uid, &mut out));
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn nests_as_the_rfc_shows() {
+    let leaf = |uid| Node { uid: Some(uid), children: Vec::new() };
+    let above = |uid, children| Node { uid: Some(uid), children };
+    // RFC 5256 §4, the first example.
+    let thread =
+        above(3, vec![above(6, vec![above(4, vec![leaf(23)]), above(44, vec![above(7, vec![leaf(96)])])])]);
+    let mut out = Vec::new();
+    leaf(2).encode(&|uid| uid, &mut out);
+    thread.encode(&|uid| uid, &mut out);
+    Node { uid: None, children: vec![leaf(3), leaf(5)] }.encode(&|uid| uid, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "(2)(3 6 (4 23)(44 7 96))((3)(5))");
+}
+
+#[test]
+fn equal_subjects() {
+    let messages = vec![message(1, "a", "", &[]), message(2, "b", "", &[]), message(3, "Re: a", "", &[])];
+    let more = [messages, vec![message(4, "Re: a", "", &[])]].concat();
+    assert_eq!(written(Algorithm::OrderedSubject, more), "(1 (3)(4))(2)");
+}
+
+#[test]
+fn answers_below_what_they_answer() {
+    let messages = vec![
+        message(1, "a", "one", &[]),
+        message(2, "Re: a", "two", &["one"]),
+        message(3, "Re: a", "three", &["one", "two"]),
+        message(4, "Re: a", "four", &["one"]),
+    ];
+    assert_eq!(written(Algorithm::References, messages), "(1 (2 3)(4))");
+}
+
+#[test]
+fn a_missing_parent_joins_its_children() {
+    let two = vec![message(1, "x", "one", &["gone"]), message(2, "y", "two", &["gone"])];
+    assert_eq!(written(Algorithm::References, two), "((1)(2))");
+    assert_eq!(written(Algorithm::References, vec![message(1, "x", "one", &["gone"])]), "(1)");
+}
+
+#[test]
+fn a_subject_joins_what_no_reference_does() {
+    let messages = vec![message(1, "a", "", &[]), message(2, "Re: a", "", &[]), message(3, "b", "", &[])];
+    assert_eq!(written(Algorithm::References, messages), "(1 2)(3)");
+    let originals = vec![message(1, "a", "", &[]), message(2, "a", "", &[])];
+    assert_eq!(written(Algorithm::References, originals), "((1)(2))");
+    // The answer came first; what it answers is the table's all the same.
+    let late = vec![message(1, "Re: a", "", &[]), message(2, "a", "", &[])];
+    assert_eq!(written(Algorithm::References, late), "(2 1)");
+}
+
+#[test]
+fn circles_and_depth() {
+    let circle = vec![message(1, "a", "one", &["two"]), message(2, "b", "two", &["one"])];
+    assert_eq!(written(Algorithm::References, circle), "(2 1)");
+    let chain: Vec<Threadable> = (1..50_000u32)
+        .map(|uid| message(uid, &uid.to_string(), &uid.to_string(), &[&(uid - 1).to_string()]))
+        .collect();
+    assert!(written(Algorithm::References, chain).starts_with("(1 2 3 4 "));
+}
+
+proptest! {
+    #[test]
+    fn every_message_stands_once(
+        made in prop::collection::vec(("[ab]", prop::bool::ANY, 0u8..6, prop::collection::vec(0u8..8, 0..4)), 0..12),
+    ) {
+        let messages: Vec<Threadable> = (1..).zip(&made).map(|(uid, (subject, reply, id, references))| {
+            let subject = if *reply { format!("Re: {subject}") } else { subject.clone() };
+            let ids: Vec<String> = references.iter().map(u8::to_string).collect();
+            message(uid, &subject, &id.to_string(), &ids.iter().map(String::as_str).collect::<Vec<_>>())
+        }).collect();
+        for algorithm in [Algorithm::OrderedSubject, Algorithm::References] {
+            let text = written(algorithm, messages.clone());
+            let numbers = text.split(|letter: char| !letter.is_ascii_digit()).filter(|word| !word.is_empty());
+            let mut found: Vec<u32> = numbers.map(|word| word.parse().unwrap()).collect();
+            found.sort_unstable();
+            prop_assert_eq!(found, (1..=made.len() as u32).collect::<Vec<_>>(), "{}", text);
+            prop_assert_eq!(text.matches('(').count(), text.matches(')').count());
+        }
+    }
+}

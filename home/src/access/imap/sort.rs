@@ -1,0 +1,68 @@
+//! Puts what was found in order for SORT, and tells what conversations are made of for THREAD (RFC 5256).
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use postern_imap::request::Found;
+use postern_imap::thread::{SubjectKind, Threadable};
+use postern_imap::types::{Direction, SearchKey, SortCriterion, SortKey};
+use postern_store::Result;
+use postern_store::account::{Account, MailboxId, SortKeys, ThreadLinks};
+
+use super::{convert, search};
+
+/// The messages that match, in this order; equal ones ascending by UID (RFC 5256 §3).
+pub(super) fn find(
+    account: &Account,
+    mailbox: MailboxId,
+    key: &SearchKey,
+    criteria: &[SortCriterion],
+) -> Result<Vec<Found>> {
+    let found = search::find(account, mailbox, key)?;
+    let uids: Vec<u32> = found.iter().map(|found| found.uid).collect();
+    let mod_seqs: HashMap<u32, u64> = found.iter().map(|found| (found.uid, found.mod_seq)).collect();
+    let mut keys = account.sort_keys(mailbox, &convert::uid_set(&uids))?;
+    keys.sort_by(|one, other| compare(one, other, criteria));
+    let sorted = keys.iter().map(|keys| keys.uid.get());
+    Ok(sorted.map(|uid| Found { uid, mod_seq: mod_seqs.get(&uid).copied().unwrap_or_default() }).collect())
+}
+
+fn compare(one: &SortKeys, other: &SortKeys, criteria: &[SortCriterion]) -> Ordering {
+    let by = |criterion: &SortCriterion| {
+        let ordering = match criterion.key {
+            SortKey::Arrival => one.internal_date.cmp(&other.internal_date),
+            SortKey::Cc => one.cc.cmp(&other.cc),
+            SortKey::Date => one.sent_date.cmp(&other.sent_date),
+            SortKey::DisplayFrom => one.display_from.cmp(&other.display_from),
+            SortKey::DisplayTo => one.display_to.cmp(&other.display_to),
+            SortKey::From => one.from.cmp(&other.from),
+            SortKey::Size => one.size.cmp(&other.size),
+            SortKey::Subject => one.base_subject.cmp(&other.base_subject),
+            SortKey::To => one.to.cmp(&other.to),
+        };
+        match criterion.direction {
+            Direction::Ascending => ordering,
+            Direction::Descending => ordering.reverse(),
+        }
+    };
+    criteria.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or_else(|| one.uid.cmp(&other.uid))
+}
+
+/// What conversations are made of, ascending by UID.
+pub(super) fn threadable(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<Threadable>> {
+    let uids: Vec<u32> = search::find(account, mailbox, key)?.iter().map(|found| found.uid).collect();
+    let links = account.thread_links(mailbox, &convert::uid_set(&uids))?;
+    Ok(links.into_iter().map(converted).collect())
+}
+
+fn converted(links: ThreadLinks) -> Threadable {
+    let kind = if links.reply_or_forward { SubjectKind::ReplyOrForward } else { SubjectKind::Original };
+    Threadable {
+        uid: links.uid.get(),
+        sent: links.sent_date,
+        base_subject: links.base_subject,
+        kind,
+        message_id: links.message_id,
+        references: links.references,
+    }
+}
