@@ -144,7 +144,6 @@ impl Core {
             return;
         };
         let known = std::mem::take(&mut selected.known);
-        let before = selected.view.exists();
         let largest = selected.view.largest_uid();
         selected.hold(&changes.expunged);
         selected.mod_seq = selected.mod_seq.max(changes.mod_seq);
@@ -158,18 +157,20 @@ impl Core {
                 self.tell_flags(&message, Numbering::Sequence);
             }
         }
-        self.add_arrivals(&arrivals, before);
+        self.add_arrivals(&arrivals);
     }
 
-    fn add_arrivals(&mut self, arrivals: &[Flagged], before: u32) {
+    fn add_arrivals(&mut self, arrivals: &[Flagged]) {
         let Some(selected) = &mut self.selected else {
             return;
         };
+        // After removals that were told with it: as many may have come as went.
+        let before = selected.view.exists();
         for message in arrivals {
             selected.view.append(message.uid);
         }
         let (exists, recent) = (selected.view.exists(), selected.recent_count());
-        if !arrivals.is_empty() && exists != before {
+        if exists != before {
             self.untagged(&format!("{exists} EXISTS"));
             if !self.enabled.has(Extension::Imap4Rev2) {
                 self.untagged(&format!("{recent} RECENT"));
