@@ -9,6 +9,7 @@ mod acme;
 mod bans;
 mod mta_sts;
 mod queue;
+mod store;
 mod tunnel;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -23,6 +24,7 @@ pub use acme::Acme;
 pub use bans::Bans;
 pub use mta_sts::MtaSts;
 pub use queue::Queue;
+pub use store::Store;
 pub use tunnel::Tunnel;
 
 /// Where the file is unless `--config` says otherwise.
@@ -54,6 +56,8 @@ pub struct Config {
     pub tunnel: Tunnel,
     /// Who is banned at the edge, and who never.
     pub bans: Bans,
+    /// What is kept of deleted mail.
+    pub store: Store,
     /// Delivery to other servers.
     pub queue: Queue,
     /// The log.
@@ -124,6 +128,7 @@ impl Default for Config {
             mta_sts: MtaSts::default(),
             tunnel: Tunnel::default(),
             bans: Bans::default(),
+            store: Store::default(),
             queue: Queue::default(),
             log: Log::default(),
         }
@@ -346,6 +351,7 @@ mod tests {
             "[mta_sts]",
             "[tunnel]",
             "[bans]",
+            "[store]",
             "[queue]",
             "[log]",
         ];

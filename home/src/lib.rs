@@ -31,4 +31,5 @@ pub mod mta_sts;
 pub mod web;
 
 pub mod admin;
+pub mod export;
 pub mod status;

@@ -19,6 +19,9 @@
 //! | `/v1/secondaries/NAME/key` | | [`wire::secondary::RotateKey`] | | |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
+//! | `/v1/quota` | list of [`wire::QuotaListed`] | | [`wire::SetQuota`]: [`Usage`](postern_store::account::Usage) | |
+//! | `/v1/mail/deleted` | | [`wire::OfUser`]: list of [`Removed`](postern_store::account::Removed) | | |
+//! | `/v1/mail/restore` | | [`wire::Restore`]: [`wire::Restored`] | | |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
@@ -37,6 +40,8 @@ mod domains;
 mod secondaries;
 
 mod users;
+
+mod mail;
 
 mod aliases;
 
@@ -153,6 +158,10 @@ impl Admin {
                 change(request, |body| users::set_password(self, body))
             }
             (&Method::DELETE, ["v1", "users"]) => change(request, |body| users::remove(self, body)),
+            (&Method::GET, ["v1", "quota"]) => answer(mail::quotas(self)),
+            (&Method::PUT, ["v1", "quota"]) => change(request, |body| mail::set_quota(self, body)),
+            (&Method::POST, ["v1", "mail", "deleted"]) => change(request, |body| mail::deleted(self, body)),
+            (&Method::POST, ["v1", "mail", "restore"]) => change(request, |body| mail::restore(self, body)),
             (&Method::GET, ["v1", "aliases"]) => answer(Ok(aliases::list(self))),
             (&Method::POST, ["v1", "aliases"]) => change(request, |body| aliases::add(self, body)),
             (&Method::DELETE, ["v1", "aliases"]) => change(request, |body| aliases::remove(self, body)),
@@ -222,6 +231,10 @@ impl From<DirectoryError> for Refusal {
 
 impl From<postern_store::Error> for Refusal {
     fn from(error: postern_store::Error) -> Self {
-        Self(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}."))
+        let status = match &error {
+            postern_store::Error::NotFound(_) => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, format!("{error}."))
     }
 }

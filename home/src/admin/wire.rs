@@ -11,7 +11,7 @@ use postern_message::address::{DomainName, EmailAddress};
 use postern_shared::identity::PublicIdentity;
 use postern_shared::join_code::Endpoint;
 use postern_shared::tunnel::PublicKey;
-use postern_store::account::AccountId;
+use postern_store::account::{AccountId, Limits, Usage};
 use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
@@ -238,6 +238,65 @@ impl fmt::Debug for Join {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Join(…)")
     }
+}
+
+/// A question about one user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfUser {
+    /// The user.
+    pub user: EmailAddress,
+}
+
+/// Deleted mail to be put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// Whose.
+    pub user: EmailAddress,
+    /// The numbers of the messages.
+    pub ids: Vec<i64>,
+}
+
+/// What was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// Messages.
+    pub messages: u64,
+}
+
+/// Whose quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaOf {
+    /// The user.
+    pub user: EmailAddress,
+    /// One mailbox, or all of the account.
+    pub mailbox: Option<String>,
+}
+
+impl fmt::Display for QuotaOf {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.mailbox {
+            Some(mailbox) => write!(formatter, "{mailbox} of {}", self.user),
+            None => self.user.fmt(formatter),
+        }
+    }
+}
+
+/// A quota and what is used of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaListed {
+    /// Whose.
+    pub of: QuotaOf,
+    /// Use and limits.
+    pub usage: Usage,
+}
+
+/// New limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetQuota {
+    /// Whose.
+    pub of: QuotaOf,
+    /// What may be held.
+    pub limits: Limits,
 }
 
 /// The answer to a change that has nothing to say but that it is done.

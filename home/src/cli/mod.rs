@@ -1,10 +1,10 @@
 //! The command line of `postern-home`.
 //!
-//! In: the arguments. Out: the daemon itself for `run`, and for everything else a question to the running daemon over its
-//! local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
+//! In: the arguments. Out: the daemon itself for `run`, and for everything else but `store` a question to the running daemon
+//! over its local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`status`, `tunnel status`, `cert list`,
-//! `dns delegation`, `dns diff`, `config check`), 4 the daemon is not reachable.
+//! `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;
@@ -14,6 +14,10 @@ mod dns;
 mod domain;
 
 mod user;
+
+mod mail;
+mod quota;
+mod store;
 
 mod alias;
 
@@ -118,6 +122,15 @@ pub enum Command {
         after_help = "Example:\n  postern-home alias add family@home.example ana@home.example"
     )]
     Alias(AliasCommand),
+    /// Mail that was deleted
+    #[command(subcommand, after_help = "Example:\n  postern-home mail deleted ana@home.example")]
+    Mail(mail::MailCommand),
+    /// How much users may keep
+    #[command(subcommand, after_help = "Example:\n  postern-home quota set ana@home.example --octets 10G")]
+    Quota(quota::QuotaCommand),
+    /// What is on the disk, whether the daemon runs or not
+    #[command(subcommand, after_help = "Example:\n  postern-home store verify")]
+    Store(store::StoreCommand),
     /// Mail on its way out
     #[command(subcommand, after_help = "Example:\n  postern-home queue list")]
     Queue(QueueCommand),
@@ -385,6 +398,9 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
         Command::Dns(command) => dns::execute(&client()?, command),
         Command::Cert(command) => cert::execute(&client()?, command),
         Command::User(command) => user::execute(&client()?, command),
+        Command::Mail(command) => mail::execute(&client()?, command),
+        Command::Quota(command) => quota::execute(&client()?, command),
+        Command::Store(command) => store::execute(&Config::load(&cli.config)?.state_dir, output, command),
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),

@@ -78,6 +78,9 @@ impl Services {
         let network = choice.network.clone();
         let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
         let store = Store::open(&config.state_dir).map_err(cannot_start)?;
+        if config.store.undelete().is_some() {
+            store.keep_removed();
+        }
         let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;

@@ -45,6 +45,11 @@ impl BlobFiles {
         Ok(BlobFiles { directory })
     }
 
+    /// The files of an account that is only read.
+    pub(crate) fn inspected(directory: PathBuf) -> BlobFiles {
+        BlobFiles { directory }
+    }
+
     /// Gives a large message a durable name here; a small one needs none. On success the caller hands the name to
     /// [`keep`]. It is never taken back after an error, because a commit that reported an error may still be found
     /// durable when the database is opened again.

@@ -13,12 +13,14 @@ pub mod structure;
 
 pub mod account;
 pub mod blob;
+mod inspect;
 pub mod search;
 mod store;
 
 pub mod queue;
 
 pub use error::{Error, Result};
+pub use inspect::Inspection;
 pub use stage::{BlobHash, StagedBytes, StagedMessage, Staging};
 pub use store::{Delivery, Store};
 

@@ -8,9 +8,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
+use crate::inspect::accounts_in;
 use crate::search::Indexer;
 use crate::stage::{StagedMessage, Staging};
 use crate::{Error, Result, Timestamp, files};
@@ -26,6 +28,7 @@ struct Inner {
     /// A slot for each account, so that opening one does not keep others waiting.
     open: Mutex<Slots>,
     indexer: Indexer,
+    keeps_removed: AtomicBool,
 }
 
 type Slots = HashMap<AccountId, Arc<Mutex<Option<Account>>>>;
@@ -56,7 +59,13 @@ impl Store {
         let accounts = state_dir.join("accounts");
         files::create_directory(&staging)?;
         files::create_directory(&accounts)?;
-        Ok(Store(Arc::new(Inner { staging, accounts, open: Mutex::default(), indexer: Indexer::start()? })))
+        Ok(Store(Arc::new(Inner {
+            staging,
+            accounts,
+            open: Mutex::default(),
+            indexer: Indexer::start()?,
+            keeps_removed: AtomicBool::new(false),
+        })))
     }
 
     /// The account `id`, opened at its first use, and made with its first mailboxes if it is new: the directory, not
@@ -71,8 +80,40 @@ impl Store {
             return Ok(account.clone());
         }
         let account = Account::open(&self.0.accounts.join(id.to_string()), id, self.0.indexer.news())?;
+        if self.0.keeps_removed.load(Ordering::Relaxed) {
+            account.keep_removed();
+        }
         *slot = Some(account.clone());
         Ok(account)
+    }
+
+    /// Accounts that are opened from now on keep what is expunged, until [`Store::purge_removed`].
+    pub fn keep_removed(&self) {
+        self.0.keeps_removed.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets go of what was expunged before `moment`, in every account; gives how many messages that were. An account
+    /// that cannot be opened does not keep the others waiting.
+    ///
+    /// # Errors
+    /// `Temporary` when not even the accounts can be listed.
+    pub fn purge_removed(&self, moment: Timestamp) -> Result<usize> {
+        let mut purged = 0;
+        for id in self.accounts()? {
+            match self.account(id).and_then(|account| account.purge_removed(moment)) {
+                Ok(messages) => purged += messages,
+                Err(error) => tracing::warn!(account = %id, %error, "removed messages stay longer"),
+            }
+        }
+        Ok(purged)
+    }
+
+    /// Every account that is on the disk.
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn accounts(&self) -> Result<Vec<AccountId>> {
+        accounts_in(&self.0.accounts)
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {

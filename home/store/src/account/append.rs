@@ -78,7 +78,7 @@ fn store(change: &Change<'_>, target: Target, messages: Vec<Incoming>) -> Result
         .map(|message| store_one(change, &mut counters, &mut keywords, message))
         .collect::<Result<Vec<_>>>()?;
     change.save(&counters)?;
-    change.check_quota()?;
+    super::quota::check(change, counters.mailbox)?;
     Ok(stored)
 }
 

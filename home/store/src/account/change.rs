@@ -124,18 +124,6 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Called by what adds octets, after [`Change::save`].
-    ///
-    /// # Errors
-    /// `OverQuota` when the account holds more than it may.
-    pub(super) fn check_quota(&self) -> Result<()> {
-        let over: bool = self
-            .connection
-            .prepare_cached("SELECT coalesce(size > quota, 0) FROM account")?
-            .query_row([], |row| row.get(0))?;
-        if over { Err(Error::OverQuota) } else { Ok(()) }
-    }
-
     /// Puts an email into a mailbox under the next UID, and counts it; the caller saves the counters.
     pub(super) fn place(
         &self,

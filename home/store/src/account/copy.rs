@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::change::Change;
 use super::expunge::{Placement, record_expunged, remove_placement};
 use super::keywords::StoredFlags;
-use super::{Account, Copied, EmailId, MailboxId, Uid, UidSet};
+use super::{Account, Copied, EmailId, MailboxId, Uid, UidSet, quota};
 use crate::Result;
 
 impl Account {
@@ -25,19 +25,25 @@ impl Account {
             }
             if !pairs.is_empty() {
                 change.save(&target)?;
-                change.check_quota()?;
+                quota::check(change, to)?;
             }
             Ok(Copied { uid_validity: target.uid_validity, uids: pairs })
         })
     }
 
-    /// Moves messages, all or none, in one step (RFC 6851). A quota does not hinder it.
+    /// Moves messages, all or none, in one step (RFC 6851). The account's quota does not hinder it.
     ///
     /// # Errors
-    /// `NotFound` for a mailbox that is not there (TRYCREATE).
+    /// `NotFound` for a mailbox that is not there (TRYCREATE), `OverQuota` of the mailbox.
     pub fn move_messages(&self, from: MailboxId, uids: &UidSet, to: MailboxId) -> Result<Copied> {
         let uids = uids.clone();
-        self.change(move |change| move_all(change, from, &uids, to))
+        self.change(move |change| {
+            let moved = move_all(change, from, &uids, to)?;
+            if from != to {
+                quota::check_mailbox(change, to)?;
+            }
+            Ok(moved)
+        })
     }
 }
 

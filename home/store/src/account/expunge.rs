@@ -1,33 +1,51 @@
-//! EXPUNGE: removing messages, and with the last placement the content.
+//! EXPUNGE: removing messages, and with the last placement the content, unless it is kept for undelete.
 
 use rusqlite::params;
 
 use super::change::{Change, Counters};
-use super::{Account, EmailId, Expunge, MailboxId, SystemFlags, ThreadId, Uid, UidSet};
+use super::{Account, EmailId, Expunge, MailboxId, SystemFlags, ThreadId, Uid, UidSet, removed};
 use crate::Result;
 use crate::blob;
 
 impl Account {
-    /// Removes messages for good and gives the UIDs that went.
+    /// Removes messages and gives the UIDs that went.
     ///
     /// # Errors
     /// `NotFound` for the mailbox.
     pub fn expunge(&self, mailbox: MailboxId, which: Expunge) -> Result<UidSet> {
-        self.change(move |change| expunge(change, mailbox, &which))
+        let fate = self.fate();
+        self.change(move |change| expunge(change, mailbox, &which, fate))
     }
 }
 
+/// What becomes of the octets of expunged messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Kept for undelete.
+    Kept,
+    /// Gone at once.
+    Gone,
+}
+
 /// Removes every message of a mailbox that is to be deleted.
-pub(super) fn destroy_all(change: &Change<'_>, mailbox: MailboxId) -> Result<()> {
-    expunge(change, mailbox, &Expunge::Exactly(UidSet::all()))?;
+pub(super) fn destroy_all(change: &Change<'_>, mailbox: MailboxId, fate: Fate) -> Result<()> {
+    expunge(change, mailbox, &Expunge::Exactly(UidSet::all()), fate)?;
     Ok(())
 }
 
-pub(super) fn expunge(change: &Change<'_>, mailbox: MailboxId, which: &Expunge) -> Result<UidSet> {
+pub(super) fn expunge(
+    change: &Change<'_>,
+    mailbox: MailboxId,
+    which: &Expunge,
+    fate: Fate,
+) -> Result<UidSet> {
     let mut counters = change.counters(mailbox)?;
     let rows = select(change, mailbox, which)?;
     if rows.is_empty() {
         return Ok(UidSet::default());
+    }
+    if fate == Fate::Kept {
+        removed::keep(change, mailbox, &rows)?;
     }
     for row in &rows {
         remove_placement(change, &mut counters, row)?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::change::Change;
 use super::copy::move_all;
-use super::expunge::destroy_all;
+use super::expunge::{Fate, destroy_all};
 use super::name::{Name, SEPARATOR};
 use super::{Account, Mailbox, MailboxId, SpecialUse, UidSet, UidValidity};
 use crate::{Error, Result};
@@ -73,7 +73,8 @@ impl Account {
         if name.is_inbox() {
             return Err(Error::Permanent("INBOX cannot be deleted".to_owned()));
         }
-        self.change(move |change| delete(change, &name))
+        let fate = self.fate();
+        self.change(move |change| delete(change, &name, fate))
     }
 
     /// Adds a name, existing or not, to the subscriptions.
@@ -210,7 +211,7 @@ fn one(connection: &Connection, id: MailboxId) -> Result<Mailbox> {
     Ok(mailbox)
 }
 
-fn whole_name(connection: &Connection, id: MailboxId) -> Result<String> {
+pub(super) fn whole_name(connection: &Connection, id: MailboxId) -> Result<String> {
     let mut statement =
         connection.prepare_cached("SELECT parent_id, name FROM mailbox WHERE mailbox_id = ?1")?;
     let (mut above, mut name): (Option<MailboxId>, String) =
@@ -342,14 +343,14 @@ fn copy_subscriptions(change: &Change<'_>, from: &Name, to: &Name) -> Result<()>
     Ok(())
 }
 
-fn delete(change: &Change<'_>, name: &Name) -> Result<()> {
+fn delete(change: &Change<'_>, name: &Name, fate: Fate) -> Result<()> {
     let id = existing(change.connection, name)?;
     let mailbox = one(change.connection, id)?;
     if mailbox.has_children && !mailbox.selectable {
         return Err(Error::Conflict(format!("mailbox {name} has mailboxes below it")));
     }
     if mailbox.selectable {
-        destroy_all(change, id)?;
+        destroy_all(change, id, fate)?;
     }
     if mailbox.has_children {
         change.execute(

@@ -53,8 +53,9 @@ impl Account {
     /// `NotFound` for the mailbox.
     pub fn update_maildrop(&self, mailbox: MailboxId, deleted: UidSet, retrieved: UidSet) -> Result<()> {
         let seen = Flags { system: SystemFlags::SEEN, ..Flags::default() };
+        let fate = self.fate();
         self.change(move |change| {
-            expunge::expunge(change, mailbox, &Expunge::Exactly(deleted))?;
+            expunge::expunge(change, mailbox, &Expunge::Exactly(deleted), fate)?;
             store_flags::apply(change, mailbox, &retrieved, &FlagChange::Add(seen), None)?;
             Ok(())
         })

@@ -6,7 +6,7 @@
 //! call at once, readers never wait for writers.
 //!
 //! The on-disk layout is told in `schema.rs`. RFC 9051 (IMAP4rev2), RFC 7162 (CONDSTORE, QRESYNC), RFC 8474
-//! (OBJECTID), RFC 8514 (SAVEDATE), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8621 (JMAP Mail) as far as its
+//! (OBJECTID), RFC 9208 (QUOTA), RFC 8514 (SAVEDATE), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8621 (JMAP Mail) as far as its
 //! identities and states go.
 
 mod flags;
@@ -19,6 +19,7 @@ mod schema;
 mod change;
 mod keywords;
 mod parsed;
+mod quota;
 mod thread;
 
 mod append;
@@ -27,6 +28,7 @@ mod expunge;
 mod fetch;
 mod mailboxes;
 mod maildrop;
+mod removed;
 mod search;
 mod snapshot;
 mod sort_keys;
@@ -34,7 +36,8 @@ mod store_flags;
 mod verify;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use tokio::sync::watch;
 
@@ -49,6 +52,8 @@ pub use message::{
 };
 pub use name::SEPARATOR;
 pub(crate) use parsed::Parsed;
+pub use quota::{Limits, QuotaRoot, Usage};
+pub use removed::Removed;
 pub use sort_keys::{SortKeys, ThreadLinks};
 
 use crate::blob::BlobFiles;
@@ -69,6 +74,8 @@ pub(crate) struct Inner {
     search: search::LazyIndex,
     /// Where the indexer hears of changes.
     news: News,
+    /// Whether expunged messages are kept for undelete.
+    keeps_removed: AtomicBool,
 }
 
 impl From<Arc<Inner>> for Account {
@@ -85,10 +92,20 @@ impl Account {
         blobs.sweep(&database)?;
         let mod_seq = database.write(begin)?;
         let mod_seq = watch::channel(mod_seq).0;
-        let search = search::LazyIndex::at(directory);
-        let account = Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news }));
+        let (search, keeps_removed) = (search::LazyIndex::at(directory), AtomicBool::new(false));
+        let account = Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news, keeps_removed }));
         account.tell_indexer();
         Ok(account)
+    }
+
+    /// Opens an account that is there, to read it, also while another process has it open.
+    pub(crate) fn inspect(directory: &Path, id: AccountId) -> Result<Account> {
+        let database = Database::read_only(&directory.join("account.sqlite"), &schema::SCHEMA)?;
+        let blobs = BlobFiles::inspected(directory.join("blobs"));
+        let (mod_seq, keeps_removed) = (watch::channel(ModSeq(0)).0, AtomicBool::new(false));
+        // Nobody listens at the other end: what is only read has no news.
+        let (search, news) = (search::LazyIndex::at(directory), mpsc::sync_channel(0).0);
+        Ok(Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news, keeps_removed })))
     }
 
     /// The account's number.
@@ -106,21 +123,19 @@ impl Account {
     /// # Errors
     /// `Temporary`
     pub fn usage(&self) -> Result<(u64, Option<u64>)> {
-        self.0.database.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT size, quota FROM account")?;
-            Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
-        })
+        self.quota(QuotaRoot::Account).map(|usage| (usage.octets, usage.limits.octets))
     }
 
-    /// Sets the quota in octets, or takes it away. An account above its quota keeps what it has.
-    ///
-    /// # Errors
-    /// `Temporary`
-    pub fn set_quota(&self, quota: Option<u64>) -> Result<()> {
-        self.change(move |change| {
-            change.execute("UPDATE account SET quota = ?1", [quota])?;
-            Ok(())
-        })
+    /// From now on, expunged messages are kept for undelete; they go when they are purged.
+    pub fn keep_removed(&self) {
+        self.0.keeps_removed.store(true, Ordering::Relaxed);
+    }
+
+    fn fate(&self) -> expunge::Fate {
+        match self.0.keeps_removed.load(Ordering::Relaxed) {
+            true => expunge::Fate::Kept,
+            false => expunge::Fate::Gone,
+        }
     }
 }
 

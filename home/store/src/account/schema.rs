@@ -39,12 +39,15 @@
 //! that first mentioned them. A new message joins the oldest conversation that knows its Message-ID or one of its
 //! References or In-Reply-To under the same base subject (RFC 8621 §3), whichever arrives first.
 //!
+//! *Undelete.* `removed` is what was expunged and can be put back, see the module `removed`. Each row counts as a reference
+//! to its blob. `account.removed_size` is the octets of them all.
+//!
 //! *Counters* of `mailbox` and `account` are kept by the same transaction as the rows they count.
 
 use crate::db::Schema;
 
 pub(super) static SCHEMA: Schema =
-    Schema { name: "account", application_id: 0x506f_7341, migrations: &[FIRST] };
+    Schema { name: "account", application_id: 0x506f_7341, migrations: &[FIRST, REMOVED_AND_QUOTAS] };
 
 const FIRST: &str = "
 CREATE TABLE account (
@@ -172,4 +175,27 @@ CREATE TABLE expunged (
     uid_last   INTEGER NOT NULL,
     PRIMARY KEY (mailbox_id, mod_seq, uid_first)
 ) STRICT, WITHOUT ROWID;
+";
+
+const REMOVED_AND_QUOTAS: &str = "
+ALTER TABLE account ADD COLUMN message_quota INTEGER;              -- messages; NULL is unlimited
+ALTER TABLE account ADD COLUMN removed_size INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mailbox ADD COLUMN quota INTEGER;                      -- octets; NULL is unlimited
+ALTER TABLE mailbox ADD COLUMN message_quota INTEGER;
+
+CREATE TABLE removed (
+    removed_id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    blob_id       INTEGER NOT NULL REFERENCES blob,
+    mailbox       TEXT NOT NULL,                    -- its whole name at that time
+    flags         INTEGER NOT NULL,                 -- as in message
+    keywords      BLOB,
+    size          INTEGER NOT NULL,
+    internal_date INTEGER NOT NULL,                 -- seconds since 1970
+    removed_at    INTEGER NOT NULL,                 -- seconds since 1970
+    subject       TEXT NOT NULL,
+    sender        TEXT NOT NULL,
+    preview       TEXT NOT NULL
+) STRICT;
+CREATE INDEX removed_moment ON removed (removed_at);
+CREATE INDEX removed_blob ON removed (blob_id);
 ";

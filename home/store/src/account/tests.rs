@@ -99,7 +99,10 @@ fn damage_is_named_and_neighbours_stay_readable() {
     flipped[30] ^= 1;
     std::fs::write(&file, flipped).unwrap();
     let damages = fixture.account.verify().unwrap();
-    assert!(matches!(damages.as_slice(), [line] if line.starts_with("blob 1:")), "{damages:?}");
+    assert!(
+        matches!(damages.as_slice(), [line] if line.starts_with("blob 1 (INBOX, UID 1): ")),
+        "{damages:?}"
+    );
     std::fs::write(&file, "short").unwrap();
     let read = |uid| {
         let mut messages = fixture.account.messages(damaged.mailbox, &set([uid]), Detail::Summary);
@@ -412,7 +415,8 @@ fn a_quota_refuses_what_comes_but_not_a_move() {
     let fixture = fixture();
     fixture.append("INBOX", &mail("a", ""), seen());
     let (inbox, archive) = (fixture.id("INBOX"), fixture.id("Archive"));
-    fixture.account.set_quota(Some(10)).unwrap();
+    let limits = Limits { octets: Some(10), messages: None };
+    fixture.account.set_quota(QuotaRoot::Account, limits).unwrap();
     let append = Append { message: fixture.stage(&mail("b", "")), flags: seen(), internal_date: at(0) };
     assert!(matches!(fixture.account.append(inbox, vec![append]), Err(Error::OverQuota)));
     assert!(matches!(fixture.account.copy(inbox, &UidSet::all(), archive), Err(Error::OverQuota)));
@@ -420,6 +424,100 @@ fn a_quota_refuses_what_comes_but_not_a_move() {
     fixture.account.move_messages(inbox, &UidSet::all(), archive).unwrap();
     fixture.account.expunge(archive, Expunge::Exactly(UidSet::all())).unwrap();
     assert_eq!(fixture.account.usage().unwrap(), (0, Some(10)));
+}
+
+#[test]
+fn messages_and_mailboxes_have_limits_of_their_own() {
+    let fixture = fixture();
+    let (inbox, archive) = (fixture.id("INBOX"), fixture.id("Archive"));
+    let append = |mailbox| {
+        let append = Append { message: fixture.stage(&mail("b", "")), flags: seen(), internal_date: at(0) };
+        fixture.account.append(mailbox, vec![append]).map(drop)
+    };
+    let one = Limits { octets: None, messages: Some(1) };
+    fixture.account.set_quota(QuotaRoot::Mailbox(archive), one).unwrap();
+    append(archive).unwrap();
+    assert!(matches!(append(archive), Err(Error::OverQuota)));
+    append(inbox).unwrap();
+    assert!(matches!(fixture.account.copy(inbox, &UidSet::all(), archive), Err(Error::OverQuota)));
+    assert!(matches!(fixture.account.move_messages(inbox, &UidSet::all(), archive), Err(Error::OverQuota)));
+    fixture.account.set_quota(QuotaRoot::Account, Limits { octets: None, messages: Some(2) }).unwrap();
+    assert!(matches!(append(inbox), Err(Error::OverQuota)));
+    let usage = fixture.account.quota(QuotaRoot::Account).unwrap();
+    assert_eq!((usage.messages, usage.limits.messages), (2, Some(2)));
+    let nowhere = fixture.account.set_quota(QuotaRoot::Mailbox(MailboxId(99)), one);
+    assert!(matches!(nowhere, Err(Error::NotFound(_))));
+}
+
+#[test]
+fn what_was_expunged_can_be_put_back() {
+    let fixture = fixture();
+    fixture.account.keep_removed();
+    let flags = Flags { system: SystemFlags::FLAGGED, keywords: vec![Keyword::new("$Work").unwrap()] };
+    let large = mail("large", "") + &"x".repeat(100_000);
+    fixture.account.create_mailbox("Old", None).unwrap();
+    fixture.append("Old", &large, flags.clone());
+    fixture.append("INBOX", &mail("small", ""), SystemFlags::DELETED.into());
+    fixture.account.delete_mailbox("Old").unwrap();
+    fixture.account.expunge(fixture.id("INBOX"), Expunge::Deleted).unwrap();
+    fixture.is_whole();
+    assert_eq!(fixture.account.usage().unwrap().0, 0);
+    let fixture = fixture.reopen();
+    let removed = fixture.account.removed().unwrap();
+    let names: Vec<_> = removed.iter().map(|one| (one.mailbox.as_str(), one.subject.as_str())).collect();
+    assert_eq!(names, [("INBOX", "SMALL"), ("Old", "LARGE")]);
+    for one in &removed {
+        fixture.account.restore(one.id, fixture.store.stage()).unwrap();
+    }
+    assert!(fixture.account.removed().unwrap().is_empty());
+    assert!(matches!(fixture.account.restore(removed[0].id, fixture.store.stage()), Err(Error::NotFound(_))));
+    let mut messages = fixture.account.messages(fixture.id("Old"), &UidSet::all(), Detail::Summary);
+    let message = messages.next().unwrap().unwrap();
+    assert_eq!((message.flags, message.email.internal_date), (flags, at(1_000)));
+    assert!(fixture.account.read_blob(message.email.blob, 0..u64::MAX).unwrap() == large.as_bytes());
+    let inbox = fixture.account.snapshot(fixture.id("INBOX")).unwrap();
+    assert!(inbox.messages[0].flags.is_empty(), "it is not marked for deletion again");
+}
+
+#[test]
+fn what_was_expunged_goes_with_time_and_beyond_the_quota() {
+    let fixture = fixture();
+    fixture.account.keep_removed();
+    let inbox = fixture.id("INBOX");
+    let size = 100_000;
+    fixture
+        .account
+        .set_quota(QuotaRoot::Account, Limits { octets: Some(5 * size / 2), messages: None })
+        .unwrap();
+    for subject in ["a", "b", "c"] {
+        let mut text = mail(subject, "");
+        text += &"x".repeat(size as usize - text.len());
+        fixture.append("INBOX", &text, seen());
+        fixture.account.expunge(inbox, Expunge::Exactly(UidSet::all())).unwrap();
+    }
+    let subjects = |removed: Vec<Removed>| removed.into_iter().map(|one| one.subject).collect::<Vec<_>>();
+    assert_eq!(subjects(fixture.account.removed().unwrap()), ["C", "B"]);
+    assert_eq!(fixture.blob_files(), 2);
+    fixture.is_whole();
+    assert_eq!(fixture.store.purge_removed(at(1_000)).unwrap(), 0);
+    assert_eq!(fixture.store.purge_removed(at(i64::from(u32::MAX))).unwrap(), 2);
+    assert_eq!(fixture.blob_files(), 0);
+}
+
+#[test]
+fn an_account_of_the_first_schema_is_taken_over() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let account = directory.path().join("accounts/1");
+    std::fs::create_dir_all(&account).unwrap();
+    let connection = rusqlite::Connection::open(account.join("account.sqlite")).unwrap();
+    connection.execute_batch(schema::SCHEMA.migrations[0]).unwrap();
+    connection.pragma_update(None, "application_id", schema::SCHEMA.application_id).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let store = Store::open(directory.path()).unwrap();
+    let account = store.account(AccountId(1)).unwrap();
+    let fixture = Fixture { store, account, directory };
+    fixture.append("INBOX", &mail("a", ""), seen());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use super::Account;
+use super::{Account, MailboxId, Uid};
 use crate::blob::BlobId;
 use crate::{Error, Result};
 
@@ -40,8 +40,14 @@ const RULES: &[(&str, &str)] = &[
     ("structures", "SELECT email_id FROM email LEFT JOIN email_structure USING (email_id) WHERE structure IS NULL"),
     (
         "references to a blob",
-        "SELECT blob_id FROM blob LEFT JOIN (SELECT blob_id, count(*) AS n FROM email GROUP BY blob_id)
-          USING (blob_id) WHERE refs <> coalesce(n, 0) OR refs = 0",
+        "SELECT blob_id FROM blob
+           LEFT JOIN (SELECT blob_id, count(*) AS n FROM email GROUP BY blob_id) USING (blob_id)
+           LEFT JOIN (SELECT blob_id, count(*) AS kept FROM removed GROUP BY blob_id) USING (blob_id)
+          WHERE refs <> coalesce(n, 0) + coalesce(kept, 0) OR refs = 0",
+    ),
+    (
+        "octets of removed messages",
+        "SELECT id FROM account WHERE removed_size <> (SELECT coalesce(sum(size), 0) FROM removed)",
     ),
     (
         "emails of a thread",
@@ -60,15 +66,14 @@ impl Account {
     /// # Errors
     /// `Corrupt` or `Temporary` when not even the check can run.
     pub fn verify(&self) -> Result<Vec<String>> {
-        let mut damages = self.0.database.read(|connection| {
-            let mut damages = pragma(connection, "integrity_check")?;
-            damages.retain(|line| line != "ok");
-            damages.extend(pragma(connection, "foreign_key_check")?);
+        let mut damages = self.0.database.damages()?;
+        damages.extend(self.0.database.read(|connection| {
+            let mut damages = Vec::new();
             for (rule, query) in RULES {
                 damages.extend(rows(connection, query)?.into_iter().map(|row| format!("{rule}: row {row}")));
             }
             Ok::<_, Error>(damages)
-        })?;
+        })?);
         damages.extend(self.verify_blobs()?);
         Ok(damages)
     }
@@ -85,11 +90,27 @@ impl Account {
                 Ok(found) if found == hash => {}
                 // Expunged while the check went on.
                 Err(Error::NotFound(_)) => {}
-                Ok(_) => damages.push(format!("blob {}: the octets do not match their hash", blob.0)),
-                Err(error) => damages.push(format!("blob {}: {error}", blob.0)),
+                Ok(_) => damages.push(self.damage(blob, "the octets do not match their hash")?),
+                Err(error) => damages.push(self.damage(blob, &error.to_string())?),
             }
         }
         Ok(damages)
+    }
+
+    /// Names a damaged blob and the messages that are lost with it.
+    fn damage(&self, blob: BlobId, what: &str) -> Result<String> {
+        let messages = self.0.database.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT mailbox_id, uid FROM message JOIN email USING (email_id) WHERE blob_id = ?1",
+            )?;
+            let rows = statement.query_map([blob], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok::<Vec<(MailboxId, Uid)>, Error>(rows.collect::<Result<_, _>>()?)
+        })?;
+        let named = messages
+            .into_iter()
+            .map(|(mailbox, uid)| Ok(format!("{}, UID {uid}", self.mailbox(mailbox)?.name)));
+        let named = named.collect::<Result<Vec<String>>>()?;
+        Ok(format!("blob {} ({}): {what}", blob.0, named.join("; ")))
     }
 
     fn hash_of(&self, blob: BlobId) -> Result<[u8; 32]> {
@@ -105,13 +126,6 @@ impl Account {
             hasher.update(&octets);
         }
     }
-}
-
-/// The first column of what a pragma answers, as text.
-fn pragma(connection: &Connection, name: &str) -> Result<Vec<String>> {
-    let mut statement = connection.prepare(&format!("PRAGMA {name}"))?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn rows(connection: &Connection, query: &str) -> Result<Vec<i64>> {

@@ -86,6 +86,23 @@ impl Database {
         })
     }
 
+    /// Opens an existing file for reading alone, also while another process writes to it. Writing is refused.
+    ///
+    /// # Errors
+    /// As for [`Database::open`]; `Permanent` also for a file of an older schema, which only the daemon brings up to date.
+    pub fn read_only(path: &Path, schema: &'static Schema) -> Result<Database> {
+        let reader = open::inspected(path, schema)?;
+        Ok(Database { path: path.to_owned(), jobs: None, thread: None, readers: Mutex::new(vec![reader]) })
+    }
+
+    /// Every damage that SQLite finds in pages, indexes and references between rows; none means whole.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Temporary` when not even the check can run.
+    pub fn damages(&self) -> Result<Vec<String>> {
+        self.read(open::damages)
+    }
+
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path

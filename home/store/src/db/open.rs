@@ -45,6 +45,34 @@ pub(super) fn reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Opens a file of the present schema that is there already, to read it.
+pub(super) fn inspected(path: &Path, schema: &Schema) -> Result<Connection> {
+    let connection = reader(path)?;
+    identify(&connection, path, schema)?;
+    if version(&connection)? < latest(schema) {
+        let shown = path.display();
+        return Err(Error::Permanent(format!(
+            "{shown}: of an older version; start the daemon once to bring it up to date"
+        )));
+    }
+    Ok(connection)
+}
+
+/// What SQLite finds wrong.
+pub(super) fn damages(connection: &Connection) -> Result<Vec<String>> {
+    let mut damages = first_column(connection, "PRAGMA integrity_check")?;
+    damages.retain(|line| line != "ok");
+    let dangling = first_column(connection, "PRAGMA foreign_key_check")?;
+    damages.extend(dangling.into_iter().map(|table| format!("a row of {table} refers to nothing")));
+    Ok(damages)
+}
+
+fn first_column(connection: &Connection, query: &str) -> Result<Vec<String>> {
+    let mut statement = connection.prepare(query)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Opens the file again after a failure and checks that what it holds is whole.
 ///
 /// The log may hold a transaction whose flush failed: readable from memory, missing on the disk, and never written

@@ -38,7 +38,7 @@
 //!
 //! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
 
-mod schema;
+pub(crate) mod schema;
 
 mod credentials;
 mod dkim;

@@ -2,7 +2,7 @@
 
 use crate::db::Schema;
 
-pub(super) static SCHEMA: Schema = Schema {
+pub(crate) static SCHEMA: Schema = Schema {
     name: "directory",
     // "PSdr"
     application_id: 0x5053_6472,

@@ -168,7 +168,7 @@ impl Snapshot {
 
 /// Building the snapshot from the tables.
 impl Snapshot {
-    pub(super) fn load(connection: &Connection) -> Result<Self, DirectoryError> {
+    pub(crate) fn load(connection: &Connection) -> Result<Self, DirectoryError> {
         let mut snapshot = Self::default();
         snapshot.load_domains(connection)?;
         snapshot.load_dkim_keys(connection)?;

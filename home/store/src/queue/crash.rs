@@ -107,13 +107,15 @@ fn nothing_is_lost_and_nothing_comes_back() {
     let mut waiting = HashSet::new();
     let mut settled = HashMap::new();
     let mut in_doubt = HashSet::new();
-    // On a busy machine a child may be killed before it has done anything; then there are more rounds.
+    // On a busy machine a child may be killed before it has done anything; then there are more rounds, and longer ones.
     for kill in 0..10 * KILLS {
         if kill >= KILLS && settled.len() > 20 {
             break;
         }
         // Spread over the time of some commits.
-        for line in run_and_kill(directory.path(), Duration::from_millis(60 + kill * 7 % 50)) {
+        for line in
+            run_and_kill(directory.path(), Duration::from_millis(60 + kill * 7 % 50 + kill / KILLS * 60))
+        {
             let words: Vec<&str> = line.split(' ').collect();
             let number = |index: usize| words.get(index).and_then(|word| word.parse::<i64>().ok());
             match (words[0], number(1), number(2)) {

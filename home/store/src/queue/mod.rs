@@ -33,7 +33,7 @@
 //! # Memory
 //! Nothing of the queue is held in memory; what is due is found by index, destination after destination.
 
-mod schema;
+pub(crate) mod schema;
 
 mod message;
 

@@ -2,7 +2,7 @@
 
 use crate::db::Schema;
 
-pub(super) static SCHEMA: Schema =
+pub(crate) static SCHEMA: Schema =
     Schema { name: "queue", application_id: 0x506f_7351, migrations: &[FIRST] };
 
 /// `state` is 0 waiting, 1 delivered, 2 failed; `notify` is bits 1 success, 2 failure, 4 delay; an empty

@@ -1,0 +1,117 @@
+//! `postern-home store`: looks at the disk itself, whether the daemon runs or not, and changes nothing there.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueHint};
+use postern_message::address::EmailAddress;
+use postern_shared::cli::{Exit, Failure, Output};
+use postern_store::Inspection;
+use postern_store::account::AccountId;
+use serde::Serialize;
+
+use crate::export::{self, Form, Report};
+
+/// `postern-home store …`
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Check every database, message, index and counter; ends with 3 and names what is damaged
+    #[command(after_help = "Example:\n  postern-home store verify")]
+    Verify {
+        /// Only this user's mail
+        user: Option<EmailAddress>,
+    },
+    /// Write all mail of a user, with flags and dates, into a new directory; what is damaged is named and left out
+    #[command(
+        after_help = "Examples:\n  postern-home store export ana@home.example /srv/ana\n  postern-home store export ana@home.example ana --form mbox"
+    )]
+    Export {
+        /// The user
+        user: EmailAddress,
+        /// The directory; it must not be there yet
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        target: PathBuf,
+        /// How the mail is written
+        #[arg(long, value_name = "FORM", default_value = "maildir")]
+        form: Form,
+    },
+}
+
+/// What is wrong with one account, or with the databases of all.
+#[derive(Debug, Serialize)]
+struct Checked {
+    place: String,
+    damages: Vec<String>,
+}
+
+pub(super) fn execute(state_dir: &Path, output: Output, command: StoreCommand) -> Result<Exit, Failure> {
+    let inspection = Inspection::of(state_dir);
+    match command {
+        StoreCommand::Verify { user } => verify(&inspection, output, user.as_ref()),
+        StoreCommand::Export { user, target, form } => {
+            let account = account_of(&inspection, &user)?;
+            let account = inspection.account(account).map_err(failed)?;
+            let report = export::export(&account, &target, form)
+                .map_err(|error| Failure::failed(format!("{}: {error}.", target.display())))?;
+            output.print(&report, story(&report, &target))?;
+            Ok(Exit::of_warnings(&report.lost))
+        }
+    }
+}
+
+fn verify(inspection: &Inspection, output: Output, user: Option<&EmailAddress>) -> Result<Exit, Failure> {
+    let mut checked = Vec::new();
+    let accounts = match user {
+        Some(user) => vec![account_of(inspection, user)?],
+        None => {
+            checked.push(Checked { place: "server".to_owned(), damages: inspection.verify_server() });
+            inspection.accounts().map_err(failed)?
+        }
+    };
+    checked.extend(accounts.into_iter().map(|account| check(inspection, account)));
+    output.print(&checked, list(&checked))?;
+    let whole = checked.iter().all(|checked| checked.damages.is_empty());
+    Ok(if whole { Exit::Done } else { Exit::Warnings })
+}
+
+fn check(inspection: &Inspection, account: AccountId) -> Checked {
+    let damages = inspection.account(account).and_then(|account| account.verify());
+    let damages = damages.unwrap_or_else(|error| vec![error.to_string()]);
+    // A damaged directory of users is told of in its own place; the account then goes by its number.
+    let user = inspection.directory().ok().and_then(|users| Some(users.user(account)?.address.to_string()));
+    let place = match user {
+        Some(user) => format!("{user} (accounts/{account})"),
+        None => format!("accounts/{account}"),
+    };
+    Checked { place, damages }
+}
+
+fn list(checked: &[Checked]) -> String {
+    let mut text = String::new();
+    for Checked { place, damages } in checked {
+        let verdict = if damages.is_empty() { "whole" } else { "DAMAGED" };
+        let _ = writeln!(text, "{place}: {verdict}");
+        for damage in damages {
+            let _ = writeln!(text, "  {damage}");
+        }
+    }
+    text
+}
+
+fn story(report: &Report, target: &Path) -> String {
+    let mut text = format!("{} message(s) are in {}.", report.messages, target.display());
+    for lost in &report.lost {
+        let _ = write!(text, "\ncould not be read: {lost}");
+    }
+    text
+}
+
+fn account_of(inspection: &Inspection, user: &EmailAddress) -> Result<AccountId, Failure> {
+    let directory = inspection.directory().map_err(failed)?;
+    let found = directory.user_at(user).map(|user| user.account);
+    found.ok_or_else(|| Failure::failed(format!("there is no user {user}.")))
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::failed(format!("{error}."))
+}

@@ -1,0 +1,80 @@
+//! The state directory looked at from outside: nothing is changed, and it does not matter whether a daemon runs.
+//!
+//! In: a state directory. Out: its accounts and their users, to be read and verified. Refused: files of another schema
+//! version than this program's. SQLite's own reading needs the two files beside a database (`-wal`, `-shm`), which it
+//! makes where they are missing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::account::{Account, AccountId};
+use crate::db::{Database, Schema};
+use crate::directory::{self, DirectoryError, Snapshot};
+use crate::{Error, Result, files, queue};
+
+/// A state directory that is only read.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    state_dir: PathBuf,
+}
+
+impl Inspection {
+    /// Looks at `state_dir`.
+    pub fn of(state_dir: &Path) -> Inspection {
+        Inspection { state_dir: state_dir.to_owned() }
+    }
+
+    /// Users and domains.
+    ///
+    /// # Errors
+    /// As for [`Database::read_only`].
+    pub fn directory(&self) -> Result<Arc<Snapshot>, DirectoryError> {
+        let database = self.database("server.sqlite", &directory::schema::SCHEMA)?;
+        database.read(Snapshot::load).map(Arc::new)
+    }
+
+    /// Every account that is on the disk, in the order of their numbers.
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn accounts(&self) -> Result<Vec<AccountId>> {
+        accounts_in(&self.state_dir.join("accounts"))
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// As for [`Database::read_only`].
+    pub fn account(&self, id: AccountId) -> Result<Account> {
+        Account::inspect(&self.state_dir.join("accounts").join(id.to_string()), id)
+    }
+
+    /// Checks the databases that belong to no account: a line for each damage.
+    pub fn verify_server(&self) -> Vec<String> {
+        let databases: [(&str, &'static Schema); 2] =
+            [("server.sqlite", &directory::schema::SCHEMA), ("queue.sqlite", &queue::schema::SCHEMA)];
+        let check = |(name, schema)| {
+            let found = self.database(name, schema).and_then(|database| database.damages());
+            let found = found.unwrap_or_else(|error| vec![error.to_string()]);
+            found.into_iter().map(move |damage| format!("{name}: {damage}"))
+        };
+        databases.into_iter().flat_map(check).collect()
+    }
+
+    fn database(&self, name: &str, schema: &'static Schema) -> Result<Database> {
+        let path = self.state_dir.join(name);
+        if !path.is_file() {
+            return Err(Error::NotFound(path.display().to_string()));
+        }
+        Database::read_only(&path, schema)
+    }
+}
+
+/// The accounts whose directories stand in `directory`.
+pub(crate) fn accounts_in(directory: &Path) -> Result<Vec<AccountId>> {
+    let entries = std::fs::read_dir(directory).map_err(|error| files::at(directory, &error))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut accounts: Vec<AccountId> = names.filter_map(|name| name.parse().ok().map(AccountId)).collect();
+    accounts.sort_unstable();
+    Ok(accounts)
+}
