@@ -2,7 +2,8 @@
 //! acknowledged is there afterwards, once, with the right octets, and the account is whole.
 //!
 //! The child is this same test binary, started with `CHILD` set; it writes a line after each acknowledged step.
-//! Faults at a certain system call come from `strace -e inject`.
+//! Faults at a certain system call come from `strace -e inject`; a power cut is a file system in a file that is shut down
+//! without flushing its log, which needs root.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
@@ -61,6 +62,7 @@ fn child() {
     match script.split_once(' ') {
         Some(("endless", round)) => endless(&store, round),
         Some(("steps", round)) => steps(&store, round),
+        Some(("careless", _)) => careless(Path::new(&directory)),
         Some(("make", _)) => {
             store.account(AccountId(1)).unwrap();
             say("finished");
@@ -82,6 +84,18 @@ fn endless(store: &Store, round: &str) {
             });
         }
     });
+}
+
+/// What the store would be with `synchronous=NORMAL`: the control of the power cut.
+fn careless(directory: &Path) {
+    let database = rusqlite::Connection::open(directory.join("careless.sqlite")).unwrap();
+    database.pragma_update(None, "journal_mode", "WAL").unwrap();
+    database.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    database.execute_batch("CREATE TABLE message (number INTEGER)").unwrap();
+    for number in 0.. {
+        database.execute("INSERT INTO message VALUES (?1)", [number]).unwrap();
+        say(&format!("delivered {number}"));
+    }
 }
 
 /// A few steps of every kind; one that fails is said to have failed and the next one goes on.
@@ -296,4 +310,90 @@ fn after_an_error_of_the_disk_the_store_goes_on() {
         assert!(record.messages.len() > 1, "{inject}: nothing worked afterwards");
         record.check(directory.path());
     }
+}
+
+/// A file system in a file.
+struct Disk {
+    image: tempfile::NamedTempFile,
+    mounted: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(256 << 20).unwrap();
+        must(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image.path()));
+        let disk = Disk { image, mounted: tempfile::tempdir().unwrap() };
+        disk.mount();
+        disk
+    }
+
+    fn mount(&self) {
+        must(Command::new("mount").args(["-o", "loop"]).arg(self.image.path()).arg(self.mounted.path()));
+    }
+
+    /// Nothing reaches the image from here on, as if the power were gone: neither data nor log is flushed.
+    fn cut_power(&self) {
+        const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
+        const NO_LOG_FLUSH: u32 = 2;
+        let root = std::fs::File::open(self.mounted.path()).unwrap();
+        // SAFETY: the request reads one u32 through the pointer, which is valid for the call.
+        let answer =
+            unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&root), EXT4_IOC_SHUTDOWN, &NO_LOG_FLUSH) };
+        assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    fn power_on(&self) {
+        must(Command::new("umount").arg(self.mounted.path()));
+        self.mount();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.mounted.path()).status();
+    }
+}
+
+fn must(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(
+        status.success(),
+        "{command:?}: {status} (this test needs root and the Debian packages e2fsprogs and mount)"
+    );
+}
+
+/// Runs a script until it has said `lines` lines, and cuts the power under it.
+fn run_until_power_cut(disk: &Disk, script: &str, lines: usize, record: &mut Record) {
+    let mut child = child_command(disk.mounted.path(), script, None).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    said.by_ref().take(lines).for_each(|line| record.hear(&line));
+    disk.cut_power();
+    // What it had said before the cut is in the pipe; after it, nothing can be acknowledged.
+    said.for_each(|line| record.hear(&line));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    disk.power_on();
+}
+
+#[test]
+fn after_a_power_cut_nothing_acknowledged_is_lost() {
+    let disk = Disk::new();
+    let mut record = Record::default();
+    for round in 0..4 {
+        run_until_power_cut(&disk, &format!("endless {round}"), 40 + 30 * round, &mut record);
+        record.check(disk.mounted.path());
+    }
+    assert!(record.messages.len() > 100, "only {} messages were delivered", record.messages.len());
+}
+
+/// The same cut takes what SQLite says is committed, where it does not flush at each commit: the test above can fail.
+#[test]
+fn a_power_cut_takes_what_was_not_flushed() {
+    let (disk, mut record) = (Disk::new(), Record::default());
+    run_until_power_cut(&disk, "careless -", 200, &mut record);
+    let database = rusqlite::Connection::open(disk.mounted.path().join("careless.sqlite")).unwrap();
+    let kept =
+        database.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, usize>(0)).unwrap_or(0);
+    assert!(kept < record.messages.len(), "{kept} of {} were kept", record.messages.len());
 }
