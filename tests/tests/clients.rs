@@ -1,9 +1,11 @@
 //! Mail clients that we did not write, against home's IMAP, from outside through the edge.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use postern_lab::lab::{ANA, ANA_PASSWORD};
 use postern_lab::{Host, Lab, mail, wait_until};
 
+const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
+const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
 
 #[test]
@@ -46,6 +48,66 @@ fn mbsync_carries_messages_and_flags_both_ways() -> Result<()> {
     lab.curl_imap("INBOX", &["--request", "EXPUNGE"])?.success()?;
     assert!(lab.mbsync_messages("to the phone")?.is_empty());
     Ok(())
+}
+
+/// Delivers a message, and waits until it is in ana's INBOX.
+fn deliver(lab: &Lab, subject: &str) -> Result<()> {
+    lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, subject))?;
+    wait_until("the message has arrived", mail::DELIVERY_LIMIT, || {
+        lab.search_subject(subject)?.pop().context("not there")
+    })?;
+    Ok(())
+}
+
+/// The server's answer to a SEARCH in ana's INBOX.
+fn search(lab: &Lab, criteria: &str) -> Result<String> {
+    let output = lab.curl_imap("INBOX", &["--request", &format!("SEARCH {criteria}")])?.success()?.stdout;
+    let line = output.lines().find_map(|line| line.strip_prefix("* SEARCH")).context("no SEARCH answer")?;
+    Ok(line.trim().to_owned())
+}
+
+#[test]
+fn offlineimap_and_neomutt_agree_on_one_mailbox() -> Result<()> {
+    let lab = Lab::joined()?;
+    let story = || -> Result<()> {
+        let cafe = lab.host(Host::Cafe);
+        cafe.sh("mkdir -p /var/lib/ana/offlineimap")?.success()?;
+        cafe.write("/var/lib/ana/password", ANA_PASSWORD.as_bytes())?;
+        cafe.write("/var/lib/ana/offlineimaprc", OFFLINEIMAPRC.as_bytes())?;
+        cafe.write("/var/lib/ana/muttrc", MUTTRC.as_bytes())?;
+        deliver(&lab, "keep this")?;
+        deliver(&lab, "drop that")?;
+        let offlineimap =
+            || cafe.sh("HOME=/var/lib/ana offlineimap -c /var/lib/ana/offlineimaprc -o 2>&1")?.success();
+        let here = |pattern: &str| -> Result<usize> {
+            let found = cafe.sh(&format!(
+                "ls /var/lib/ana/offline/INBOX/cur /var/lib/ana/offline/INBOX/new | grep -c '{pattern}'; true"
+            ))?;
+            found.stdout.trim().parse().context("a count")
+        };
+        offlineimap()?;
+        ensure!(here("FMD5")? == 2, "both messages are here");
+
+        // The reader marks one as read here; neomutt, there, flags one and deletes the other.
+        cafe.sh("cd /var/lib/ana/offline/INBOX
+             for file in new/*; do mv \"$file\" \"cur/$(basename \"$file\" | sed 's/:2,.*//'):2,S\"; done")?
+            .success()?;
+        offlineimap()?;
+        ensure!(search(&lab, "SEEN")? == "1 2");
+        cafe.sh("cd /var/lib/ana; TERM=xterm HOME=/var/lib/ana timeout 60 script -qec 'neomutt -F muttrc' /dev/null </dev/null >screen 2>&1")?;
+        let screen = cafe.sh("cat -v /var/lib/ana/screen | tail -c 2000")?.stdout;
+        ensure!(search(&lab, "ALL")? == "1" && search(&lab, "FLAGGED SUBJECT keep")? == "1", "{screen}");
+        offlineimap()?;
+        ensure!(here("FMD5")? == 1 && here(":2,.*F")? == 1, "what neomutt did is here");
+
+        // Synchronised twice more, nothing changes: neither program tells the server anything new.
+        let mod_seq = || lab.curl_imap("", &["--request", "STATUS INBOX (HIGHESTMODSEQ)"])?.success();
+        let before = mod_seq()?.stdout;
+        offlineimap()?;
+        ensure!(mod_seq()?.stdout == before, "a synchronisation without changes changed {before}");
+        Ok(())
+    };
+    story().map_err(|error| lab.explain(error))
 }
 
 #[test]
