@@ -182,6 +182,15 @@ impl Report {
         let of_certificates = self.certificates.iter().filter_map(|certificate| certificate.warning(now));
         self.troubles.iter().cloned().chain(of_certificates).collect()
     }
+
+    /// What whoever asks for the certificates should look at: the warnings, and that clients are shown what they do not trust.
+    pub fn attention(&self, now: Timestamp) -> Vec<String> {
+        let of_self_signed = |certificate: &Certificate| {
+            let name = certificate.names.first().filter(|_| certificate.origin == Origin::SelfSigned)?;
+            Some(format!("The certificate of {name} is home's own, which no client trusts."))
+        };
+        self.warnings(now).into_iter().chain(self.certificates.iter().filter_map(of_self_signed)).collect()
+    }
 }
 
 impl Certificate {
@@ -209,5 +218,47 @@ impl Certificate {
             failure.reason.trim_end_matches('.'),
             failure.again.strftime("%Y-%m-%d %H:%M")
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn certificate(origin: Origin, failing_since: Option<u64>) -> Certificate {
+        let trouble = failing_since.map(|since| Failure {
+            failures: 3,
+            since: timestamp(since),
+            again: timestamp(NOW + 60),
+            reason: "no route".to_owned(),
+        });
+        Certificate {
+            names: vec!["mail.home.example".to_owned()],
+            origin,
+            issuer: None,
+            from: Some(timestamp(NOW - 60 * DAY)),
+            until: Some(timestamp(NOW + 30 * DAY)),
+            key: None,
+            tlsa: Vec::new(),
+            next: String::new(),
+            next_at: None,
+            trouble,
+        }
+    }
+
+    #[test]
+    fn a_person_should_look_while_clients_do_not_trust_or_renewals_fail_for_long() {
+        let looks = |certificate: Certificate| {
+            let report = Report { certificates: vec![certificate], ..Report::default() };
+            (report.attention(timestamp(NOW)).len(), report.warnings(timestamp(NOW)).len())
+        };
+        assert_eq!(looks(certificate(Origin::Acme, None)), (0, 0));
+        assert_eq!(looks(certificate(Origin::SelfSigned, None)), (1, 0), "status says so by itself");
+        assert_eq!(looks(certificate(Origin::Acme, Some(NOW - DAY / 2))), (0, 0), "there is time enough");
+        assert_eq!(looks(certificate(Origin::Acme, Some(NOW - 2 * DAY))), (1, 1));
+        assert_eq!(looks(certificate(Origin::None, Some(NOW - 60))), (1, 1));
     }
 }

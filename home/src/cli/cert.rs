@@ -47,7 +47,7 @@ pub(super) fn execute(client: &Client, command: CertCommand) -> Result<Exit, Fai
         CertCommand::List => {
             let report: Report = client.fetch(PATH)?;
             client.print(&report, List(&report))?;
-            Ok(Exit::of_warnings(&report.warnings(Timestamp::now())))
+            Ok(Exit::of_warnings(&report.attention(Timestamp::now())))
         }
         CertCommand::Renew { name } => {
             let done: CertificateNames = client.call(Method::PUT, PATH, &RenewCertificates { name })?;

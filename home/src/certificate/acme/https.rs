@@ -24,12 +24,15 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::link::seconds_now;
 use crate::tls;
 
 /// The most octets of a response; chains have a few thousand.
 const MOST_OCTETS: usize = 256 * 1024;
 /// How long a response may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the dialling of one address may take.
+const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +163,7 @@ impl Https {
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let stream = TcpStream::connect((bare.as_str(), port)).await?;
+        let stream = dial(&bare, port).await?;
         let name = ServerName::try_from(bare).map_err(io::Error::other)?;
         TlsConnector::from(self.tls.clone()).connect(name, stream).await
     }
@@ -168,11 +171,34 @@ impl Https {
     /// RFC 8555 §6.6: a refusal for a limit may say when to come back.
     fn note_pause(&self, status: u16, headers: &HeaderMap) {
         let is_refusal = matches!(status, 429 | 503);
-        let seconds = headers.get(RETRY_AFTER).filter(|_| is_refusal).and_then(|value| value.to_str().ok());
-        if let Some(seconds) = seconds.and_then(|text| text.trim().parse().ok()) {
+        let text = headers.get(RETRY_AFTER).filter(|_| is_refusal).and_then(|value| value.to_str().ok());
+        if let Some(seconds) = text.and_then(|text| pause(text.trim(), seconds_now())) {
             self.pause.fetch_max(seconds, Ordering::Relaxed);
         }
     }
+}
+
+/// Tries one address after another, none for long: a machine may have addresses of a family that lead nowhere. Tells why the
+/// first one failed, which is the one that the system prefers.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut first = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let attempt = tokio::time::timeout(ATTEMPT, TcpStream::connect(address)).await;
+        match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// The seconds of a `Retry-After`, which says so many or names a time (RFC 9110 §10.2.3).
+fn pause(text: &str, now: u64) -> Option<u64> {
+    let of_date = || {
+        let time = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
+        Some(u64::try_from(time).ok()?.saturating_sub(now))
+    };
+    text.parse().ok().or_else(of_date)
 }
 
 impl HttpClient for Https {
@@ -186,5 +212,29 @@ impl HttpClient for Https {
             let (parts, body) = response.into_parts();
             Ok(BytesResponse { parts, body: Box::new(body) })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_for_how_long_or_until_when() {
+        let now = 1_445_412_410;
+        assert_eq!(pause("120", now), Some(120));
+        assert_eq!(pause("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(70));
+        assert_eq!(pause("Wed, 21 Oct 2015 07:28:00 GMT", now + 3600), Some(0), "that time is over");
+        assert_eq!(pause("soon", now), None);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_leads_nowhere_does_not_hide_why_the_other_one_fails() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let port = listener.local_addr().expect("its address").port();
+        assert!(dial("127.0.0.1", port).await.is_ok());
+        drop(listener);
+        let refused = dial("127.0.0.1", port).await.expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

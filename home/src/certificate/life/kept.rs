@@ -31,6 +31,9 @@ pub struct Present {
     /// When the authority wants it renewed, if it said so; in seconds since 1970.
     #[serde(default)]
     pub suggested: Option<u64>,
+    /// When the operator wished it renewed, or its names were no longer all; in seconds since 1970.
+    #[serde(default)]
+    pub wished: Option<u64>,
     /// When the authority is to be asked for that again.
     #[serde(default)]
     pub ask_again: u64,
@@ -113,6 +116,9 @@ pub struct Trouble {
 impl Present {
     /// When it is to be renewed, in seconds since 1970.
     pub fn renewal(&self) -> u64 {
+        if let Some(wished) = self.wished {
+            return wished;
+        }
         let life = self.span.until.saturating_sub(self.span.from);
         let last_third = self.span.until.saturating_sub(life / 3);
         // A window that has passed already when a certificate comes would be followed by order after order.

@@ -114,6 +114,19 @@ fn an_order_that_comes_to_nothing_is_gone_back_to_for_two_days() {
 }
 
 #[test]
+fn a_wish_is_fulfilled_on_the_first_day_too() {
+    let mut life = settled();
+    life.forgotten(key(0));
+    life.seen(&[key(1), key(2)], Extent::Everywhere, START);
+    assert_ne!(life.plan(&policy(), &at(START + 60)), Step::Order(Stage::Production));
+    assert_eq!(life.hurried(START + 60), None);
+    assert_eq!(life.plan(&policy(), &at(START + 60)), Step::Order(Stage::Production));
+    life.issued(span(START + 61));
+    life.taken_up(None, START + 3 * TTL);
+    assert_eq!(life.present.as_ref().and_then(|present| present.wished), None, "once");
+}
+
+#[test]
 fn a_wish_does_not_shorten_a_pause_that_the_authority_asked_for() {
     let mut life = settled();
     life.failed("busy".to_owned(), Some(DAY), START, 0.0);

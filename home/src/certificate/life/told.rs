@@ -52,6 +52,7 @@ impl Life {
         let longest = now + LONGEST_ORDERED_PAUSE.as_secs();
         if let Some(present) = &mut self.present {
             present.ask_again = present.ask_again.min(longest);
+            present.wished = present.wished.map(|wished| wished.min(now));
         }
     }
 
@@ -108,7 +109,7 @@ impl Life {
     /// alone.
     pub fn hurried(&mut self, now: u64) -> Option<u64> {
         if let Some(present) = &mut self.present {
-            present.suggested = Some(now);
+            present.wished = Some(now);
         }
         let ordered = self.trouble.as_ref().and_then(|trouble| trouble.ordered).filter(|until| *until > now);
         self.trouble = self.trouble.take().zip(ordered).map(|(trouble, again)| Trouble { again, ..trouble });
@@ -124,7 +125,7 @@ impl Life {
         let before = self.present.as_ref().map(|present| present.key).or(fallback);
         self.retired.retain(|retired| retired.key != next.key);
         self.retired.extend(before.filter(|key| *key != next.key).map(|key| Retired { key, since: now }));
-        self.present = Some(Present { key: next.key, span, suggested: None, ask_again: now });
+        self.present = Some(Present { key: next.key, span, suggested: None, wished: None, ask_again: now });
     }
 
     /// A key's TLSA record is gone.
