@@ -18,3 +18,4 @@ install() {
 
 install dnsviz
 install checkdmarc
+install pyopenssl

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::hosts::{acme_home_config, pebble_json};
+use crate::hosts::{PEBBLE_LIFE, acme_home_config, pebble_json};
 use crate::lab::{Lab, scenario_options};
 use crate::options::Options;
 use crate::topology::Host;
@@ -22,8 +22,30 @@ impl Lab {
     /// # Errors
     /// As [`Lab::joined`].
     pub fn certified() -> Result<Lab> {
-        let lab = Lab::start(Options { home_config: acme_home_config(), ..scenario_options()? })?;
+        Lab::with_pebble(PEBBLE_LIFE, "")
+    }
+
+    /// As [`Lab::certified`], with certificates that count for so many seconds.
+    ///
+    /// # Errors
+    /// As [`Lab::joined`].
+    pub fn certified_for(seconds: u64) -> Result<Lab> {
+        Lab::with_pebble(seconds, "")
+    }
+
+    /// As [`Lab::certified`], with a line more in the section `[acme]` of home.toml.
+    ///
+    /// # Errors
+    /// As [`Lab::joined`].
+    pub fn certified_with(line: &str) -> Result<Lab> {
+        Lab::with_pebble(PEBBLE_LIFE, line)
+    }
+
+    fn with_pebble(life: u64, line: &str) -> Result<Lab> {
+        let home_config = acme_home_config().replacen("[acme]", &format!("[acme]\n{line}"), 1);
+        let lab = Lab::start(Options { home_config, ..scenario_options()? })?;
         let set_up = || {
+            lab.set_pebble_life(life)?;
             lab.start_pebble()?;
             lab.join()?;
             lab.set_up_home()

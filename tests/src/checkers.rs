@@ -1,4 +1,4 @@
-//! What the checkers of others say of the domain that home serves: dnsviz, zonemaster and checkdmarc.
+//! What the checkers of others say of the domain that home serves: dnsviz, zonemaster, checkdmarc and testssl.sh.
 //!
 //! In: a lab whose name system has a root of its own, which they are told. Out: [`Finding`]s, of the level of a warning at
 //! least, each under the name that its checker gives it. Each asks from the cafe, as a stranger on the internet. `make
@@ -77,6 +77,27 @@ impl Lab {
         said.stdout.lines().map(zonemaster_finding).collect()
     }
 
+    /// Has testssl.sh look at the versions of TLS and the kinds of suites of one port; all that it says, each under its name,
+    /// the level before the text.
+    ///
+    /// # Errors
+    /// When it does not run to its end.
+    pub fn ask_testssl(&self, port: &[&str]) -> Result<Vec<Finding>> {
+        let file = format!("/run/testssl-{}.json", port.last().unwrap_or(&"").replace(':', "-"));
+        let options =
+            ["--quiet", "--color", "0", "--warnings", "off", "--ip", "192.0.2.10", "--jsonfile", &file];
+        let looks = ["--protocols", "--std"];
+        let cafe = self.host(Host::Cafe);
+        let said = cafe.run([&["testssl"], &options[..], &looks[..], port].concat())?;
+        let report = cafe.read(&file).with_context(|| format!("{}{}", said.stdout, said.stderr))?;
+        let findings: Vec<Value> = serde_json::from_slice(&report)?;
+        let finding = |found: &Value| Finding {
+            code: text(found, "id"),
+            text: format!("{} {}", text(found, "severity"), text(found, "finding")),
+        };
+        Ok(findings.iter().map(finding).collect())
+    }
+
     /// Has checkdmarc look at everything that it knows of the domain; its whole report.
     ///
     /// # Errors
@@ -88,6 +109,16 @@ impl Lab {
         let said = self.host(Host::Cafe).run(command)?.success()?;
         serde_json::from_str(&said.stdout).with_context(|| said.stdout.clone())
     }
+}
+
+/// The Python of one of the environments.
+///
+/// # Errors
+/// When it is not installed.
+pub fn python_of(environment: &str) -> Result<String> {
+    let path = format!("{ENVIRONMENTS}/{environment}/bin/python");
+    ensure!(Path::new(&path).exists(), "{environment} is not installed; `make checkers` does that");
+    Ok(path)
 }
 
 fn program(name: &str) -> Result<String> {

@@ -200,7 +200,7 @@ maillog_file = /dev/stdout
 ";
 
 /// How long Pebble's certificates count, in seconds, unless a scenario says otherwise.
-const PEBBLE_LIFE: u64 = 90 * 86_400;
+pub const PEBBLE_LIFE: u64 = 90 * 86_400;
 
 fn pebble(made: &Made, life: u64) -> Vec<File> {
     vec![

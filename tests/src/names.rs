@@ -191,7 +191,7 @@ pub fn unbound_conf(trust_anchor: &str) -> String {
         "server:\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n  directory: \"/etc/unbound\"\n  \
          do-daemonize: no\n  use-syslog: no\n  num-threads: 1\n  interface: 0.0.0.0\n  interface: ::\n  \
          access-control: 0.0.0.0/0 allow\n  access-control: ::/0 allow\n  root-hints: \"/etc/unbound/root.hints\"\n  \
-         trust-anchor: \"{}\"\n  cache-max-ttl: 2\n  cache-max-negative-ttl: 1\n  infra-host-ttl: 1\n  \
+         trust-anchor: \"{}\"\n  cache-max-ttl: 2\n  cache-max-negative-ttl: 1\n  val-bogus-ttl: 1\n  infra-host-ttl: 1\n  \
          infra-keep-probing: yes\n  val-log-level: 2\n  unblock-lan-zones: yes\n  insecure-lan-zones: no\n",
         trust_anchor.trim()
     );

@@ -1,10 +1,11 @@
 //! Home's web service, from outside through the edge: policy and settings, their names, and what a client may cost.
 
-use std::time::Duration;
+use std::process::Child;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use postern_lab::lab::scenario_options;
-use postern_lab::{Host, Lab, Options, Signal, wait_until};
+use postern_lab::lab::{ANA, scenario_options};
+use postern_lab::{Host, Lab, Options, Signal, mail, wait_until};
 use serde_json::{Value, json};
 
 const SETTINGS: &str = include_str!("../clients/settings.py");
@@ -109,6 +110,137 @@ fn require_mode(lab: &Lab, mode: &str) -> Result<Value> {
 fn announced(lab: &Lab) -> Result<String> {
     let dig = ["dig", "+short", "+norecurse", "@192.0.2.10", "_mta-sts.home.example", "TXT"];
     Ok(lab.host(Host::Cafe).run(dig)?.success()?.stdout)
+}
+
+/// Makes the stranger's Postfix keep to the policies of others, by a program that we did not write.
+const KEEP_TO_POLICIES: &str = "cat >/run/mta-sts.yml <<EOF
+host: 127.0.0.1
+port: 8461
+cache:
+  type: internal
+default_zone:
+  strict_testing: false
+  timeout: 4
+EOF
+    postconf -e smtp_tls_policy_maps=socketmap:inet:127.0.0.1:8461:postfix smtp_tls_security_level=may \
+        smtp_tls_CAfile=/etc/ssl/certs/ca-certificates.crt smtp_tls_loglevel=1
+    postfix reload";
+
+/// A certificate for the right names that nobody believes, in the place of home's.
+const PUT_A_WRONG_ONE: &str = "cd /etc/postern/tls
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=mail.home.example \
+        -addext basicConstraints=CA:FALSE -addext subjectAltName=DNS:mail.home.example,DNS:mta-sts.home.example \
+        -out cert.pem -keyout key.pem";
+
+#[test]
+fn a_postfix_that_keeps_to_policies_delivers_by_a_verified_connection_or_not_at_all() -> Result<()> {
+    let options = scenario_options()?;
+    let home_config = format!("{}\n[mta_sts]\nenforce_after = \"1s\"\n", options.home_config);
+    let lab = Lab::start(Options { home_config, ..options })?;
+    let story = || -> Result<()> {
+        lab.join()?;
+        lab.set_up_home()?;
+        await_names(&lab)?;
+        let mut looks = 0;
+        wait_until("senders are told to insist", PATIENCE, || {
+            // Home looks at once when something changes, and else twice a minute.
+            looks += 1;
+            let alias = format!("look{looks}@home.example");
+            lab.host(Host::Home).run(["postern-home", "alias", "add", &alias, ANA])?.success()?;
+            require_mode(&lab, "enforce")
+        })?;
+        let stranger = lab.host(Host::Stranger);
+        stranger.sh(KEEP_TO_POLICIES)?.success()?;
+        let _daemon = Ended(stranger.spawn(["mta-sts-daemon", "-c", "/run/mta-sts.yml"])?);
+        let mut asked = String::new();
+        wait_until("the policy is looked up", PATIENCE, || {
+            asked = stranger
+                .run(["postmap", "-q", "home.example", "socketmap:inet:127.0.0.1:8461:postfix"])?
+                .stdout;
+            ensure!(asked.contains("secure match=mail.home.example"), "it says {asked:?}");
+            Ok(())
+        })?;
+        lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, "kept to"))?;
+        wait_until("the message is delivered", PATIENCE, || {
+            ensure!(lab.search_subject("kept to")?.len() == 1);
+            let log = lab.log_text(Host::Stranger);
+            ensure!(log.contains("Verified TLS connection established to mail.home.example"), "{log}");
+            Ok(())
+        })?;
+
+        lab.host(Host::Home).sh(PUT_A_WRONG_ONE)?.success()?;
+        lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+        lab.start_daemon(Host::Home, "postern-home")?;
+        wait_until("home is connected", PATIENCE, || lab.is_connected())?;
+        lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, "kept back"))?;
+        wait_until("the message is deferred", PATIENCE, || {
+            let log = lab.log_text(Host::Stranger);
+            ensure!(log.contains("status=deferred (Server certificate not verified)"), "{log}");
+            Ok(())
+        })?;
+        let search = ["--insecure", "--request", "SEARCH SUBJECT \"kept back\""];
+        let found = lab.curl_imap("INBOX", &search)?.success()?.stdout;
+        ensure!(found.trim() == "* SEARCH", "it was delivered all the same: {found}");
+        Ok(())
+    };
+    story().map_err(|error| lab.explain(error))
+}
+
+/// Opens as many connections as it is told and completes the handshake on each; then sends a request that never ends, an
+/// octet a second. Says how many are there, and ends with its standard input.
+const SLOWLORIS: &str = include_str!("../clients/slowloris.py");
+const SLOW: u32 = 1000;
+/// What so many connections may cost, in KiB.
+const COST: u64 = 96 * 1024;
+
+#[test]
+fn a_thousand_slow_clients_cost_little_and_keep_nobody_out() -> Result<()> {
+    let lab = Lab::joined()?;
+    await_names(&lab)?;
+    let memory = || -> Result<u64> {
+        let status =
+            lab.host(Host::Home).sh("grep VmRSS: /proc/$(pidof postern-home)/status")?.success()?.stdout;
+        Ok(status.split_whitespace().nth(1).context("a number")?.parse()?)
+    };
+    let story = || -> Result<()> {
+        curl(&lab, &[POLICY])?;
+        let before = memory()?;
+        let stranger = lab.host(Host::Stranger);
+        stranger.write("/run/slowloris.py", SLOWLORIS.as_bytes())?;
+        let run = format!("exec python3 /run/slowloris.py 192.0.2.10 443 {SLOW} >/run/slowloris.out 2>&1");
+        let _slow = Ended(stranger.spawn(["sh", "-c", &run])?);
+        let mut said = String::new();
+        wait_until("the slow clients are there", Duration::from_secs(40), || {
+            said = String::from_utf8_lossy(&stranger.read("/run/slowloris.out")?).into_owned();
+            ensure!(said.lines().any(|line| line.starts_with("tried ")), "{said:?}");
+            Ok(())
+        })?;
+        let begin = Instant::now();
+        for _ in 0..5 {
+            curl(&lab, &["--max-time", "5", POLICY])?;
+        }
+        let (took, cost) = (begin.elapsed(), memory()?.saturating_sub(before));
+        println!("{said}: {cost} KiB; five requests of others took {took:?}");
+        ensure!(cost < COST, "{said}: they cost {cost} KiB");
+        ensure!(took < Duration::from_secs(10), "{said}: five requests of others took {took:?}");
+        log_in(&lab)
+    };
+    story().map_err(|error| lab.explain(error))
+}
+
+fn log_in(lab: &Lab) -> Result<()> {
+    lab.curl_imap("INBOX", &[])?.success()?;
+    Ok(())
+}
+
+/// A program that ends with the value.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 #[test]
