@@ -1,4 +1,5 @@
-//! `postern-home store`: looks at the disk itself, whether the daemon runs or not, and changes nothing there.
+//! `postern-home store`: looks at the disk itself, whether the daemon runs or not. Only a repair changes something there, and
+//! holds the state directory meanwhile, as the daemon does.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -6,11 +7,12 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueHint};
 use postern_message::address::EmailAddress;
 use postern_shared::cli::{Exit, Failure, Output};
-use postern_store::Inspection;
 use postern_store::account::AccountId;
+use postern_store::{Inspection, Store};
 use serde::Serialize;
 
 use crate::export::{self, Form, Report};
+use crate::run::lock;
 
 /// `postern-home store …`
 #[derive(Debug, Subcommand)]
@@ -20,6 +22,9 @@ pub enum StoreCommand {
     Verify {
         /// Only this user's mail
         user: Option<EmailAddress>,
+        /// Put right what can be: indexes, counters and references; the daemon must not run
+        #[arg(long)]
+        repair: bool,
     },
     /// Write all mail of a user, with flags and dates, into a new directory; what is damaged is named and left out
     #[command(
@@ -47,7 +52,12 @@ struct Checked {
 pub(super) fn execute(state_dir: &Path, output: Output, command: StoreCommand) -> Result<Exit, Failure> {
     let inspection = Inspection::of(state_dir);
     match command {
-        StoreCommand::Verify { user } => verify(&inspection, output, user.as_ref()),
+        StoreCommand::Verify { user, repair } => {
+            if repair {
+                repair_all(state_dir, &inspection, user.as_ref())?;
+            }
+            verify(&inspection, output, user.as_ref())
+        }
         StoreCommand::Export { user, target, form } => {
             let account = account_of(&inspection, &user)?;
             let account = inspection.account(account).map_err(failed)?;
@@ -72,6 +82,23 @@ fn verify(inspection: &Inspection, output: Output, user: Option<&EmailAddress>) 
     output.print(&checked, list(&checked))?;
     let whole = checked.iter().all(|checked| checked.damages.is_empty());
     Ok(if whole { Exit::Done } else { Exit::Warnings })
+}
+
+/// Repairs, and says on standard error what was repaired: the answer is what is found afterwards.
+fn repair_all(state_dir: &Path, inspection: &Inspection, user: Option<&EmailAddress>) -> Result<(), Failure> {
+    let _lock = lock::state_dir(state_dir)?;
+    let accounts = match user {
+        Some(user) => vec![account_of(inspection, user)?],
+        None => inspection.accounts().map_err(failed)?,
+    };
+    let store = Store::open(state_dir).map_err(failed)?;
+    for account in accounts {
+        match store.account(account).and_then(|account| account.repair()) {
+            Ok(repaired) => repaired.iter().for_each(|line| eprintln!("accounts/{account}: repaired {line}")),
+            Err(error) => eprintln!("accounts/{account}: {error}"),
+        }
+    }
+    Ok(())
 }
 
 fn check(inspection: &Inspection, account: AccountId) -> Checked {

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 /// Makes the state directory (0700) where it is missing and holds it until the file is dropped. `STATE_DIR/lock` holds
 /// the process number of whoever has it.
-pub(super) fn state_dir(path: &Path) -> Result<File, Failure> {
+pub(crate) fn state_dir(path: &Path) -> Result<File, Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| unusable(path, &error))?;
     let lock = path.join("lock");
     let opened =

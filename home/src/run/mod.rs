@@ -7,7 +7,7 @@
 //! already. SIGHUP takes up changed certificate files.
 
 mod listen;
-mod lock;
+pub(crate) mod lock;
 mod purge;
 mod services;
 

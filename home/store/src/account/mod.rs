@@ -29,6 +29,7 @@ mod fetch;
 mod mailboxes;
 mod maildrop;
 mod removed;
+mod repair;
 mod search;
 mod snapshot;
 mod sort_keys;

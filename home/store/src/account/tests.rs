@@ -505,6 +505,34 @@ fn what_was_expunged_goes_with_time_and_beyond_the_quota() {
 }
 
 #[test]
+fn counts_that_went_wrong_are_put_right() {
+    let fixture = fixture();
+    fixture.account.keep_removed();
+    fixture.append("INBOX", &mail("kept", ""), seen());
+    fixture.append("INBOX", &mail("lost", ""), seen());
+    fixture.append("INBOX", &mail("removed", ""), SystemFlags::DELETED.into());
+    fixture.account.expunge(fixture.id("INBOX"), Expunge::Deleted).unwrap();
+    let damage = "DELETE FROM message WHERE uid = 2; UPDATE email SET placements = 7 WHERE email_id = 1;
+        UPDATE mailbox SET messages = 9, unseen = 9, deleted = 9, size = 9, uid_next = 1, highest_mod_seq = 0;
+        UPDATE account SET size = 9, removed_size = 9, mod_seq = 0, next_uid_validity = 1;
+        UPDATE blob SET refs = 9; UPDATE thread SET emails = 9";
+    fixture
+        .account
+        .0
+        .database
+        .write(move |connection| Ok::<_, Error>(connection.execute_batch(damage)?))
+        .unwrap();
+    let broken = fixture.account.verify().unwrap();
+    assert!(broken.len() >= 8, "{broken:?}");
+    let repaired = fixture.account.repair().unwrap();
+    assert!(repaired.contains(&"1 message(s) of no mailbox are in INBOX now".to_owned()), "{repaired:?}");
+    fixture.is_whole();
+    // Neither 2, which is lost, nor 3, which was expunged, is given again.
+    assert_eq!(fixture.uids("INBOX"), [1, 4]);
+    assert_eq!(fixture.account.repair().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn an_account_of_the_first_schema_is_taken_over() {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let account = directory.path().join("accounts/1");

@@ -128,6 +128,12 @@ impl Account {
     }
 }
 
+/// The query that gives the rows for which a rule does not hold.
+pub(super) fn broken(rule: &str) -> Result<&'static str> {
+    let found = RULES.iter().find(|(name, _)| *name == rule);
+    found.map(|(_, query)| *query).ok_or_else(|| Error::Fault(format!("there is no rule of {rule}")))
+}
+
 fn rows(connection: &Connection, query: &str) -> Result<Vec<i64>> {
     let mut statement = connection.prepare(query)?;
     let rows = statement.query_map([], |row| row.get(0))?;
