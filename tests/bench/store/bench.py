@@ -79,7 +79,7 @@ def measure(server, count):
     figures["PSS at rest"] = server.pss_megabytes()
     offered, most = capabilities(client), 0.0
     for name, preparation, command, _ in STEPS:
-        extension = command.split()[1].partition("=")[0]
+        extension = name.split()[0]
         if extension in ("SORT", "THREAD") and not any(one.startswith(extension) for one in offered):
             continue
         for line in preparation:

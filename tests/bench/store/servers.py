@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-USER, PASSWORD = "ana@bench.example", "correct horse battery"
+USER, PASSWORD = "ana@bench.example", "correct-horse-battery"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
