@@ -22,17 +22,22 @@ fn validators_believe_every_answer() -> Result<()> {
         ("nobody.home.example", "A"),
         ("a.b.nobody.home.example", "A"),
     ];
-    let anchors = delv_anchors(&lab)?;
-    lab.host(Host::Cafe).write("/run/anchors", anchors.as_bytes())?;
-    let server = format!("@{}", Host::Resolver.v4());
     for (name, record_type) in questions {
-        lab.require_validated(name, record_type)?;
-        let delv = ["delv", &server, "-a", "/run/anchors", "+root=.", "+rtrace", name, record_type];
-        let told = lab.host(Host::Cafe).run(delv)?;
-        let told = told.stdout + &told.stderr;
-        ensure!(told.contains("fully validated"), "delv about {name} {record_type}: {told}");
-        ensure!(!told.contains("unsigned answer"), "delv about {name} {record_type}: {told}");
+        require_believed(&lab, name, record_type)?;
     }
+    Ok(())
+}
+
+/// Both unbound and delv believe an answer. Delv grants no leeway to a signer whose clock is ahead.
+fn require_believed(lab: &Lab, name: &str, record_type: &str) -> Result<()> {
+    lab.require_validated(name, record_type)?;
+    lab.host(Host::Cafe).write("/run/anchors", delv_anchors(lab)?.as_bytes())?;
+    let server = format!("@{}", Host::Resolver.v4());
+    let delv = ["delv", &server, "-a", "/run/anchors", "+root=.", "+rtrace", name, record_type];
+    let told = lab.host(Host::Cafe).run(delv)?;
+    let told = told.stdout + &told.stderr;
+    ensure!(told.contains("fully validated"), "delv about {name} {record_type}: {told}");
+    ensure!(!told.contains("unsigned answer"), "delv about {name} {record_type}: {told}");
     Ok(())
 }
 
@@ -180,5 +185,91 @@ fn own_records_are_published_signed_and_bad_ones_are_refused() -> Result<()> {
     }
     ensure!(lab.resolve("_pop3._tcp.home.example", "SRV")? == ["0 0 0 ."]);
     ensure!(lab.resolve("_smtp._tls.home.example", "TXT")?.join("").contains("v=TLSRPTv1"));
+    Ok(())
+}
+
+/// What `postern-home dns …` prints, on one line, with its exit code.
+fn dns(lab: &Lab, arguments: &[&str]) -> Result<(i32, String)> {
+    let output = lab.host(Host::Home).run([&["postern-home", "dns"], arguments, &[HOME_DOMAIN]].concat())?;
+    let (code, printed) = (output.code(), output.stdout + &output.stderr);
+    Ok((code, printed.split_whitespace().collect::<Vec<_>>().join(" ")))
+}
+
+fn served_keys(lab: &Lab, record_type: &str) -> Result<Vec<String>> {
+    let dig = ["dig", "+short", "+norecurse", "@192.0.2.10", "home.example", record_type];
+    let answer = lab.host(Host::Cafe).run(dig)?.success()?.stdout;
+    Ok(answer.lines().map(str::to_owned).collect())
+}
+
+/// The edge serves so many keys, its CDS is the DS record that home asks for, and unbound believes the zone.
+fn require_keys(lab: &Lab, count: usize) -> Result<()> {
+    let keys = served_keys(lab, "DNSKEY")?;
+    ensure!(keys.len() == count, "{keys:?}");
+    let (cds, ds) = (served_keys(lab, "CDS")?.join("\n"), dns(lab, &["ds"])?.1);
+    let plain = |text: &str| text.to_lowercase().replace([' ', '\n'], "");
+    ensure!(plain(&ds).ends_with(&plain(&cds)) && !cds.is_empty(), "CDS {cds}, home says {ds}");
+    for (name, record_type) in [
+        (HOME_DOMAIN, "MX"),
+        (HOME_DOMAIN, "DNSKEY"),
+        ("mail.home.example", "A"),
+        ("nobody.home.example", "A"),
+    ] {
+        lab.require_validated(name, record_type)?;
+    }
+    Ok(())
+}
+
+/// Home and the edge go on with clocks that are ahead, as if so much time had passed.
+fn let_both_wait(lab: &Lab, time: &str) -> Result<()> {
+    lab.start_at(Host::Edge, time, "postern-edge run --config /etc/postern/edge.toml")?;
+    lab.start_at(Host::Home, time, "postern-home run --config /etc/postern/home.toml")
+}
+
+#[test]
+fn the_key_is_changed_without_a_moment_in_which_the_zone_is_not_believed() -> Result<()> {
+    let lab = Lab::joined()?;
+    let patience = Duration::from_secs(30);
+    let old = dns(&lab, &["ds"])?.1;
+    ensure!(dns(&lab, &["key", "roll"])?.0 == 0, "the change does not begin");
+    ensure!(dns(&lab, &["key", "roll"])?.0 == 1, "a second change begins");
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Kill)?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("both keys are served", patience, || require_keys(&lab, 2))?;
+    require_believed(&lab, "nobody.home.example", "A")?;
+    ensure!(dns(&lab, &["ds"])?.1 == old, "the registrar is sent before the world knows the key");
+    wait_until("all servers have both keys", patience, || {
+        let shown = dns(&lab, &["key", "show"])?.1;
+        ensure!(shown.contains("all name servers have had them since"), "{shown}");
+        Ok(())
+    })?;
+
+    for (host, daemon) in [(Host::Home, "postern-home"), (Host::Edge, "postern-edge")] {
+        lab.stop_daemon(host, daemon, Signal::Kill)?;
+    }
+    let_both_wait(&lab, "+62m")?;
+    wait_until("the DS record is to be exchanged", patience, || {
+        let (code, told) = dns(&lab, &["delegation"])?;
+        ensure!(code == 3 && told.contains("has no DS record of the new key yet"), "{told}");
+        require_keys(&lab, 2)
+    })?;
+    let new = dns(&lab, &["ds"])?.1;
+    ensure!(new != old, "{new}");
+    lab.register(&format!("{new}\n"))?;
+    wait_until("the new DS record is there", patience, || {
+        let (code, told) = dns(&lab, &["delegation"])?;
+        ensure!(code == 0, "{told}");
+        let shown = dns(&lab, &["key", "show"])?.1;
+        ensure!(shown.contains("has had the new DS record since"), "{shown}");
+        require_keys(&lab, 2)
+    })?;
+
+    let_both_wait(&lab, "+130m")?;
+    wait_until("the old key is gone", patience, || {
+        dns(&lab, &["delegation"])?;
+        require_keys(&lab, 1)
+    })?;
+    let shown = dns(&lab, &["key", "show"])?.1;
+    ensure!(shown.contains("none is under way") && dns(&lab, &["ds"])?.1 == new, "{shown}");
+    ensure!(dns(&lab, &["delegation"])?.0 == 0, "the delegation is not as it shall be");
     Ok(())
 }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::parent::{Fault, Held};
 use super::servers::Server;
 use crate::zone::delegation::{Registrar, Wanted};
+use crate::zone::roll::Vouches;
 use crate::zone::text;
 
 /// How a domain is delegated.
@@ -38,6 +39,8 @@ pub struct Delegation {
     pub trouble: Option<String>,
     /// Whether the parent zone is signed; only then a DS record has a meaning.
     pub parent_signed: bool,
+    /// Whom the parent's DS records vouch for; `None` where no server of it answered.
+    pub vouches: Option<Vouches>,
     /// How long resolvers may keep what the parent said before a change, in seconds.
     pub kept_seconds: u32,
     /// The parent's servers.
@@ -124,6 +127,11 @@ pub enum Finding {
     },
     /// The parent has no DS record for any key of the zone.
     DsMissing,
+    /// The parent has a DS record of the zone's former key only, which still signs.
+    DsOutdated {
+        /// The line that it shall have.
+        ds: String,
+    },
 }
 
 /// A finding, and who says so.
@@ -176,6 +184,7 @@ pub fn judge(
         findings,
         trouble,
         parent_signed: held.iter().any(|held| held.is_signed),
+        vouches: vouches(wanted, &held),
         kept_seconds: held.iter().map(|held| held.ttl).max().unwrap_or(0),
         parents: observed.iter().map(|(server, outcome)| Asked::new(server, outcome, |_| None)).collect(),
         servers: serving
@@ -196,6 +205,7 @@ impl Delegation {
             findings: Vec::new(),
             trouble: Some(trouble),
             parent_signed: false,
+            vouches: None,
             kept_seconds: 0,
             parents: Vec::new(),
             servers: Vec::new(),
@@ -242,7 +252,18 @@ fn compare_ds(wanted: &Wanted, held: &Held) -> Vec<Finding> {
     if held.ds.is_empty() && held.is_signed {
         findings.push(Finding::DsMissing);
     }
+    if beside_right {
+        findings.extend(wanted.lacking(&held.ds).into_iter().map(|ds| Finding::DsOutdated { ds }));
+    }
     findings
+}
+
+/// Whom the servers of the parent vouch for, taken together.
+fn vouches(wanted: &Wanted, held: &[&Held]) -> Option<Vouches> {
+    let has_none = |held: &&&Held| held.ds.is_empty();
+    let has_wanted = |held: &&&Held| !has_none(held) && wanted.lacking(&held.ds).is_empty();
+    let are_wanted = held.iter().all(|held| has_none(&held)) || held.iter().all(|held| has_wanted(&held));
+    (!held.is_empty()).then_some(if are_wanted { Vouches::Wanted } else { Vouches::Others })
 }
 
 fn lame(serving: &[Serving]) -> impl Iterator<Item = Finding> {
@@ -331,6 +352,10 @@ impl Finding {
             Self::DsMissing => format!(
                 "{parent} has no DS record of the domain, so nobody can check the zone's signatures. Mail works; give the \
                  registrar the DS record, so that nobody can forge the domain."
+            ),
+            Self::DsOutdated { ds } => format!(
+                "The zone's key is being changed, and {parent} has no DS record of the new key yet. Put `{ds}` in the place of \
+                 the one that is there; both keys sign until that is done and has spread."
             ),
             Self::DsUnknown { ds, beside_right: false } => format!(
                 "{parent} has the DS record {ds} of a key that the zone does not have, and none of its own: everybody who \

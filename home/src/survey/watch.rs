@@ -22,8 +22,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::delegation::{Delegation, Noted, State};
 use super::difference::{Difference, Standard, Trouble, published};
 use super::run::{Subject, Surveyor};
+use crate::link::seconds_now;
+use crate::zone::clock::{Evidence, judge};
 use crate::zone::delegation::{Wanted, wanted};
 use crate::zone::renew::{self, RenewError};
+use crate::zone::roll::{self, Event, Vouches};
 use crate::zone::{Sources, for_elsewhere};
 
 /// How long a change is left to reach the edge before the world is asked about it.
@@ -86,6 +89,9 @@ impl Survey {
         let Some(wanted) = on_disk(move || survey.wanted(&name)).await? else { return Ok(None) };
         let looked = timeout(LIMIT, self.surveyor.delegation(domain, &wanted)).await;
         let delegation = looked.unwrap_or_else(|_| Delegation::unknown(domain, &wanted, too_slow()));
+        let (survey, name, vouches) = (self.clone(), domain.clone(), delegation.vouches);
+        let ttl = delegation.kept_seconds;
+        on_disk(move || survey.tell_roll(&name, &wanted, vouches, ttl)).await?;
         self.remember(Seen::delegated(&delegation));
         Ok(Some(delegation))
     }
@@ -164,6 +170,30 @@ impl Survey {
                 tracing::warn!(%domain, %warning, "the world does not see this domain as it should");
             }
         });
+    }
+
+    /// Tells a change of the domain's key what the parent has, where the clock may be believed and that was asked about the
+    /// key that the parent shall vouch for now.
+    fn tell_roll(
+        &self,
+        domain: &DomainName,
+        wanted: &Wanted,
+        vouches: Option<Vouches>,
+        ttl: u32,
+    ) -> Result<(), RenewError> {
+        let directory = &self.sources.directory;
+        let (Some(vouches), Some(_)) = (vouches, roll::current(directory, domain)?) else { return Ok(()) };
+        let signed = renew::kept(directory, domain)?;
+        let now = seconds_now();
+        let evidence = Evidence {
+            now,
+            edge: self.sources.link.edge_zones().time(),
+            newest_signature: signed.map(|signed| signed.signed_at),
+        };
+        if judge(evidence).is_err() || !roll::is_asked_for(directory, domain, &wanted.vouched)? {
+            return Ok(());
+        }
+        roll::take(directory, domain, Event::Parent { vouches, ttl }, now)
     }
 
     fn wanted(&self, domain: &DomainName) -> Result<Option<Wanted>, RenewError> {

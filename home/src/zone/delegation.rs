@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS};
+use hickory_proto::dnssec::rdata::{CDS, DNSKEY, DNSSECRData, DS};
 use hickory_proto::dnssec::{DigestType, PublicKey, Verifier};
 use hickory_proto::rr::{Name, RData, Record};
 use postern_message::address::DomainName;
@@ -17,9 +17,9 @@ use postern_shared::zone::Zone;
 use postern_store::directory::Directory;
 use serde::{Deserialize, Serialize};
 
-use super::key::ZoneKey;
+use super::key::AtParent;
 use super::renew::RenewError;
-use super::{name, presentation, text};
+use super::{name, presentation, roll, text};
 
 /// The only protocol of a DNSKEY (RFC 4034 §2.1.2).
 const DNSSEC_PROTOCOL: u8 = 3;
@@ -33,8 +33,10 @@ pub struct Wanted {
     pub name_servers: BTreeSet<Name>,
     /// The addresses of those that lie in the domain: without them nobody could find the way in.
     pub glue: BTreeMap<Name, BTreeSet<IpAddr>>,
-    /// The keys that DS records shall vouch for.
+    /// The keys that sign: DS records may vouch for any of them.
     pub keys: Vec<DNSKEY>,
+    /// Those among them that DS records shall vouch for.
+    pub vouched: Vec<DNSKEY>,
 }
 
 /// What to enter at the registrar's.
@@ -88,8 +90,9 @@ pub struct RegistrarKey {
 /// [`RenewError::Directory`] for a domain that is not here, [`RenewError::Sign`] for a key that cannot be used.
 pub fn ds(directory: &Directory, domain: &DomainName) -> Result<Vec<String>, RenewError> {
     let origin = name(domain.as_str())?;
-    let keys = directory.dnssec_keys(domain)?;
-    keys.iter().map(|key| Ok(ZoneKey::new(key)?.ds(&origin)?.to_string())).collect()
+    let keys = roll::keys(directory, domain)?;
+    let wanted = keys.iter().filter(|key| key.at_parent == AtParent::Wanted);
+    wanted.map(|key| Ok(key.ds(&origin)?.to_string())).collect()
 }
 
 /// What the parent shall have of this signed zone.
@@ -109,9 +112,22 @@ pub fn wanted(zone: &Zone) -> Result<Wanted, RenewError> {
         RData::DNSSEC(DNSSECRData::DNSKEY(key)) if key.secure_entry_point() => Some(key.clone()),
         _ => None,
     });
+    let keys: Vec<DNSKEY> = keys.collect();
+    let asked = at_apex().filter_map(|record| match &record.data {
+        RData::DNSSEC(DNSSECRData::CDS(cds)) => Some(ds_of(cds)),
+        _ => None,
+    });
+    let asked: Vec<DS> = asked.flatten().collect();
+    let is_asked = |key: &&DNSKEY| asked.iter().any(|ds| ds.covers(&domain, key).unwrap_or(false));
+    let vouched = keys.iter().filter(is_asked).cloned().collect();
     let glue = name_servers.iter().filter(|host| domain.zone_of(host));
     let glue = glue.map(|host| (host.clone(), addresses(&records, host))).collect();
-    Ok(Wanted { keys: keys.collect(), glue, name_servers, domain })
+    Ok(Wanted { keys, vouched, glue, name_servers, domain })
+}
+
+/// The DS record that a CDS record asks for (RFC 7344 §3.1).
+fn ds_of(cds: &CDS) -> Option<DS> {
+    Some(DS::new(cds.key_tag(), cds.algorithm()?, cds.digest_type(), cds.digest().to_vec()))
 }
 
 fn addresses(records: &[Record], host: &Name) -> BTreeSet<IpAddr> {
@@ -135,18 +151,27 @@ impl Wanted {
         Registrar {
             name_servers: self.name_servers.iter().map(text::host).collect(),
             glue: glue.collect(),
-            keys: self.keys.iter().filter_map(|key| self.registrar_key(key)).collect(),
+            keys: self.vouched.iter().filter_map(|key| self.registrar_key(key)).collect(),
         }
     }
 
     /// Whether a DS record vouches for one of the keys. A digest of a type that cannot be computed here is believed, where
     /// the rest fits.
     pub fn has_key_of(&self, ds: &DS) -> bool {
-        self.keys.iter().any(|key| {
-            let is_named = key.calculate_key_tag().is_ok_and(|tag| tag == ds.key_tag())
-                && key.algorithm() == ds.algorithm();
-            is_named && ds.covers(&self.domain, key).unwrap_or(true)
-        })
+        self.keys.iter().any(|key| self.is_of(ds, key))
+    }
+
+    /// The DS records that are missing where the parent has these: of the keys that it shall vouch for, and does not.
+    pub fn lacking(&self, held: &[DS]) -> Vec<String> {
+        let lacks = |key: &&DNSKEY| !held.iter().any(|ds| self.is_of(ds, key));
+        let lacking = self.vouched.iter().filter(lacks).filter_map(|key| self.registrar_key(key));
+        lacking.map(|key| key.line).collect()
+    }
+
+    fn is_of(&self, ds: &DS, key: &DNSKEY) -> bool {
+        let is_named =
+            key.calculate_key_tag().is_ok_and(|tag| tag == ds.key_tag()) && key.algorithm() == ds.algorithm();
+        is_named && ds.covers(&self.domain, key).unwrap_or(true)
     }
 
     fn registrar_key(&self, key: &DNSKEY) -> Option<RegistrarKey> {

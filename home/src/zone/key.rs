@@ -1,4 +1,5 @@
-//! The key that signs a zone (RFC 4034 §2, RFC 6605): one CSK, which signs the keys and everything else.
+//! The key that signs a zone (RFC 4034 §2, RFC 6605): one CSK, which signs the keys and everything else. Two of them while
+//! one takes the place of the other ([`roll`](super::roll)).
 //!
 //! In: a private key from the directory. Out: signatures, the DNSKEY record, and the DS record that the parent zone shall
 //! have, also as CDS and CDNSKEY for parents that look (RFC 7344 §3, RFC 8078). Refused: octets that are no P-256 key.
@@ -34,6 +35,17 @@ pub struct ZoneKey {
     dnskey: DNSKEY,
     /// Names the key in a signature (RFC 4034 Appendix B).
     pub tag: u16,
+    /// Whether the parent shall vouch for it.
+    pub at_parent: AtParent,
+}
+
+/// What the parent zone shall have of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtParent {
+    /// Its DS record.
+    Wanted,
+    /// Nothing, or nothing any more.
+    Unwanted,
 }
 
 impl ZoneKey {
@@ -45,7 +57,7 @@ impl ZoneKey {
         let private = EcdsaSigningKey::from_pkcs8(&PrivatePkcs8KeyDer::from(key.as_slice()), ALGORITHM)?;
         let dnskey = DNSKEY::with_flags(CSK_FLAGS, private.to_public_key()?);
         let tag = dnskey.calculate_key_tag()?;
-        Ok(Self { private, dnskey, tag })
+        Ok(Self { private, dnskey, tag, at_parent: AtParent::Wanted })
     }
 
     /// The algorithm of its signatures.

@@ -39,6 +39,7 @@ pub mod issuance;
 mod tlsa;
 
 pub mod key;
+pub mod roll;
 pub mod sign;
 
 pub mod clock;

@@ -5,13 +5,15 @@
 //! known there are no addresses, and so no zones. A domain for which there is no zone to hand over keeps what the edge has
 //! of it, and holds nobody else up.
 //!
-//! The zones are looked at once a minute, and every few seconds while something is wrong, so that a clock that is set
+//! The zones are looked at once a minute, and every few seconds while something is wrong or a new key is on its way, so that a clock that is set
 //! right or a disk that is emptied has its effect at once. Zones that are the same as before are not handed over again.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_message::address::DomainName;
+use postern_shared::secondary::SecondariesHeld;
+use postern_shared::zone::Zone;
 use postern_store::directory::Directory;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -19,9 +21,10 @@ use tokio::sync::watch;
 use super::clock::{Evidence, judge, timestamp};
 use super::presentation::name_text;
 use super::renew::{self, Moment, RenewError, Signed};
+use super::roll::Step;
 use super::secondary;
 use super::sign::Validity;
-use super::{Facts, Household, Sources, own, text};
+use super::{Facts, Household, Sources, own, roll, text};
 use crate::link::{DeclaredZones, EdgeAddresses, EdgeZones, Link, seconds_now};
 
 /// How often zones are looked at that are well.
@@ -67,10 +70,10 @@ impl Publisher {
         let (link, directory) = (self.sources.link.clone(), self.sources.directory.clone());
         let mut handed_over = None;
         loop {
-            if let Some(edge) = known_addresses(&mut addresses) {
-                self.round(edge, &mut handed_over).await;
-            }
-            let pause = if self.report.borrow().troubles.is_empty() { ROUND } else { RETRY };
+            let pause = match known_addresses(&mut addresses) {
+                Some(edge) => self.round(edge, &mut handed_over).await,
+                None => ROUND,
+            };
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = addresses.changed() => if changed.is_err() { return },
@@ -81,14 +84,19 @@ impl Publisher {
         }
     }
 
-    async fn round(&mut self, edge: EdgeAddresses, handed_over: &mut Option<DeclaredZones>) {
+    /// Looks once; says how soon to look again.
+    async fn round(&mut self, edge: EdgeAddresses, handed_over: &mut Option<DeclaredZones>) -> Duration {
         self.sources.issuance.mark_unchanged();
         let household = Household { edge: Some(edge), ..self.sources.household() };
         let served = self.sources.link.edge_zones();
-        let work = tokio::task::spawn_blocking(move || look(&household, &served, seconds_now()));
-        let (declared, report) = match work.await {
-            Ok(Outcome { declared, report }) => (Some(declared), report),
-            Err(error) => (None, failed(error)),
+        let held = self.sources.link.secondaries().unwrap_or_default();
+        let work = tokio::task::spawn_blocking(move || look(&household, &served, &held, seconds_now()));
+        let (declared, report, pause) = match work.await {
+            Ok(outcome) => {
+                let pause = outcome.pause();
+                (Some(outcome.declared), outcome.report, pause)
+            }
+            Err(error) => (None, failed(error), RETRY),
         };
         self.tell(report);
         look_after_secondaries(&self.sources.link, &self.sources.directory).await;
@@ -96,6 +104,7 @@ impl Publisher {
             self.sources.link.declare_zones(declared.clone()).await;
             *handed_over = Some(declared);
         }
+        pause
     }
 
     /// Logs a trouble when it begins, not each time that it is met.
@@ -134,10 +143,13 @@ fn failed(error: impl std::fmt::Display) -> Report {
 }
 
 /// What a look at all zones came to.
+#[derive(Default)]
 struct Outcome {
     /// The zones to hand over.
     declared: DeclaredZones,
     report: Report,
+    /// The domains whose new key the world is learning: what the name servers serve is asked for often.
+    introduced: Vec<DomainName>,
 }
 
 /// The edge's addresses as they are now, if there are any.
@@ -146,14 +158,14 @@ fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Op
 }
 
 /// Looks at the zones of all domains whose DNS is here.
-fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
+fn look(household: &Household, served: &EdgeZones, held: &SecondariesHeld, now: u64) -> Outcome {
     let directory = &household.directory;
     let snapshot = directory.snapshot();
     let domains: Vec<&DomainName> = snapshot.served_domains().collect();
     let newest = domains.iter().filter_map(|domain| renew::kept(directory, domain).ok().flatten());
     let newest_signature = newest.map(|kept| kept.signed_at).max();
     let clock = judge(Evidence { now, edge: served.time(), newest_signature });
-    let mut outcome = Outcome { declared: DeclaredZones::default(), report: Report::default() };
+    let mut outcome = Outcome::default();
     outcome.report.troubles.extend(clock.err().map(|doubt| {
         format!("Zones are not signed anew, since {doubt}. Set this machine's clock; the kept zones are served on.")
     }));
@@ -162,7 +174,14 @@ fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
         let facts = household.facts(domain).map_err(RenewError::from);
         let renewed = facts.and_then(|facts| {
             outcome.name_left_out(&facts)?;
-            renew::zone(directory, &facts, moment)
+            let signed = renew::zone(directory, &facts, moment)?;
+            if clock.is_ok() {
+                tell_roll(directory, &facts, &signed.zone, served, held, now)?;
+            }
+            if matches!(roll::current(directory, domain)?, Some(Step::Introducing { .. })) {
+                outcome.introduced.push(domain.clone());
+            }
+            Ok(signed)
         });
         outcome.add(domain, renewed, || renew::kept(directory, domain));
     }
@@ -170,7 +189,28 @@ fn look(household: &Household, served: &EdgeZones, now: u64) -> Outcome {
     outcome
 }
 
+/// Tells a change of the zone's key when the world can see both keys.
+fn tell_roll(
+    directory: &Directory,
+    facts: &Facts,
+    zone: &Zone,
+    served: &EdgeZones,
+    held: &SecondariesHeld,
+    now: u64,
+) -> Result<(), RenewError> {
+    let secondaries: Vec<&str> = facts.secondaries.iter().map(|one| one.name.as_str()).collect();
+    match roll::served(&facts.domain, zone, served, &secondaries, held) {
+        Some(event) => roll::take(directory, &facts.domain, event, now),
+        None => Ok(()),
+    }
+}
+
 impl Outcome {
+    fn pause(&self) -> Duration {
+        let is_quiet = self.report.troubles.is_empty() && self.introduced.is_empty();
+        if is_quiet { ROUND } else { RETRY }
+    }
+
     /// Names the operator's records that are not in the zone.
     fn name_left_out(&mut self, facts: &Facts) -> Result<(), RenewError> {
         for own in &facts.unreadable {

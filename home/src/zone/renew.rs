@@ -19,9 +19,9 @@ use postern_shared::zone::{Zone, ZoneError};
 use postern_store::directory::{Directory, DirectoryError, SignedZone};
 
 use super::clock::Doubt;
-use super::key::{KeyError, ZoneKey};
+use super::key::{AtParent, KeyError, ZoneKey};
 use super::sign::{SignError, Validity, sign};
-use super::{Facts, build, name, records};
+use super::{Facts, build, name, records, roll};
 
 /// How old signatures grow before they are renewed; they count for thirty days.
 const RENEWED_AFTER: Duration = Duration::from_secs(86_400);
@@ -91,8 +91,7 @@ pub fn kept(directory: &Directory, domain: &DomainName) -> Result<Option<Signed>
 /// # Errors
 /// See [`RenewError`]; the kept zone is then as it was.
 pub fn zone(directory: &Directory, facts: &Facts, moment: Moment) -> Result<Signed, RenewError> {
-    let keys = directory.dnssec_keys(&facts.domain)?;
-    let keys = keys.iter().map(ZoneKey::new).collect::<Result<Vec<_>, _>>()?;
+    let keys = roll::keys(directory, &facts.domain)?;
     let facts_digest = digest(facts, &keys)?;
     let kept = directory.signed_zone(&facts.domain)?;
     let mut fresh = None;
@@ -155,7 +154,11 @@ fn sign_anew(
 
 /// Equal for equal records and keys; the serial has no part in it.
 fn digest(facts: &Facts, keys: &[ZoneKey]) -> Result<String, ZoneError> {
-    let tags: Vec<String> = keys.iter().map(|key| key.tag.to_string()).collect();
+    let tag = |key: &ZoneKey| match key.at_parent {
+        AtParent::Wanted => key.tag.to_string(),
+        AtParent::Unwanted => format!("({})", key.tag),
+    };
+    let tags: Vec<String> = keys.iter().map(tag).collect();
     Ok(format!("{} {}", build(facts, 0)?.digest(), tags.join(" ")))
 }
 

@@ -23,7 +23,7 @@ use postern_shared::zone::rrsets::RrSets;
 use postern_shared::zone::{Zone, ZoneError, encode};
 
 use super::TTL;
-use super::key::{KeyError, ZoneKey};
+use super::key::{AtParent, KeyError, ZoneKey};
 
 /// Signatures count from an hour back, for resolvers whose clocks are slow, in seconds.
 const BACKDATED: u64 = 3600;
@@ -103,9 +103,11 @@ impl Signer<'_> {
     fn key_records(&self) -> Result<Vec<Record>, SignError> {
         let mut records = Vec::new();
         for key in self.keys {
-            let [cds, cdnskey] = key.for_parent(self.origin)?;
             let at_apex = |data| Record::from_rdata(self.origin.to_lowercase(), TTL, data);
-            records.extend([key.dnskey(), cds, cdnskey].map(at_apex));
+            records.push(at_apex(key.dnskey()));
+            if key.at_parent == AtParent::Wanted {
+                records.extend(key.for_parent(self.origin)?.map(at_apex));
+            }
         }
         Ok(records)
     }

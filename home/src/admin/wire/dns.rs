@@ -4,6 +4,8 @@ use postern_message::address::DomainName;
 use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
+use crate::zone::roll::Step;
+
 /// The DNS of one domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainDns {
@@ -18,6 +20,28 @@ pub struct DomainDns {
     pub ds: Vec<String>,
     /// The signed zone, in canonical order; what is to be published, where the DNS is elsewhere.
     pub records: Vec<DnsRecord>,
+}
+
+/// The keys that sign a domain's zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainKeys {
+    /// The domain.
+    pub domain: DomainName,
+    /// The keys, the oldest first.
+    pub keys: Vec<SigningKey>,
+    /// How far their change has come; `None` while none is under way.
+    pub roll: Option<Step>,
+}
+
+/// A key that signs a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// The key tag (RFC 4034 Appendix B).
+    pub key_tag: u16,
+    /// The data of its DS record.
+    pub ds: String,
+    /// Whether the parent zone shall have that.
+    pub at_parent: bool,
 }
 
 /// One record in presentation form.

@@ -4,6 +4,7 @@ mod delegation;
 mod diff;
 mod ds;
 mod import;
+mod key;
 mod record;
 mod secondary;
 mod zone;
@@ -17,6 +18,7 @@ use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 
 use self::form::Form;
+use self::key::KeyCommand;
 use self::record::RecordCommand;
 use self::secondary::SecondaryCommand;
 use super::client::Client;
@@ -72,6 +74,9 @@ pub enum DnsCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// The key that signs the zone
+    #[command(subcommand, after_help = "Example:\n  postern-home dns key roll home.example")]
+    Key(KeyCommand),
     /// Show the DS record that the registrar shall put into the parent zone
     #[command(after_help = "Example:\n  postern-home dns ds home.example")]
     Ds {
@@ -101,6 +106,7 @@ pub(super) fn execute(client: &Client, command: DnsCommand) -> Result<Exit, Fail
         DnsCommand::Record(command) => record::execute(client, command),
         DnsCommand::Secondary(command) => secondary::execute(client, command),
         DnsCommand::Import { domain, file, dry_run } => import::import(client, &domain, &file, dry_run),
+        DnsCommand::Key(command) => key::execute(client, command),
         DnsCommand::Ds { domain } => ds::show(client, &domain),
         DnsCommand::Delegation { domain } => delegation::show(client, &domain),
         DnsCommand::Diff { domain } => diff::show(client, &domain),

@@ -37,6 +37,7 @@ fn wanted() -> Wanted {
         name_servers: hosts().into(),
         glue: hosts().map(|host| (host, EDGE.map(address).into())).into(),
         keys: vec![key(7)],
+        vouched: vec![key(7)],
     }
 }
 
@@ -122,6 +123,32 @@ fn a_ds_record_of_another_key_is_worse_than_none() {
     let (tag, digest) = (ds_of(&key(7)).key_tag(), vec![0; 32]);
     let torn = DS::new(tag, Algorithm::ECDSAP256SHA256, DigestType::SHA256, digest);
     assert_eq!(findings(Held { ds: vec![torn], ..right() }).0, State::Broken, "the tag alone is no proof");
+}
+
+#[test]
+fn while_keys_change_either_ds_record_will_do_and_the_new_one_is_asked_for() {
+    let changing = Wanted { keys: vec![key(7), key(9)], vouched: vec![key(9)], ..wanted() };
+    let judged = |ds: Vec<Vec<DS>>| {
+        let observed: Vec<Observed> =
+            ds.into_iter().zip(1..).map(|(ds, last)| (server(last), Ok(Held { ds, ..right() }))).collect();
+        let domain = "home.example".parse().expect("a domain");
+        let delegation = judge(&domain, &changing, "example", &observed, &[]);
+        (
+            delegation.state,
+            delegation.vouches,
+            delegation.findings.into_iter().next().map(|noted| noted.finding),
+        )
+    };
+    let (old, new) = (|| vec![ds_of(&key(7))], || vec![ds_of(&key(9))]);
+    let ds = format!("home.example. IN DS {}", ds_of(&key(9)));
+    let outdated = Some(Finding::DsOutdated { ds });
+    assert_eq!(judged(vec![old(), old()]), (State::Todo, Some(Vouches::Others), outdated.clone()));
+    assert_eq!(judged(vec![old(), new()]), (State::Waiting, Some(Vouches::Others), outdated));
+    assert_eq!(judged(vec![new(), new()]), (State::Right, Some(Vouches::Wanted), None));
+    let both = || [old(), new()].concat();
+    assert_eq!(judged(vec![both(), both()]), (State::Right, Some(Vouches::Wanted), None));
+    assert_eq!(judged(vec![vec![], vec![]]).1, Some(Vouches::Wanted), "nobody validates");
+    assert_eq!(judged(vec![vec![], old()]).1, Some(Vouches::Others));
 }
 
 #[test]

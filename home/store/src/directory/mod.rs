@@ -29,6 +29,7 @@
 //! | `alias` | one target of an alias | domain, folded local part, account id |
 //! | `dkim_key` | a DKIM key pair, private half in PKCS#8 | domain, selector |
 //! | `dnssec_key` | a key that signs the domain's zone, private half in PKCS#8 | number, never given twice |
+//! | `key_roll` | how far the change of the domain's signing key has come; no row while none is under way | domain |
 //! | `signed_zone` | the domain's zone as it was signed last | domain |
 //! | `dns_record` | a record that the operator has added to the zone | domain, owner, type, data |
 //! | `web_presence` | what is kept of the domain's names and policy on the web | domain |

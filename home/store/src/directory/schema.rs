@@ -96,5 +96,9 @@ pub(crate) static SCHEMA: Schema = Schema {
              secret BLOB NOT NULL
          ) STRICT;
          CREATE INDEX secondary_key_secondary ON secondary_key (secondary);",
+        "CREATE TABLE key_roll (
+             domain INTEGER PRIMARY KEY REFERENCES domain (id) ON DELETE CASCADE,
+             step BLOB NOT NULL
+         ) STRICT;",
     ],
 };

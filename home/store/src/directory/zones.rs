@@ -2,7 +2,7 @@
 //! zone.
 //!
 //! In: a signed zone as octets whose form is the caller's. Out: the same, and serials that only go forwards. Refused: a
-//! domain that is not here. Nothing here gives notice of a change: it all follows from what did.
+//! domain that is not here. Only the change of a key gives notice: all else follows from what did.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -40,12 +40,70 @@ impl Directory {
             if !keys.is_empty() {
                 return Ok(keys);
             }
-            let key = generate()?;
-            connection.execute(
-                "INSERT INTO dnssec_key (domain, private_key) VALUES (?1, ?2)",
-                (domain, key.as_slice()),
+            Ok(vec![insert_key(connection, domain)?])
+        })
+    }
+
+    /// How far the change of the domain's key has come, in the form that the caller gave it; `None` while none is under way.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Storage`] when the database cannot be read.
+    pub fn key_roll(&self, name: &DomainName) -> Result<Option<Vec<u8>>, DirectoryError> {
+        self.shared.database.read(|connection| {
+            let mut query = connection.prepare_cached(
+                "SELECT step FROM key_roll JOIN domain ON domain.id = key_roll.domain WHERE domain.name = ?1",
             )?;
-            Ok(vec![key])
+            Ok(query.query_row([name.as_str()], |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// Makes a key beside those that are there, and keeps `step`; `false`, and nothing is changed, where a change of the key
+    /// is under way. Gives notice.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownDomain`], [`DirectoryError::KeyGeneration`].
+    pub fn begin_key_roll(&self, name: &DomainName, step: Vec<u8>) -> Result<bool, DirectoryError> {
+        let name = name.clone();
+        self.change(move |connection| {
+            let domain = required(connection, &name)?;
+            let begun = connection
+                .execute("INSERT OR IGNORE INTO key_roll (domain, step) VALUES (?1, ?2)", (domain, &step))?;
+            if begun > 0 {
+                insert_key(connection, domain)?;
+            }
+            Ok(begun > 0)
+        })
+    }
+
+    /// Keeps how far the change of the key has come, durable on return; nothing where none is under way. Gives notice.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownDomain`].
+    pub fn keep_key_roll(&self, name: &DomainName, step: Vec<u8>) -> Result<(), DirectoryError> {
+        let name = name.clone();
+        self.change(move |connection| {
+            let domain = required(connection, &name)?;
+            connection.execute("UPDATE key_roll SET step = ?2 WHERE domain = ?1", (domain, &step))?;
+            Ok(())
+        })
+    }
+
+    /// Ends the change of the key: the newest stays alone. Gives notice.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownDomain`].
+    pub fn end_key_roll(&self, name: &DomainName) -> Result<(), DirectoryError> {
+        let name = name.clone();
+        self.change(move |connection| {
+            let domain = required(connection, &name)?;
+            if connection.execute("DELETE FROM key_roll WHERE domain = ?1", [domain])? > 0 {
+                connection.execute(
+                    "DELETE FROM dnssec_key WHERE domain = ?1
+                     AND id < (SELECT max(id) FROM dnssec_key WHERE domain = ?1)",
+                    [domain],
+                )?;
+            }
+            Ok(())
         })
     }
 
@@ -111,6 +169,13 @@ fn dnssec_keys(connection: &Connection, domain: i64) -> Result<Vec<DnssecKey>, D
         connection.prepare_cached("SELECT private_key FROM dnssec_key WHERE domain = ?1 ORDER BY id")?;
     let keys = query.query_map([domain], |row| row.get(0).map(Zeroizing::new))?;
     Ok(keys.collect::<Result<_, _>>()?)
+}
+
+fn insert_key(connection: &Connection, domain: i64) -> Result<DnssecKey, DirectoryError> {
+    let key = generate()?;
+    connection
+        .execute("INSERT INTO dnssec_key (domain, private_key) VALUES (?1, ?2)", (domain, key.as_slice()))?;
+    Ok(key)
 }
 
 fn generate() -> Result<DnssecKey, DirectoryError> {
