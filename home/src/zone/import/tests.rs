@@ -118,3 +118,33 @@ fn a_policy_of_the_former_provider_is_not_kept() {
     assert_eq!(plan.added.len(), 1);
     assert_eq!(plan.read.len(), 5);
 }
+
+/// One zone as NSD 4.6 and Knot 3.2 have written it, and in the form of Cloudflare's export: owners without a final dot,
+/// TTLs of 1, remarks behind records.
+const EXPORTS: [(&str, &str); 3] = [
+    ("NSD", include_str!("exports/nsd.zone")),
+    ("Knot", include_str!("exports/knot.zone")),
+    ("Cloudflare", include_str!("exports/cloudflare.zone")),
+];
+
+#[test]
+fn one_zone_is_the_same_from_whatever_server_it_comes() {
+    let facts = facts("home.example", "mail.home.example");
+    let [nsd, knot, cloudflare] = EXPORTS.map(|(server, file)| {
+        let plan = plan(&facts, file).expect("planned");
+        assert_eq!(plan.refused, [], "{server}");
+        let mut added: Vec<_> =
+            plan.added.into_iter().map(|own| (own.owner, own.record_type, own.rdata, own.ttl)).collect();
+        added.sort();
+        added
+    });
+    assert_eq!(nsd.len(), 12);
+    assert_eq!(nsd, knot);
+    // The provider has neither LOC nor types without a name.
+    let is_shared = |record: &&(String, u16, Vec<u8>, u32)| ![29, 65280].contains(&record.1);
+    let without_ttl =
+        |(owner, record_type, rdata, _): (String, u16, Vec<u8>, u32)| (owner, record_type, rdata);
+    let shared: Vec<_> = nsd.iter().filter(is_shared).cloned().map(without_ttl).collect();
+    assert!(cloudflare.iter().all(|(.., ttl)| *ttl == 300), "{cloudflare:?}");
+    assert_eq!(cloudflare.into_iter().map(without_ttl).collect::<Vec<_>>(), shared);
+}
