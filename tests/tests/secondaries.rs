@@ -115,7 +115,14 @@ fn delegate(lab: &Lab, secondaries: &[&Secondary]) -> Result<()> {
 
 /// What home says of its secondaries.
 fn listed(lab: &Lab) -> Result<String> {
-    home(lab, &["dns", "secondary", "list"])
+    list(lab, &[]).map(|(_, listed)| listed)
+}
+
+/// The same with the exit code.
+fn list(lab: &Lab, more: &[&str]) -> Result<(i32, String)> {
+    let output = lab.host(Host::Home).run([&["postern-home", "dns", "secondary", "list"], more].concat())?;
+    ensure!([0, 3].contains(&output.code()), "{}", output.stderr);
+    Ok((output.code(), output.stdout))
 }
 
 #[test]
@@ -150,7 +157,8 @@ fn secondaries_take_the_zone_follow_it_and_answer_while_the_edge_is_away() -> Re
         ensure!(listed.matches("up to date").count() == 3, "{listed}");
         Ok(())
     })?;
-    let listed = home(&lab, &["dns", "secondary", "list", "--json"])?;
+    let (code, listed) = list(&lab, &["--json"])?;
+    ensure!(code == 0, "all follow: {listed}");
     ensure!(
         listed.matches("\"kind\": \"ixfr\"").count() == 3,
         "the last transfers were not differences: {listed}"
@@ -219,6 +227,11 @@ fn without_the_right_key_nothing_is_transferred_and_both_ends_say_why() -> Resul
     let refused = lab.host(Host::Cafe).run(plain)?.stdout;
     ensure!(refused.contains("Transfer failed") && !refused.contains("MX"), "{refused}");
     said("it asks for a transfer without a key")?;
+    let stranger = ["dig", "+time=3", "+tries=1", "@192.0.2.10", "-y", &format!("hmac-sha256:{key}:{wrong}")];
+    let refused = lab.host(Host::Stranger).run([&stranger[..], &[HOME_DOMAIN, "AXFR"]].concat())?.stdout;
+    ensure!(refused.contains("BADSIG"), "{refused}");
+    let (code, listed) = list(&lab, &[])?;
+    ensure!(code == 3 && listed.contains("without a key"), "a stranger has written the status: {listed}");
 
     home(&lab, &["dns", "secondary", "rotate-key", secondary.name])?;
     let server = nsd(&lab, &secondary, &secondary.setup(&lab, "# NSD")?)?;
@@ -227,7 +240,7 @@ fn without_the_right_key_nothing_is_transferred_and_both_ends_say_why() -> Resul
     })
     .with_context(|| secondary.log(&lab).unwrap_or_default())?;
     wait_until("home has retired the former key", PATIENCE, || {
-        let listed = home(&lab, &["dns", "secondary", "list", "--json"])?;
+        let (_, listed) = list(&lab, &["--json"])?;
         ensure!(!listed.contains(&format!("\"{key}\"")), "{listed}");
         Ok(())
     })?;

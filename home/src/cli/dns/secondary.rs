@@ -8,7 +8,7 @@ use clap::Subcommand;
 use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
-use postern_shared::secondary::DNS_PORT;
+use postern_shared::secondary::{DNS_PORT, SecondaryZone};
 
 use super::Client;
 use crate::admin::wire::Done;
@@ -34,7 +34,7 @@ pub enum SecondaryCommand {
         #[arg(long = "domain", value_name = "DOMAIN")]
         domains: Vec<String>,
     },
-    /// List the secondaries and what they serve
+    /// List the secondaries and what they serve; ends with 3 where one does not follow
     #[command(after_help = "Example:\n  postern-home dns secondary list")]
     List,
     /// Show what to put into a secondary's configuration, with its key
@@ -71,7 +71,8 @@ pub(super) fn execute(client: &Client, command: SecondaryCommand) -> Result<Exit
         }
         SecondaryCommand::List => {
             let all: Vec<SecondaryListed> = client.fetch("/v1/secondaries")?;
-            client.print(&all, table(&all))
+            client.print(&all, table(&all))?;
+            Ok(if all.iter().all(is_well) { Exit::Done } else { Exit::Warnings })
         }
         SecondaryCommand::Show { name } => show(client.fetch(&path(&name))?),
         SecondaryCommand::RotateKey { name, now } => {
@@ -107,6 +108,12 @@ fn parse_domains(texts: &[String]) -> Result<Option<Vec<DomainName>>, Failure> {
     texts.iter().map(parse).collect::<Result<_, _>>().map(Some)
 }
 
+/// Whether a secondary is known to follow.
+fn is_well(one: &SecondaryListed) -> bool {
+    let follows = |zone: &SecondaryZone| zone.error.is_none() && !zone.is_behind();
+    one.status.as_ref().is_some_and(|status| status.error.is_none() && status.zones.iter().all(follows))
+}
+
 fn table(all: &[SecondaryListed]) -> Table {
     let mut table = Table::new(["NAME", "ADDRESSES", "ZONE", "SERIAL", "STATE"]);
     for one in all {
@@ -128,7 +135,7 @@ fn table(all: &[SecondaryListed]) -> Table {
     table
 }
 
-fn row_of(zone: &postern_shared::secondary::SecondaryZone) -> [String; 3] {
+fn row_of(zone: &SecondaryZone) -> [String; 3] {
     let serial = zone.serial.map_or("-".to_owned(), |serial| serial.to_string());
     let state = match (&zone.error, zone.is_behind()) {
         (Some(error), _) => error.clone(),
