@@ -199,6 +199,9 @@ fn a_domain_whose_dns_is_elsewhere_works_once_its_records_are_right() -> Result<
     let (code, answer) = ask(&lab, &["dns", "diff", "club.example"])?;
     ensure!(code == 3 && text(&answer["state"]) == "broken", "a domain that is not delegated: {answer}");
     delegate(&lab, &format!("{RIGHT}{}club.example. NS ns.stranger.test.\n", ds(&lab)?))?;
+    let export = home.run(["postern-home", "dns", "export", "club.example"])?.success()?.stdout;
+    ensure!(export.contains("club.example. 3600 IN MX 10 mail.home.example.\n"), "{export}");
+    ensure!(![" SOA ", " NS ", " RRSIG ", " TLSA "].iter().any(|made| export.contains(made)), "{export}");
 
     let wrong = "club.example. MX 10 mail.home.example.\nclub.example. MX 20 mx.old.example.\n\
                  club.example. TXT \"v=spf1 ip4:192.0.2.99 -all\"\nclub.example. TXT \"site-verification=abc\"\n";
