@@ -37,10 +37,10 @@ pub struct Batch {
 }
 
 /// Asks the kernel to say at which address each datagram came.
-pub fn tell_addresses(socket: &socket2::Socket, is_v6: bool) -> io::Result<()> {
-    let (level, option) = match is_v6 {
-        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
-        false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+pub fn tell_addresses(socket: &socket2::Socket, bound_to: SocketAddr) -> io::Result<()> {
+    let (level, option) = match bound_to {
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
     };
     let (value, length): (c_int, _) = (1, size_of::<c_int>() as libc::socklen_t);
     // SAFETY: the pointer and length describe `value`, which outlives the call.
@@ -216,7 +216,7 @@ mod tests {
         let address: SocketAddr = address.parse().unwrap();
         let socket =
             socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None).unwrap();
-        tell_addresses(&socket, address.is_ipv6()).unwrap();
+        tell_addresses(&socket, address).unwrap();
         socket.bind(&address.into()).unwrap();
         socket.into()
     }

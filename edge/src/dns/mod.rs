@@ -222,7 +222,7 @@ fn bind(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let udp = socket(address, Type::DGRAM, Protocol::UDP)?;
     let tcp = socket(address, Type::STREAM, Protocol::TCP)?;
     tcp.set_reuse_address(true)?;
-    mmsg::tell_addresses(&udp, address.is_ipv6())?;
+    mmsg::tell_addresses(&udp, address)?;
     udp.bind(&address.into())?;
     // Port 0 asks for any port; both protocols then share the one that UDP was given.
     let bound = udp.local_addr()?;

@@ -1,4 +1,8 @@
 //! The secondary name servers, as home lists them.
+//!
+//! In: a list that home pushed. Out: the list that transfers and NOTIFY go by, after it is on the disk; the addresses at
+//! which secondaries know this name server; what is known of each, for the status. Refused: a list that cannot be used
+//! ([`SecondaryList::check`]), and one that the disk does not take: the one before still holds.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,8 @@
-//! The secondary name servers, over the administration interface. What is listed is what the edge says now.
+//! The secondary name servers, over the administration interface.
+//!
+//! In: requests to list, add, show, remove one and to renew its key. Out: what its configuration needs, or how each is, as the
+//! edge says at that moment. Refused: more than an edge holds, a name at which the zone has records, a domain that is not
+//! ours.
 
 use postern_message::address::DomainName;
 use postern_shared::http::{Method, Request, Response, StatusCode};

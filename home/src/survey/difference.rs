@@ -202,7 +202,8 @@ impl Published {
     fn exact(&self, there: &[&Record]) -> Option<Kind> {
         let has = |data: &RData| there.iter().any(|record| record.data == *data);
         let of_home = |record: &&Record| self.data.contains(&record.data);
-        kind(self.data.iter().all(has), there.iter().all(of_home), there)
+        let (has_all, has_nothing_else) = (self.data.iter().all(has), there.iter().all(of_home));
+        Compared { has_all, has_nothing_else, there }.kind()
     }
 
     fn copied(&self, there: &[&Record]) -> Option<Kind> {
@@ -210,7 +211,8 @@ impl Published {
         let of_home = |record: &&Record| self.data.iter().any(|data| means_the_same(data, &record.data));
         // Of two records of one purpose readers take neither (RFC 7208 §4.5, RFC 7489 §6.6.3).
         let is_doubled = self.record_type == RecordType::TXT && there.len() > self.data.len();
-        kind(self.data.iter().all(has), there.iter().all(of_home) && !is_doubled, there)
+        let has_nothing_else = there.iter().all(of_home) && !is_doubled;
+        Compared { has_all: self.data.iter().all(has), has_nothing_else, there }.kind()
     }
 
     /// Whether a record at this place is of this set's purpose.
@@ -238,12 +240,21 @@ impl Published {
     }
 }
 
-fn kind(has_all: bool, has_nothing_else: bool, there: &[&Record]) -> Option<Kind> {
-    match (has_all, has_nothing_else) {
-        (true, true) => None,
-        (true, false) => Some(Kind::Extra),
-        (false, _) if there.is_empty() => Some(Kind::Missing),
-        (false, _) => Some(Kind::Different),
+/// What a server's records are beside home's.
+struct Compared<'a> {
+    has_all: bool,
+    has_nothing_else: bool,
+    there: &'a [&'a Record],
+}
+
+impl Compared<'_> {
+    fn kind(&self) -> Option<Kind> {
+        match (self.has_all, self.has_nothing_else) {
+            (true, true) => None,
+            (true, false) => Some(Kind::Extra),
+            (false, _) if self.there.is_empty() => Some(Kind::Missing),
+            (false, _) => Some(Kind::Different),
+        }
     }
 }
 
@@ -298,14 +309,23 @@ fn without_space(text: &str) -> String {
     text.trim_end_matches(';').to_owned()
 }
 
+/// How the domain's own servers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Servers {
+    /// All of them have what they shall have.
+    Right,
+    /// Not all of them, or that is not known yet.
+    InDoubt,
+}
+
 impl View {
     /// How things stand at this server. What a resolver still keeps is waited for where the domain's own servers are right.
-    fn state(&self, servers_are_right: bool) -> State {
+    fn state(&self, servers: Servers) -> State {
         match (&self.fault, &self.host) {
             (Some(Fault::NoRoute), _) => State::Right,
             (Some(_), _) => State::Todo,
             (None, _) if self.deviations.is_empty() => State::Right,
-            (None, None) if servers_are_right => State::Waiting,
+            (None, None) if servers == Servers::Right => State::Waiting,
             (None, _) => State::Todo,
         }
     }
@@ -319,15 +339,14 @@ impl Difference {
     /// Puts the views together.
     pub fn new(domain: &DomainName, serial: Option<u32>, trouble: Option<Trouble>, views: Vec<View>) -> Self {
         let mut servers = views.iter().filter(|view| !view.is_of_resolver());
-        let servers_are_right = servers.all(|view| view.state(false) == State::Right);
+        let servers_are_right = servers.all(|view| view.state(Servers::InDoubt) == State::Right);
+        let servers = if servers_are_right { Servers::Right } else { Servers::InDoubt };
         let is_unasked = !views.iter().any(|view| view.fault.is_none());
         let (state, trouble) = match trouble {
             Some(Trouble::NotDelegated(sentences)) => (State::Broken, Some(sentences)),
             Some(Trouble::Unasked(sentences)) => (State::Unknown, Some(sentences)),
             None if is_unasked => (State::Unknown, None),
-            None => {
-                (views.iter().map(|view| view.state(servers_are_right)).max().unwrap_or(State::Unknown), None)
-            }
+            None => (views.iter().map(|view| view.state(servers)).max().unwrap_or(State::Unknown), None),
         };
         Self { domain: domain.clone(), serial, state, trouble, views }
     }

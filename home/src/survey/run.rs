@@ -1,4 +1,8 @@
 //! The questions of a survey, put to all servers at once.
+//!
+//! In: a domain, what home wants of its parent or publishes. Out: a [`Delegation`] or a [`Difference`], made of what each
+//! server answered by itself. Refused: servers that this machine has been seen not to reach, answers without authority, and a
+//! server that takes longer than [`VIEW_LIMIT`] for a zone.
 
 use std::collections::BTreeSet;
 use std::future::Future;

@@ -46,6 +46,15 @@ pub enum Phase {
     Rest,
 }
 
+/// What came of telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It took note.
+    Answered,
+    /// It did not answer, or refused.
+    InVain,
+}
+
 impl Follow {
     /// Begins by asking: the secondary may have the zone already.
     pub fn new(wanted: u32, now: Instant) -> Self {
@@ -88,9 +97,12 @@ impl Follow {
     }
 
     /// It was told, with this outcome.
-    pub fn was_told(&mut self, is_answered: bool, now: Instant) {
+    pub fn was_told(&mut self, told: Told, now: Instant) {
         self.phase = Phase::Ask;
-        self.due = if is_answered { now + MOMENT } else { now };
+        self.due = match told {
+            Told::Answered => now + MOMENT,
+            Told::InVain => now,
+        };
     }
 
     /// It was asked, and serves this serial, or said nothing of use.
@@ -130,7 +142,7 @@ mod tests {
         assert_eq!(follow.todo(start), None);
         follow.wants(8, start);
         assert_eq!(follow.todo(start), Some(Phase::Tell));
-        follow.was_told(true, start);
+        follow.was_told(Told::Answered, start);
         assert_eq!((follow.todo(start), follow.todo(start + MOMENT)), (None, Some(Phase::Ask)));
         follow.was_asked(Some(9), start);
         assert_eq!(follow.todo(start + MOMENT), None, "newer is as good");
@@ -146,7 +158,7 @@ mod tests {
             match follow.todo(now) {
                 Some(Phase::Tell) => {
                     told.push((now - start).as_secs());
-                    follow.was_told(false, now);
+                    follow.was_told(Told::InVain, now);
                 }
                 _ => follow.was_asked(Some(6), now),
             }

@@ -26,7 +26,7 @@ use super::tsig::Key;
 use super::zones::{ServedZone, ZoneSet};
 use super::{Served, message, random, unix_seconds};
 
-use follow::{Follow, Phase};
+use follow::{Follow, Phase, Told};
 use wire::{Sent, Unanswered};
 
 /// How long an answer is waited for.
@@ -116,7 +116,8 @@ impl Teller {
         match follow.todo(Instant::now()) {
             Some(Phase::Tell) => {
                 let told = self.tell(zone, follow.rounds()).await;
-                follow.was_told(told.is_ok(), Instant::now());
+                let outcome = if told.is_ok() { Told::Answered } else { Told::InVain };
+                follow.was_told(outcome, Instant::now());
                 // Whether it follows is what the next question shows; why not, this.
                 if let Err(error) = told {
                     self.note(&origin, Some(format!("{}: {error}", self.address.ip())));

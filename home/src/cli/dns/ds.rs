@@ -1,4 +1,4 @@
-//! `postern-home dns ds`.
+//! `postern-home dns ds`: the DS records that the parent zone shall have, one a line, as a master file has them.
 
 use std::fmt::{self, Display, Formatter};
 

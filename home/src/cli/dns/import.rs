@@ -1,4 +1,7 @@
-//! `postern-home dns import`.
+//! `postern-home dns import`: a zone that was served elsewhere, taken over.
+//!
+//! In: a master file. Out: what becomes of each of its records. Refused: a file that is too long or no UTF-8, by its line; and
+//! line by line what home refuses: then nothing is changed, and the exit code is 1.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -14,15 +17,24 @@ use crate::admin::wire::dns::{Import, Imported, ImportedFate, ImportedRecord, Re
 /// The longest file, in octets: escaped as JSON it still fits into a request.
 const MAX_OCTETS: usize = 3 << 20;
 
+/// What an import comes to where every line can be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It is done.
+    Done,
+    /// It is only shown.
+    Shown,
+}
+
 pub(super) fn import(
     client: &Client,
     domain: &DomainName,
     file: &Path,
-    dry_run: bool,
+    effect: Effect,
 ) -> Result<Exit, Failure> {
-    let import = Import { file: read(file)?, dry_run };
+    let import = Import { file: read(file)?, dry_run: effect == Effect::Shown };
     let imported: Imported = client.call(Method::POST, &format!("/v1/dns/{domain}/import"), &import)?;
-    client.print(&imported, Told { imported: &imported, dry_run })?;
+    client.print(&imported, Told { imported: &imported, effect })?;
     Ok(if imported.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
@@ -45,7 +57,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 /// What became of the file, for people.
 struct Told<'a> {
     imported: &'a Imported,
-    dry_run: bool,
+    effect: Effect,
 }
 
 impl Display for Told<'_> {
@@ -70,9 +82,11 @@ impl Display for Told<'_> {
         }
         write!(formatter, "{table}")?;
         let kept = records.iter().filter(|it| it.fate == ImportedFate::Kept).count();
-        match self.dry_run {
-            true => writeln!(formatter, "{kept} records would be kept as your own; nothing was changed."),
-            false => writeln!(formatter, "{kept} records were kept as your own."),
+        match self.effect {
+            Effect::Shown => {
+                writeln!(formatter, "{kept} records would be kept as your own; nothing was changed.")
+            }
+            Effect::Done => writeln!(formatter, "{kept} records were kept as your own."),
         }
     }
 }

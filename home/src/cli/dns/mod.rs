@@ -18,9 +18,11 @@ use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 
 use self::form::Form;
+use self::import::Effect;
 use self::key::KeyCommand;
 use self::record::RecordCommand;
 use self::secondary::SecondaryCommand;
+use self::zone::Proofs;
 use super::client::Client;
 use super::table::Table;
 
@@ -41,7 +43,7 @@ pub enum DnsCommand {
         #[arg(long)]
         form: Option<Form>,
     },
-    /// Write the signed zone as a master file (RFC 1035)
+    /// Write the signed zone as a master file (RFC 1035); of a domain whose DNS is elsewhere, what to publish there
     #[command(after_help = "Example:\n  postern-home dns export home.example > home.example.zone")]
     Export {
         /// The domain
@@ -101,11 +103,17 @@ pub enum DnsCommand {
 
 pub(super) fn execute(client: &Client, command: DnsCommand) -> Result<Exit, Failure> {
     match command {
-        DnsCommand::Show { domain, all, form } => zone::show(client, &domain, all, form),
+        DnsCommand::Show { domain, all, form } => {
+            let proofs = if all { Proofs::Shown } else { Proofs::LeftOut };
+            zone::show(client, &domain, proofs, form)
+        }
         DnsCommand::Export { domain } => zone::export(client, &domain),
         DnsCommand::Record(command) => record::execute(client, command),
         DnsCommand::Secondary(command) => secondary::execute(client, command),
-        DnsCommand::Import { domain, file, dry_run } => import::import(client, &domain, &file, dry_run),
+        DnsCommand::Import { domain, file, dry_run } => {
+            let effect = if dry_run { Effect::Shown } else { Effect::Done };
+            import::import(client, &domain, &file, effect)
+        }
         DnsCommand::Key(command) => key::execute(client, command),
         DnsCommand::Ds { domain } => ds::show(client, &domain),
         DnsCommand::Delegation { domain } => delegation::show(client, &domain),

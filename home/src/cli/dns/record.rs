@@ -1,4 +1,7 @@
-//! `postern-home dns record …`.
+//! `postern-home dns record …`: the operator's own records.
+//!
+//! In: a domain, owner, type and data as a person writes them. Out: the record as home has read it, the list, or a word that it
+//! is gone. Refused: what home refuses, in its sentences.
 
 use clap::Subcommand;
 use postern_message::address::DomainName;

@@ -1,4 +1,7 @@
-//! `postern-home dns secondary …`.
+//! `postern-home dns secondary …`: other name servers that serve the zones too.
+//!
+//! In: a host name, addresses, domains. Out: what to put into the secondary's configuration, or a table of what each serves;
+//! the exit code is 3 where one does not follow. Refused: what is no address of a name server, and what home refuses.
 
 mod setup;
 

@@ -11,6 +11,15 @@ use crate::admin::wire::dns::DomainDns;
 /// What only resolvers read.
 const PROOFS: [&str; 2] = ["RRSIG", "NSEC"];
 
+/// Whether signatures and proofs of absence are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proofs {
+    /// With all else.
+    Shown,
+    /// They are left out.
+    LeftOut,
+}
+
 pub(super) fn fetch(client: &Client, domain: &DomainName) -> Result<DomainDns, Failure> {
     client.fetch(&format!("/v1/dns/{domain}"))
 }
@@ -19,11 +28,11 @@ pub(super) fn fetch(client: &Client, domain: &DomainName) -> Result<DomainDns, F
 pub(super) fn show(
     client: &Client,
     domain: &DomainName,
-    all: bool,
+    proofs: Proofs,
     form: Option<Form>,
 ) -> Result<Exit, Failure> {
     let mut dns = fetch(client, domain)?;
-    dns.records.retain(|record| all || !PROOFS.contains(&record.record_type.as_str()));
+    dns.records.retain(|record| proofs == Proofs::Shown || !PROOFS.contains(&record.record_type.as_str()));
     let usual = match dns.dns {
         DnsHosting::Here => Form::Table,
         DnsHosting::External => Form::File,

@@ -1,6 +1,8 @@
 //! Brings the edge's list of secondary name servers to what it should be, and takes its word on how they are.
 //!
-//! The list has a revision, as the bans have: an edge that names another one gets the whole list.
+//! In: the list that home declares, the edge's status. Out: a signed `PUT` of the whole list where the edge names another
+//! revision, as with the bans; what the edge says, cut to what it was asked about. Refused: nothing; an edge that knows no
+//! secondaries is sent none.
 
 use postern_shared::control::{SECONDARIES_PATH, Status};
 use postern_shared::http::{Method, Request};

@@ -1,4 +1,7 @@
 //! What the data of each type are made of: a table.
+//!
+//! In: a type. Out: its fields in their order, each of a kind that [`read`](super::read) and [`write`](super::write) know.
+//! Types that are not here have the general form alone (RFC 3597 §5). To add a type, add its line.
 
 use hickory_proto::rr::RecordType;
 use postern_shared::zone::digest::ZONEMD;

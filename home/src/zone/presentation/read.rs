@@ -1,4 +1,8 @@
 //! Words to RDATA.
+//!
+//! In: the words of one record's data, its type, the origin of relative names. Out: the data, decoded. Refused: what is not of
+//! the type's form, with the field, what was expected there and what was found; data of a type without a form here but in
+//! the general one (RFC 3597 §5).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

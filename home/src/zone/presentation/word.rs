@@ -1,4 +1,7 @@
 //! One word: what stands between blanks, or between quotation marks.
+//!
+//! In: text with its escapes as written (RFC 1035 §5.1), or octets. Out: the octets that it stands for, or text that reads as
+//! these octets again. Refused: an escape of more than 255.
 
 /// A word as it is written, with its escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,7 @@
 //! RDATA to words.
+//!
+//! In: a type and its data as on the wire. Out: its words, as every name server reads them; nothing where the data do not
+//! fill the type's form exactly, or the type has none: they are then written in the general form.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
