@@ -36,7 +36,7 @@
 //! | BINARY | RFC 3516 | |
 //! | MULTIAPPEND | RFC 3502 | at most 100 messages at once |
 //! | UNAUTHENTICATE | RFC 8437 | |
-//! | QUOTA=RES-STORAGE | RFC 9208 | one root for the account |
+//! | QUOTA=RES-STORAGE, QUOTA=RES-MESSAGE | RFC 9208 | a root for the account, and one for each mailbox |
 //!
 //! The host's part is a loop over [`Session::poll`]; `postern-home` has it in `access::imap`.
 

@@ -139,8 +139,8 @@ pub enum Request {
         /// As in `Search`.
         key: SearchKey,
     },
-    /// How much is in the account? Answered by `Quota`.
-    Quota,
+    /// How much is held, and how much may be? Answered by `Quotas`, or a refusal where there is no such root.
+    Quota(QuotaOf),
     /// The user goes, the connection stays. Answered by `Done`.
     CloseAccount,
     /// A message is about to come for this mailbox. Answered by `Done`, or a refusal when it cannot be taken.
@@ -279,8 +279,8 @@ pub enum Answer {
     Expunged(Vec<u32>),
     /// To `Threadable`: ascending by UID.
     Threadable(Vec<Threadable>),
-    /// To `Quota`.
-    Quota(Quota),
+    /// To `Quota`: the roots that were meant.
+    Quotas(Vec<Quota>),
     /// To `Search`: ascending by UID; to `Sort`.
     Found(Vec<Found>),
     /// To `AppendCommit`.
@@ -414,13 +414,28 @@ pub struct Stored {
     pub modified: Vec<u32>,
 }
 
-/// How much an account holds, in octets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Which quota roots are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaOf {
+    /// The one of this name; the account's is empty.
+    Root(String),
+    /// All that limit this mailbox, which need not exist.
+    Mailbox(MailboxName),
+}
+
+/// What is held under a quota root, and what may be; `None` is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// All messages of all mailboxes.
-    pub used: u64,
-    /// What there may be.
-    pub limit: Option<u64>,
+    /// Its name.
+    pub root: String,
+    /// Octets of all messages.
+    pub octets: u64,
+    /// How many there may be.
+    pub max_octets: Option<u64>,
+    /// Messages.
+    pub messages: u64,
+    /// How many there may be.
+    pub max_messages: Option<u64>,
 }
 
 /// A message that a search found.

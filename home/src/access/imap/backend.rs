@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use postern_imap::request::{
-    Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Quota, Refusal, Request, Snapshot,
-    Subscription, Wanted,
+    Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Quota, QuotaOf, Refusal, Request,
+    Snapshot, Subscription, Wanted,
 };
 use postern_imap::types::{DateTime, Flag, MailboxName, SpecialUse};
-use postern_store::account::{self as store, Account, Append, Detail, Expunge, ModSeq, SystemFlags};
+use postern_store::account::{
+    self as store, Account, Append, Detail, Expunge, ModSeq, QuotaRoot, SystemFlags,
+};
 use postern_store::blob::BlobId;
 use postern_store::{Error, Result, Staging, Store, Timestamp};
 
@@ -106,10 +108,7 @@ impl Backend {
             Request::Threadable { mailbox, key } => {
                 Ok(Answer::Threadable(sort::threadable(&self.account, id(mailbox), &key)?))
             }
-            Request::Quota => {
-                let (used, limit) = self.account.usage()?;
-                Ok(Answer::Quota(Quota { used, limit }))
-            }
+            Request::Quota(subject) => Ok(Answer::Quotas(self.quotas(subject)?)),
             Request::CloseAccount
             | Request::VerifyPassword { .. }
             | Request::ScramKeys { .. }
@@ -140,6 +139,25 @@ impl Backend {
             }
         }
         Ok(Answer::Mailboxes(list))
+    }
+
+    /// A mailbox without limits of its own has the account's root only.
+    fn quotas(&self, subject: QuotaOf) -> Result<Vec<Quota>> {
+        let quota = |name: &str, root| self.account.quota(root).map(|usage| convert::quota(name, &usage));
+        match subject {
+            QuotaOf::Root(name) if name.is_empty() => Ok(vec![quota("", QuotaRoot::Account)?]),
+            QuotaOf::Root(name) => Ok(vec![quota(&name, QuotaRoot::Mailbox(name.parse()?))?]),
+            QuotaOf::Mailbox(name) => {
+                let mut roots = vec![quota("", QuotaRoot::Account)?];
+                if let Ok(mailbox) = self.named(&name) {
+                    let own = quota(&mailbox.id.to_string(), QuotaRoot::Mailbox(mailbox.id))?;
+                    roots.extend(
+                        Some(own).filter(|own| own.max_octets.is_some() || own.max_messages.is_some()),
+                    );
+                }
+                Ok(roots)
+            }
+        }
     }
 
     /// A special use that is not kept, or that another mailbox has, is a refusal of its own.

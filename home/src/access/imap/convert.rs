@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use postern_imap::request::{
-    Changes, Copied, FlagChange, Flagged, MailboxInfo, MailboxKind, MailboxStatus, Refusal, Stored,
+    Changes, Copied, FlagChange, Flagged, MailboxInfo, MailboxKind, MailboxStatus, Quota, Refusal, Stored,
     Subscription, Wanted,
 };
 use postern_imap::types as imap;
@@ -141,6 +141,16 @@ pub(super) fn status(mailbox: &store::Mailbox, deleted_size: u64) -> MailboxStat
         deleted_size,
         mod_seq: mailbox.highest_mod_seq.0,
         object_id: mailbox.id.to_string(),
+    }
+}
+
+pub(super) fn quota(root: &str, usage: &store::Usage) -> Quota {
+    Quota {
+        root: root.to_owned(),
+        octets: usage.octets,
+        max_octets: usage.limits.octets,
+        messages: usage.messages,
+        max_messages: usage.limits.messages,
     }
 }
 

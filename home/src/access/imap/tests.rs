@@ -9,6 +9,7 @@
 //! | `S: text` | the server's next line; `…` stands for anything, `«x»` for something that later lines name so |
 //! | `B: x.eml` | the server's next octets are the message |
 //! | `C2:`, `S2:`, … | the same with a second connection of the same user |
+//! | `Q: 10240` | the operator limits the account to so many octets, and INBOX to one message |
 //! | `D: x.eml` | the message is delivered to INBOX by another hand |
 //! | `X:` | the server has closed the connection |
 //! | `# text` | a remark |
@@ -23,7 +24,7 @@ use std::time::Instant;
 use postern_imap::request::{Answer, Request};
 use postern_imap::{Config, Output, Session};
 use postern_sasl::Verdict;
-use postern_store::account::{Account, AccountId, Append, Flags};
+use postern_store::account::{Account, AccountId, Append, Flags, Limits, QuotaRoot};
 use postern_store::{Store, Timestamp};
 
 use super::backend::Backend;
@@ -125,6 +126,14 @@ impl World {
         self.tell_others(0);
     }
 
+    fn limit(&mut self, octets: u64) {
+        let inbox = self.account.mailbox_named("INBOX").expect("INBOX").id;
+        let limits = Limits { octets: Some(octets), messages: None };
+        self.account.set_quota(QuotaRoot::Account, limits).expect("a limit");
+        let limits = Limits { octets: None, messages: Some(1) };
+        self.account.set_quota(QuotaRoot::Mailbox(inbox), limits).expect("a limit");
+    }
+
     fn run_line(&mut self, line: &str) -> Result<(), String> {
         let (kind, text) = line.split_once(':').ok_or("not a transcript line")?;
         let text = text.strip_prefix(' ').unwrap_or(text);
@@ -137,6 +146,7 @@ impl World {
             "C" => self.send(number, format!("{}\r\n", with_sizes(text)).as_bytes()),
             "L" => self.send(number, &message(text)),
             "D" => self.deliver(&message(text)),
+            "Q" => self.limit(text.parse().map_err(|_| "not a number")?),
             "S" => return self.expect_line(number, &with_sizes(text)),
             "B" => return self.expect_octets(number, &message(text)),
             "X" if self.connection(number).closed => {}

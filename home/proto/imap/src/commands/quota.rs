@@ -1,8 +1,8 @@
-//! GETQUOTA and GETQUOTAROOT (RFC 9208 §4.1.1, §4.1.2): an account has one quota root, named by the empty string, which
-//! limits the octets of all its mailboxes. It is set by the operator, so there is no SETQUOTA.
+//! GETQUOTA and GETQUOTAROOT (RFC 9208 §4.1.1, §4.1.2): the root of the account has the empty name, that of a mailbox
+//! the mailbox's lasting name (MAILBOXID). The operator sets the limits, so there is no SETQUOTA.
 
 use crate::parser::{Parser, Result};
-use crate::request::{Answer, Quota, Request};
+use crate::request::{Answer, Quota, QuotaOf, Refusal, Request};
 use crate::response::{Completion, encode};
 use crate::session::core::Core;
 use crate::session::task::{Input, Progress, Task, refused};
@@ -44,19 +44,24 @@ impl GetQuota {
         }
     }
 
-    fn tell(&self, core: &mut Core, quota: Quota) -> Completion {
+    fn subject(&self) -> QuotaOf {
+        match self {
+            GetQuota::Root(name) => QuotaOf::Root(String::from_utf8_lossy(name).into_owned()),
+            GetQuota::Mailbox(name) => QuotaOf::Mailbox(name.clone()),
+        }
+    }
+
+    fn tell(&self, core: &mut Core, quotas: &[Quota]) -> Completion {
         if let GetQuota::Mailbox(name) = self {
             core.output.extend_from_slice(b"* QUOTAROOT ");
             encode::mailbox(&core.names.encode(name.as_str()), &mut core.output);
-            core.output.extend_from_slice(b" \"\"\r\n");
-        }
-        // RFC 9208 §4.2.1: what is not named is not limited.
-        match quota.limit {
-            Some(limit) => {
-                core.untagged(&format!("QUOTA \"\" (STORAGE {} {})", quota.used.div_ceil(UNIT), limit / UNIT))
+            for quota in quotas {
+                core.output.push(b' ');
+                encode::astring(quota.root.as_bytes(), &mut core.output);
             }
-            None => core.untagged("QUOTA \"\" ()"),
+            core.output.extend_from_slice(b"\r\n");
         }
+        quotas.iter().for_each(|quota| tell_one(core, quota));
         Completion::ok(match self {
             GetQuota::Root(_) => "GETQUOTA completed",
             GetQuota::Mailbox(_) => "GETQUOTAROOT completed",
@@ -66,13 +71,27 @@ impl GetQuota {
 
 impl Task for GetQuota {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
-        match (input, &self) {
-            (Input::Start, GetQuota::Root(name)) if !name.is_empty() => {
+        match input {
+            Input::Start => Progress::Ask(Request::Quota(self.subject())),
+            Input::Answer(Answer::Quotas(quotas)) => self.tell(core, &quotas).into(),
+            Input::Answer(Answer::Refused(Refusal::NonExistent)) => {
                 Completion::no("NONEXISTENT", "No such quota root").into()
             }
-            (Input::Start, _) => Progress::Ask(Request::Quota),
-            (Input::Answer(Answer::Quota(quota)), _) => self.tell(core, quota).into(),
-            (other, _) => refused(other),
+            other => refused(other),
         }
     }
+}
+
+/// RFC 9208 §4.2.1: what is not named is not limited.
+fn tell_one(core: &mut Core, quota: &Quota) {
+    let storage = quota.max_octets.map(|max| ("STORAGE", quota.octets.div_ceil(UNIT), max / UNIT));
+    let messages = quota.max_messages.map(|max| ("MESSAGE", quota.messages, max));
+    core.output.extend_from_slice(b"* QUOTA ");
+    encode::astring(quota.root.as_bytes(), &mut core.output);
+    core.output.push(b' ');
+    let resource = |(name, used, max): (&str, u64, u64), out: &mut Vec<u8>| {
+        out.extend_from_slice(format!("{name} {used} {max}").as_bytes());
+    };
+    encode::parenthesised(storage.into_iter().chain(messages), resource, &mut core.output);
+    core.output.extend_from_slice(b"\r\n");
 }
