@@ -285,6 +285,8 @@ struct Event {
     authority_works: bool,
     zone_is_served: bool,
     secondary_follows: bool,
+    /// The operator brings a key and its certificate, so that a key is young when its time comes.
+    is_imported: bool,
     clock_is_right: bool,
     dice: f64,
 }
@@ -292,14 +294,17 @@ struct Event {
 fn event() -> impl Strategy<Value = Event> {
     let pause = prop_oneof![1..600_u64, 600..2 * TTL, DAY / 2..5 * DAY];
     let often = prop::bool::weighted;
-    (pause, often(0.6), often(0.8), often(0.4), often(0.9), 0.0..1.0).prop_map(
-        |(pause, authority_works, zone_is_served, secondary_follows, clock_is_right, dice)| Event {
-            pause,
-            authority_works,
-            zone_is_served,
-            secondary_follows,
-            clock_is_right,
-            dice,
+    (pause, often(0.6), often(0.8), often(0.4), often(0.1), often(0.9), 0.0..1.0).prop_map(
+        |(pause, authority_works, zone_is_served, secondary_follows, is_imported, clock_is_right, dice)| {
+            Event {
+                pause,
+                authority_works,
+                zone_is_served,
+                secondary_follows,
+                is_imported,
+                clock_is_right,
+                dice,
+            }
         },
     )
 }
@@ -316,6 +321,10 @@ struct Home {
 impl Home {
     fn live(&mut self, event: &Event) {
         self.now += event.pause;
+        if event.is_imported {
+            self.made = self.made.wrapping_add(1).max(1);
+            self.life.imported(key(self.made), span(self.now));
+        }
         let has_keys = self.life.next.is_some() || self.life.present.is_some();
         if event.zone_is_served && has_keys {
             self.zone.edge.serve(self.life.keys(Some(key(0))), self.now);
@@ -400,6 +409,7 @@ proptest! {
             authority_works: true,
             zone_is_served: true,
             secondary_follows: true,
+            is_imported: false,
             clock_is_right: true,
             dice: 0.5,
         };

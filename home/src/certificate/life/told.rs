@@ -100,7 +100,10 @@ impl Life {
 
     /// The operator has brought a key and its certificate.
     pub fn imported(&mut self, key: KeyId, span: Span) {
-        let known = self.next.take().filter(|next| next.key == key);
+        let known = self.next.clone().filter(|next| next.key == key);
+        if known.is_none() {
+            self.dropped();
+        }
         let (appeared, published) = known.map_or((None, None), |next| (next.appeared, next.published));
         self.next = Some(Next { key, appeared, published, order: None, certificate: Some(span) });
     }
@@ -133,9 +136,12 @@ impl Life {
         self.retired.retain(|retired| retired.key != key);
     }
 
-    /// The next certificate has ended before it was shown.
+    /// The next certificate has ended before it was shown, or another key takes its place. Name servers may have had its
+    /// record without being seen with it, so the key after it is not in the first record set.
     pub fn dropped(&mut self) {
-        self.next = None;
+        if self.next.take().is_some() {
+            self.tlsa_since.get_or_insert(0);
+        }
     }
 
     /// The authority wants the renewal within `window`, and to be asked again after so many seconds.
