@@ -119,6 +119,21 @@ def compare(ours, theirs):
         yield name, rate, bar, verdict(rate, bar, smaller_is_better=False), "messages a second, each durable"
 
 
+def table(ours, theirs):
+    """The rows of target/bench/store.json; `ratio` is ours / peer."""
+    def row(metric, unit, a, b):
+        return {"metric": metric, "unit": unit, "ours": a, "peer": b, "peer_name": "Dovecot", "ratio": a / b if b else None}
+
+    for name in ["load"] + [step[0] for step in STEPS]:
+        for key, unit in (("seconds", "s"), ("processor", "CPU-s")):
+            if name in ours and name in theirs:
+                yield row(f"{name}: {key}", unit, ours[name][key], theirs[name][key])
+    for name, unit in (("disk", "octets on disk/octet"), ("PSS at rest", "MB"), ("PSS while reading", "MB")):
+        yield row(name, unit, ours[name], theirs[name])
+    for (name, _), rate in ours["delivery"].items():
+        yield {"metric": name, "unit": "messages/s", "ours": rate, "peer": None, "peer_name": None, "ratio": None}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True, help="postern-home, as it runs in production")
@@ -142,8 +157,7 @@ def main():
     rows = list(compare(results["Postern"], results["Dovecot"]))
     for name, value, bar, judged, note in rows:
         print(f"{name:42} {'' if value is None else f'{value:10.4f}':>10}  {'' if bar is None else f'bar {bar:g}':12} {judged:8} {note}")
-    results["Postern"]["delivery"] = {name: rate for (name, _), rate in results["Postern"]["delivery"].items()}
-    options.output.write_text(json.dumps({"messages": options.messages, "figures": results, "rows": rows}, indent=1) + "\n")
+    options.output.write_text(json.dumps(list(table(results["Postern"], results["Dovecot"])), indent=1) + "\n")
 
 
 if __name__ == "__main__":

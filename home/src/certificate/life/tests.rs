@@ -329,10 +329,11 @@ impl Home {
         if event.zone_is_served && has_keys {
             self.zone.edge.serve(self.life.keys(Some(key(0))), self.now);
         }
+        // What it gave up meanwhile it had given up when it follows again.
+        self.zone.expire(self.now);
         if event.secondary_follows {
             self.zone.refresh(self.now);
         }
-        self.zone.expire(self.now);
         if event.clock_is_right {
             self.life.settle(self.now);
             self.life.seen(self.zone.edge.current(), self.zone.extent(), self.now);
