@@ -88,7 +88,13 @@ impl From<Arc<Inner>> for Account {
 impl Account {
     pub(crate) fn open(directory: &Path, id: AccountId, news: News) -> Result<Account> {
         files::create_directory(directory)?;
-        let database = Database::open(&directory.join("account.sqlite"), &schema::SCHEMA)?;
+        let file = directory.join("account.sqlite");
+        let blobs = directory.join("blobs");
+        if !file.exists() && std::fs::read_dir(&blobs).is_ok_and(|mut entries| entries.next().is_some()) {
+            // A new database would know none of the messages, and their files would be taken for left over.
+            return Err(Error::Corrupt(format!("{}: missing, beside messages; restore it", file.display())));
+        }
+        let database = Database::open(&file, &schema::SCHEMA)?;
         let blobs = BlobFiles::open(directory.join("blobs"))?;
         blobs.sweep(&database)?;
         let mod_seq = database.write(begin)?;

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// Emails indexed in one commit.
 const BATCH: u32 = 64;
+/// Terms after which a commit takes no more emails.
+const BATCH_TERMS: usize = 60_000;
 
 /// The index, opened when it is first used.
 #[derive(Debug)]
@@ -110,10 +112,18 @@ impl Account {
         if emails.is_empty() && destroyed.is_empty() {
             return Ok(batch);
         }
-        let mut documents = Vec::new();
+        let (mut documents, mut terms, mut last, mut batch) = (Vec::new(), 0, from.email, batch);
         for email in &emails {
+            if terms >= BATCH_TERMS {
+                batch = Batch::Full;
+                break;
+            }
+            last = email.id;
             match self.document(email) {
-                Ok(document) => documents.push(document),
+                Ok(document) => {
+                    terms += document.size();
+                    documents.push(document);
+                }
                 Err(Error::NotFound(_)) => {}
                 Err(error @ Error::Corrupt(_)) => {
                     tracing::error!(account = %self.0.id, email = %email.id, %error, "a message cannot be read");
@@ -121,8 +131,7 @@ impl Account {
                 Err(error) => return Err(error),
             }
         }
-        let email = emails.last().map_or(from.email, |email| email.id);
-        index.advance(documents, destroyed, Progress { email, mod_seq })?;
+        index.advance(documents, destroyed, Progress { email: last, mod_seq })?;
         Ok(batch)
     }
 
@@ -133,9 +142,9 @@ impl Account {
             document.add(Column::of_field(&field.name), &field.value);
             document.add(Column::Header, &field.name);
         }
-        text::visit_body(&email.structure.root, read, |text| {
+        text::visit_body(&email.structure.as_ref().map_err(Clone::clone)?.root, read, |text| {
             document.add(Column::Body, text);
-            Enough::No
+            Enough::when(document.is_partial())
         })?;
         Ok(document)
     }
@@ -152,7 +161,8 @@ struct Unindexed {
     id: EmailId,
     blob: BlobId,
     header_size: u64,
-    structure: Structure,
+    /// A damaged one is this message's misfortune alone.
+    structure: Result<Structure>,
 }
 
 /// What there is to do for the index.
@@ -171,7 +181,7 @@ impl Work {
         let mut rows = statement.query(params![from.email, BATCH])?;
         let mut emails = Vec::new();
         while let Some(row) = rows.next()? {
-            let structure = Structure::decode(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            let structure = Structure::decode(row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?);
             emails.push(Unindexed {
                 id: row.get(0)?,
                 blob: row.get(1)?,

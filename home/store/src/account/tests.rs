@@ -577,3 +577,17 @@ fn long_mailboxes_are_read_in_chunks() {
     assert_eq!(read(&set(odd.clone())), odd.collect::<Vec<_>>());
     assert_eq!(read(&set([600, 601, 5])), [5, 600]);
 }
+
+/// A new database would know none of the messages, and their files would be removed as left over.
+#[test]
+fn an_account_whose_database_is_missing_keeps_its_messages() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let account = directory.path().join("accounts/1");
+    let file = account.join("blobs/ab/message-1");
+    std::fs::create_dir_all(file.parent().expect("a directory")).expect("made");
+    std::fs::write(&file, "a message").expect("written");
+    let store = crate::Store::open(directory.path()).expect("a store");
+    let refused = store.account(AccountId(1)).expect_err("refused").to_string();
+    assert!(refused.contains("account.sqlite: missing"), "{refused}");
+    assert!(file.exists() && !account.join("account.sqlite").exists());
+}

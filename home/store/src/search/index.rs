@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// With more terms than this that hold a needle, reading the messages is no slower.
 const MOST_TERMS: usize = 20_000;
+/// Terms that are taken from one email: a long book has as many.
+const MOST_TERMS_OF_EMAIL: usize = 30_000;
 /// Terms asked for in one query of `document`.
 const TERMS_AT_ONCE: usize = 500;
 
@@ -104,26 +106,44 @@ impl Field {
     }
 }
 
-/// The terms of one email, by column.
+/// The terms of one email, by column; of an email with very many, some.
 #[derive(Debug)]
 pub(crate) struct Document {
     email: EmailId,
+    size: usize,
+    is_partial: bool,
     terms: [BTreeSet<String>; COLUMNS.len()],
 }
 
 impl Document {
     pub(crate) fn new(email: EmailId) -> Document {
-        Document { email, terms: Default::default() }
+        Document { email, size: 0, is_partial: false, terms: Default::default() }
     }
 
     /// Takes a folded text into a column.
     pub(crate) fn add(&mut self, column: Column, text: &str) {
         let Some(terms) = self.terms.get_mut(column as usize) else { return };
         terms::visit(text, |term| {
-            if !terms.contains(term) {
-                terms.insert(term.to_owned());
+            if terms.contains(term) {
+                return;
             }
+            if self.size >= MOST_TERMS_OF_EMAIL {
+                self.is_partial = true;
+                return;
+            }
+            terms.insert(term.to_owned());
+            self.size += 1;
         });
+    }
+
+    /// Terms that it has.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether a part of the email is not in it.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 }
 
@@ -175,6 +195,11 @@ impl Index {
             for document in &documents {
                 vocabulary.insert(document)?;
             }
+            let mut partial =
+                connection.prepare_cached("INSERT OR IGNORE INTO partial (email_id) VALUES (?1)")?;
+            for document in documents.iter().filter(|document| document.is_partial) {
+                partial.execute([document.email])?;
+            }
             let mut delete = connection.prepare_cached("DELETE FROM document WHERE rowid = ?1")?;
             for email in destroyed {
                 delete.execute([email])?;
@@ -196,7 +221,9 @@ impl Index {
                 .query_row([], |row| row.get(0))?;
             let Some(emails) = emails(connection, field, &pattern)? else { return Ok(None) };
             let certainty = if pattern.is_enough { Certainty::Exact } else { Certainty::Candidates };
-            Ok(Some(Hits { emails, known, certainty }))
+            let mut statement = connection.prepare_cached("SELECT email_id FROM partial")?;
+            let partial = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(Some(Hits { emails, partial, known, certainty }))
         })
     }
 }

@@ -20,6 +20,7 @@
 //! progress       the greatest email_id that is indexed; the mod-sequence up to which destroyed emails are removed
 //! term           each term of the account, and the same without accents
 //! term_trigram   FTS5, trigrams of `term`
+//! partial        emails with more text than is indexed: they are read
 //! document       FTS5 without content: rowid = email_id; in each column the numbers of the terms of that field
 //! ```
 //!
@@ -65,6 +66,8 @@ pub enum Field {
 #[derive(Debug, Clone)]
 pub struct Hits {
     emails: HashSet<EmailId>,
+    /// Emails of which the index has a part only.
+    partial: HashSet<EmailId>,
     known: EmailId,
     certainty: Certainty,
 }
@@ -90,6 +93,9 @@ pub enum Holds {
 impl Hits {
     /// Whether the email holds the needle.
     pub fn holds(&self, email: EmailId) -> Holds {
+        if self.partial.contains(&email) {
+            return Holds::Unknown;
+        }
         match (email > self.known, self.emails.contains(&email), self.certainty) {
             (true, _, _) | (false, true, Certainty::Candidates) => Holds::Unknown,
             (false, true, Certainty::Exact) => Holds::Yes,
@@ -98,8 +104,8 @@ impl Hits {
     }
 
     /// The indexed emails that hold the needle, or may.
-    pub fn emails(&self) -> &HashSet<EmailId> {
-        &self.emails
+    pub fn emails(&self) -> impl Iterator<Item = EmailId> {
+        self.emails.union(&self.partial).copied()
     }
 
     /// Emails above this one are not indexed.

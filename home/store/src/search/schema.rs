@@ -13,6 +13,8 @@ CREATE TABLE progress (
 ) STRICT;
 INSERT INTO progress (id, email_id, mod_seq) VALUES (1, 0, 0);
 
+CREATE TABLE partial (email_id INTEGER PRIMARY KEY) STRICT;
+
 CREATE TABLE term (
     term_id INTEGER PRIMARY KEY,
     term    TEXT NOT NULL UNIQUE,

@@ -8,6 +8,9 @@ use postern_store::search::{Field, Hits, Holds};
 
 use super::top_level;
 
+/// Texts of one search that the index is asked for: each answer names up to all emails of the account.
+const MOST_TEXTS: usize = 16;
+
 /// What the index says of each text that is asked for; of none, where it is not asked.
 #[derive(Default)]
 pub(super) struct Answers<'k>(Vec<(Field, &'k str, Option<Hits>)>);
@@ -16,7 +19,9 @@ impl<'k> Answers<'k> {
     pub(super) fn ask(account: &Account, key: &'k SearchKey) -> Answers<'k> {
         let mut asked: Vec<(Field, &str, Option<Hits>)> = Vec::new();
         visit_texts(key, &mut |field, text| {
-            if !asked.iter().any(|(other, same, _)| *other == field && *same == text) {
+            if asked.len() < MOST_TEXTS
+                && !asked.iter().any(|(other, same, _)| *other == field && *same == text)
+            {
                 asked.push((field, text, account.find_text(field, text)));
             }
         });
@@ -36,7 +41,7 @@ impl<'k> Answers<'k> {
     pub(super) fn narrowest(&self, key: &SearchKey) -> Option<&Hits> {
         let texts = top_level(key).iter().filter_map(text_of);
         let hits = texts.filter_map(|(field, text)| self.hits(field, text));
-        hits.min_by_key(|hits| hits.emails().len())
+        hits.min_by_key(|hits| hits.emails().count())
     }
 }
 

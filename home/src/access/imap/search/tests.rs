@@ -94,7 +94,7 @@ fn the_index_fills_by_itself_and_damage_to_it_changes_no_result() {
     let (account, inbox) =
         account_with(&store, &["Subject: one\r\n\r\nfindable\r\n", "Subject: two\r\n\r\nother\r\n"]);
     let is_indexed = |account: &Account| {
-        account.find_text(Field::Text, "findable").is_some_and(|hits| hits.emails().len() == 1)
+        account.find_text(Field::Text, "findable").is_some_and(|hits| hits.emails().count() == 1)
     };
     let wait_until_indexed = |account: &Account| {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -119,6 +119,23 @@ fn the_index_fills_by_itself_and_damage_to_it_changes_no_result() {
     }
     append(&store, &account, inbox, "Subject: three\r\n\r\nmore\r\n");
     wait_until_indexed(&account);
+}
+
+/// Of a message with very many words the index has some; the others are found by reading.
+#[test]
+fn a_message_with_very_many_words_is_found_by_each_of_them() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::open(directory.path()).expect("a store");
+    let words: String = (0..40_000).map(|number| format!("w{number}x ")).collect();
+    let long = format!("Subject: long\r\n\r\n{words}zebra\r\n");
+    let (account, inbox) = account_with(&store, &[&long, "Subject: short\r\n\r\nzebra\r\n"]);
+    account.index_all().expect("indexed");
+    for (word, expected) in [("w7x", 1), ("w39999x", 1), ("zebra", 2), ("absent", 0)] {
+        let found = find(&account, inbox, &SearchKey::Body(word.to_owned())).expect("found");
+        assert_eq!(found.len(), expected, "{word}");
+    }
+    let hits = account.find_text(Field::Body, "absent").expect("an index");
+    assert_eq!(hits.emails().count(), 1, "the long one is read");
 }
 
 proptest! {
