@@ -16,7 +16,7 @@ const PREVIEW: usize = 200;
 const PREVIEW_SOURCE: usize = 16 * 1024;
 
 /// The most references that lead to a conversation; of more, the last ones count.
-const MAX_REFERENCES: usize = 100;
+pub(super) const MAX_REFERENCES: usize = 100;
 
 /// The columns of an email that come from its octets.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::parsed::MAX_REFERENCES;
 use super::{Account, MailboxId, Uid, UidSet};
 use crate::structure::{Structure, is_reply_or_forward, message_ids};
 use crate::{Error, Result};
@@ -123,6 +124,7 @@ fn thread_links(row: &Row<'_>) -> Result<ThreadLinks> {
         // RFC 5256 §3: of In-Reply-To the first id, for what else stands there nobody knows.
         references = ids(&envelope.in_reply_to).into_iter().take(1).collect();
     }
+    references.drain(..references.len().saturating_sub(MAX_REFERENCES));
     Ok(ThreadLinks {
         uid,
         sent_date: row.get(1)?,

@@ -104,6 +104,9 @@ fn quoted_printable(pending: &mut Vec<u8>, octets: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Blanks that may stand between `=` and the line's end; RFC 2045 §6.7 has lines of 76 characters.
+const MAX_BLANKS: usize = 128;
+
 /// `=XY`, or `=` and white space to the end of the line, which joins it to the next.
 fn escape(pending: &mut Vec<u8>, out: &mut Vec<u8>) {
     let digit = |octet: u8| char::from(octet).to_digit(16).map(|digit| digit as u8);
@@ -112,7 +115,9 @@ fn escape(pending: &mut Vec<u8>, out: &mut Vec<u8>) {
         [_, blanks @ .., b'\n'] if blanks.iter().all(|octet| matches!(octet, b' ' | b'\t' | b'\r')) => {
             pending.clear();
         }
-        [_, blanks @ ..] if blanks.iter().all(|octet| matches!(octet, b' ' | b'\t' | b'\r')) => {}
+        [_, blanks @ ..]
+            if blanks.len() < MAX_BLANKS
+                && blanks.iter().all(|octet| matches!(octet, b' ' | b'\t' | b'\r')) => {}
         [_, first] if digit(*first).is_some() => {}
         [_, first, second] => match (digit(*first), digit(*second)) {
             (Some(high), Some(low)) => {
