@@ -139,7 +139,8 @@ impl Fetching {
         let changed = |uid: u32| changes.changed.binary_search_by_key(&uid, |message| message.uid).is_ok();
         self.messages.retain(|message| changed(message.uid));
         if let (Vanished::Told, Some(selected)) = (self.command.modifiers.vanished, &core.selected) {
-            let wanted = self.command.set.resolve(selected.view.largest_uid());
+            // `*` is the largest UID that there ever was: what went may have been above those that are left.
+            let wanted = self.command.set.resolve(u32::MAX);
             let earlier = |uid: &u32| contains(&wanted, *uid) && selected.view.sequence_of(*uid).is_none();
             let gone: Vec<u32> = changes.expunged.iter().copied().filter(earlier).collect();
             core.tell_vanished("VANISHED (EARLIER) ", &gone);
