@@ -325,6 +325,24 @@ fn mail_over_ipv6_leaves_from_the_edges_address() -> Result<()> {
     Ok(())
 }
 
+/// The kernel of a home that has no IPv6 of its own picks the tunnel's address for any IPv6 connection.
+#[test]
+fn another_program_of_home_learns_at_once_that_the_tunnel_is_not_its_way_out() -> Result<()> {
+    let lab = Lab::joined()?;
+    let cafe_v4 = Host::Cafe.v4().to_string();
+    for (inner, cafe) in [("fd70:6f73:7465::2", "2001:db8:cafe::5"), ("10.118.0.2", cafe_v4.as_str())] {
+        let connect =
+            format!("import socket; socket.create_connection((\"{cafe}\", 443), 5, (\"{inner}\", 0))");
+        let tried = lab.host(Host::Home).run(["python3", "-c", &connect])?;
+        let said = tried.stderr.trim_end().rsplit('\n').next().unwrap_or_default();
+        assert!(
+            ["PermissionError", "OSError: [Errno 113]"].iter().any(|told| said.starts_with(told)),
+            "{said}"
+        );
+    }
+    Ok(())
+}
+
 /// How a server at the café sees a connection that home makes to its port 25 from an inner address.
 fn address_of_outbound(cafe: &HostHandle, home: &HostHandle, inner: &str) -> Result<String> {
     let mut server = cafe.spawn(["python3", "-c", WHO])?;

@@ -76,9 +76,13 @@ impl SharedSecondaries {
         self.0.list.subscribe()
     }
 
-    /// These, and no others, from now on; what is known of the others is forgotten.
+    /// These, and no others, from now on; what is known of the others, and of addresses that they no longer have, is
+    /// forgotten.
     pub fn replace(&self, list: SecondaryList) {
-        self.known().retain(|name, _| list.secondaries.iter().any(|secondary| secondary.name == *name));
+        self.known().retain(|name, known| {
+            let listed = list.secondaries.iter().find(|secondary| secondary.name == *name);
+            listed.inspect(|listed| known.keep_only(&listed.addresses)).is_some()
+        });
         self.0.list.send_replace(Arc::new(list));
     }
 
@@ -173,11 +177,13 @@ impl SharedSecondaries {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Only of those on the list: what arrives late of one that is gone is not kept.
+    /// Only of those on the list, and of their addresses on it: what arrives late of one that is gone is not kept.
     fn change(&self, secondary: &str, change: impl FnOnce(&mut Known)) {
         let mut known = self.known();
-        if self.current().secondaries.iter().any(|one| one.name == secondary) {
-            change(known.entry(secondary.to_owned()).or_default());
+        if let Some(listed) = self.current().secondaries.iter().find(|one| one.name == secondary) {
+            let known = known.entry(secondary.to_owned()).or_default();
+            change(known);
+            known.keep_only(&listed.addresses);
         }
     }
 
@@ -187,6 +193,14 @@ impl SharedSecondaries {
 }
 
 impl Known {
+    /// Forgets what other addresses served and lacked.
+    fn keep_only(&mut self, addresses: &[SocketAddr]) {
+        for zone in self.zones.values_mut() {
+            zone.serials.retain(|address, _| addresses.contains(address));
+            zone.errors.retain(|address, _| addresses.contains(address));
+        }
+    }
+
     /// Whether the log may say that it is refused; it then has.
     fn may_be_told(&mut self, now: Instant) -> bool {
         let is_due = self.said.is_none_or(|said| now.saturating_duration_since(said) >= SAY_EVERY);
@@ -235,6 +249,31 @@ fn trimmed(origin: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_no_longer_listed_holds_nothing_up() {
+        let [old, new] = ["192.0.2.3:53", "192.0.2.4:53"].map(|text| text.parse::<SocketAddr>().unwrap());
+        let list = |address| SecondaryList {
+            revision: "1".to_owned(),
+            secondaries: vec![Secondary {
+                name: "ns3".to_owned(),
+                addresses: vec![address],
+                zones: None,
+                keys: Vec::new(),
+            }],
+        };
+        let shared = SharedSecondaries::default();
+        shared.replace(list(old));
+        shared.serves("ns3", "example.org", old, 7);
+        shared.has_trouble("ns3", "example.org", old, Some("it does not answer".to_owned()));
+        shared.replace(list(new));
+        shared.serves("ns3", "example.org", new, 9);
+        // A question that was under way when the list changed.
+        shared.serves("ns3", "example.org", old, 7);
+        let known = shared.known();
+        let status = status_of("example.org", 9, known["ns3"].zones.get("example.org"));
+        assert_eq!((status.serial, status.error), (Some(9), None));
+    }
 
     #[test]
     fn a_refusal_is_told_once_a_minute_however_often_its_words_change() {

@@ -11,7 +11,7 @@
 //! | `postrouting` | nat, srcnat | home's inner address → world, listed TCP port: masquerade |
 //! | `mss` | forward, mangle | SYN through the tunnel: MSS at most what the route's MTU allows (RFC 9293 §3.7.1) |
 //! | `forward` | forward, filter | accept; what concerns the tunnel jumps to `from_home` or `towards_home` |
-//! | `from_home` | | home's own addresses, to listed ports or as part of a known flow; all else is dropped |
+//! | `from_home` | | home's own addresses, to listed ports or as part of a known flow; another TCP flow is told that it may not, all else is dropped |
 //! | `towards_home` | | what was translated, what is for the routed address, or part of a known flow; all else is dropped |
 //! | `input` | input, filter | the inner addresses are reached through the tunnel only; the optional closed door |
 //!
@@ -243,6 +243,9 @@ fn from_home_rules(state: &DesiredState) -> Statements {
         let outbound = vec![to_tcp_ports(&state.home_may_connect_to), new_flow(), count(HOME_OUTBOUND)];
         rules.push(("from_home", [outbound, vec![Statement::Accept(None)]].concat()));
     }
+    // Not a silent drop: a program at home that picks the tunnel's address for its source has to learn at once that there is
+    // no way, so that it tries another.
+    rules.push(("from_home", vec![is_syn(), count(DROPPED_FROM_HOME), prohibited()]));
     rules.push(("from_home", dropped()));
     rules
 }

@@ -11,6 +11,7 @@ use nftables::stmt::{
     Counter as CounterStatement, JumpTarget, Mangle, Match, NAT, NATFamily, Operator, Reject, RejectType,
     Statement,
 };
+use nftables::types::RejectCode;
 
 pub fn text(value: &str) -> Expression<'static> {
     Expression::String(value.to_owned().into())
@@ -139,6 +140,14 @@ pub fn redirect(port: u16) -> Statement<'static> {
 /// RFC 9293 §3.10.7.1: what a closed port answers.
 pub fn reset() -> Statement<'static> {
     Statement::Reject(Some(Reject { _type: Some(RejectType::TCPReset), expr: None }))
+}
+
+/// What a router answers where a rule of its operator forbids the way (RFC 4443 §3.1).
+pub fn prohibited() -> Statement<'static> {
+    Statement::Reject(Some(Reject {
+        _type: Some(RejectType::ICMPX),
+        expr: Some(RejectCode::AdminProhibited),
+    }))
 }
 
 /// The source is in the named set.

@@ -68,9 +68,12 @@ pub struct Standing {
     held: u64,
     /// When the last look was that found one or the other, in seconds since 1970.
     looked: u64,
-    /// When senders were last told to insist, in seconds since 1970.
+    /// When senders were last told to insist, in seconds since 1970, by a believed clock.
     #[serde(default)]
     enforced: Option<u64>,
+    /// Whether senders were told to insist since then, at a time that nobody knows.
+    #[serde(default)]
+    is_enforced_in_doubt: bool,
 }
 
 impl Standing {
@@ -85,22 +88,37 @@ impl Standing {
             (Clock::Doubted(now), _) if enforce_after.is_none() => (self, Mode::Testing, now),
             (Clock::Doubted(_), _) => return self,
         };
-        let is_told = self.mode == Mode::Enforce || mode == Mode::Enforce;
-        // A time that lies ahead is of a clock that was wrong.
-        let enforced = if is_told { Some(now) } else { self.enforced.map(|enforced| enforced.min(now)) };
         let since = if mode == self.mode { looked.since } else { now };
-        Self { mode, since, enforced, ..looked }
+        let is_told = self.mode == Mode::Enforce || mode == Mode::Enforce;
+        Self { mode, since, ..looked }.remember(clock, is_told)
+    }
+
+    /// Keeps when senders were told to insist. A doubted clock neither prolongs that nor shortens it: the next time that is
+    /// believed stands for it.
+    fn remember(self, clock: Clock, is_told: bool) -> Self {
+        let is_told = is_told || self.is_enforced_in_doubt;
+        match clock {
+            Clock::Doubted(_) => Self { is_enforced_in_doubt: is_told, ..self },
+            Clock::Believed(now) if is_told => {
+                Self { enforced: Some(now), is_enforced_in_doubt: false, ..self }
+            }
+            // A time that lies ahead is of a clock that was wrong.
+            Clock::Believed(now) => {
+                Self { enforced: self.enforced.map(|enforced| enforced.min(now)), ..self }
+            }
+        }
     }
 
     /// Whether senders may still hold a policy by which they insist.
     pub fn is_remembered(self, now: u64) -> bool {
         let memory = u64::from(Mode::Enforce.max_age()) + MOST_CREDIT.as_secs();
-        self.enforced.is_some_and(|enforced| now.saturating_sub(enforced) < memory)
+        self.is_enforced_in_doubt
+            || self.enforced.is_some_and(|enforced| now.saturating_sub(enforced) < memory)
     }
 
     /// The standing of a policy for another mail host, which nobody has seen in order yet.
     pub fn anew(self) -> Self {
-        Self { enforced: self.enforced, ..Self::default() }
+        Self { enforced: self.enforced, is_enforced_in_doubt: self.is_enforced_in_doubt, ..Self::default() }
     }
 
     fn credit(self, now: u64) -> u64 {
@@ -130,7 +148,8 @@ impl Standing {
 
     /// Whether this says more than what is on the disk, which is not written at every look.
     pub fn differs(self, kept: Self) -> bool {
-        (self.mode, self.is_right) != (kept.mode, kept.is_right)
+        (self.mode, self.is_right, self.is_enforced_in_doubt)
+            != (kept.mode, kept.is_right, kept.is_enforced_in_doubt)
             || self.held < kept.held
             || self.looked.abs_diff(kept.looked) >= MOST_CREDIT.as_secs()
     }
@@ -277,6 +296,19 @@ mod tests {
         assert!(testing.is_remembered(then + 14 * DAY) && !testing.is_remembered(then + 15 * DAY));
         let ahead = Standing { enforced: Some(START + 4000 * DAY), ..testing };
         assert!(!ahead.look(at(then), &wrong(), WEEK).is_remembered(then + 15 * DAY));
+    }
+
+    #[test]
+    fn a_clock_in_doubt_neither_shortens_nor_prolongs_what_senders_remember() {
+        let (standing, now) = enforced();
+        for doubted in [0, now - 400 * DAY, now + 4000 * DAY] {
+            let looks = (1..=62).map(|minute| Clock::Doubted(doubted + minute * 60));
+            let testing = looks.fold(standing, |standing, clock| standing.look(clock, &wrong(), WEEK));
+            assert_eq!(testing.mode, Mode::Testing);
+            assert!(testing.is_remembered(now + 30 * DAY), "nobody knows yet when senders were last told");
+            let known = testing.look(at(now + DAY), &wrong(), WEEK);
+            assert!(known.is_remembered(now + 15 * DAY) && !known.is_remembered(now + 16 * DAY));
+        }
     }
 
     #[test]

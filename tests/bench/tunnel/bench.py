@@ -72,7 +72,9 @@ def in_rounds(programs, seconds, pings):
         for program in random.sample(programs, len(programs)):
             with program:
                 round_trips[program.name] += loads.ping(pings)
-                rounds[program.name].append(carried(program, seconds))
+                found = carried(program, seconds)
+            with program.over(link.WHOLE):
+                rounds[program.name].append(found | loads.bulk(program, seconds))
     show("the link without a tunnel", quantiles(bare))
     return {name: quantiles(round_trips[name]) | together(found) for name, found in rounds.items()}
 

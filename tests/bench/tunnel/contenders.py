@@ -20,9 +20,15 @@ class Contender:
 
     def __init__(self, name, log):
         self.name, self.log, self.daemons = name, log, [None, None]
+        self.kind = link.CUT
+
+    def over(self, kind):
+        """The same program, over a link of this kind the next time."""
+        self.kind = kind
+        return self
 
     def __enter__(self):
-        link.make()
+        link.make(self.kind)
         for space in (link.EDGE, link.HOME):
             self.start(space)
         self.await_tunnel()
@@ -32,6 +38,7 @@ class Contender:
         for space in (link.EDGE, link.HOME):
             self.stop(space)
         link.remove()
+        self.kind = link.CUT
 
     def stop(self, space):
         daemon, self.daemons[space] = self.daemons[space], None

@@ -57,12 +57,13 @@ def measured(contender, *options):
 
 
 def bulk(contender, seconds):
-    """TCP as fast as it goes: one flow and eight, both ways."""
+    """TCP as fast as it goes: one flow and eight, both ways; labelled by the kind of link where it is not the usual one."""
     found = {}
+    kind = "" if contender.kind == link.CUT else f"{contender.kind}: "
     for flows in (1, 8):
         for sender, direction, name in directions():
             end, used = measured(contender, "-P", str(flows), "-t", str(seconds), *direction)
-            label = f"{flows} flow{'s'[:flows > 1]}, {name}"
+            label = f"{kind}{flows} flow{'s'[:flows > 1]}, {name}"
             found[label] = ("Gbit/s", end["sum_received"]["bits_per_second"] / 1e9)
             found[f"{label}, sender"] = ("CPU-s/GB", used[sender])
             found[f"{label}, receiver"] = ("CPU-s/GB", used[1 - sender])
