@@ -1,7 +1,7 @@
 //! Who is there? Submission, IMAP and POP3 ask it here.
 //!
 //! In: a login name, and a password or SCRAM's proof. Out: the user, or nobody, after a wait that grows with each failure
-//! of the client's network. A known and an unknown user cost and look the same: the directory hashes in vain or gives decoy
+//! of the client's network; who logs in takes back the failures under his own name. A known and an unknown user cost and look the same: the directory hashes in vain or gives decoy
 //! keys, and the wait depends on the client's address alone.
 //!
 //! A check takes tens of milliseconds of a processor and 19 MiB, on purpose; who guesses passwords must not take the
@@ -35,16 +35,19 @@ pub struct Attempts {
     directory: Directory,
     failures: LoginFailures,
     client: IpAddr,
+    /// The name that was tried last.
+    tried: String,
 }
 
 impl Attempts {
     /// Of a client that has just connected.
     pub fn new(directory: Directory, failures: LoginFailures, client: IpAddr) -> Attempts {
-        Attempts { directory, failures, client }
+        Attempts { directory, failures, client, tried: String::new() }
     }
 
     /// Whether it is the user's password; nothing when that cannot be found out now.
-    pub async fn verify_password(&self, login: String, password: Password) -> Option<Verdict> {
+    pub async fn verify_password(&mut self, login: String, password: Password) -> Option<Verdict> {
+        self.tried.clone_from(&login);
         match verify_password(&self.directory, login, password).await {
             Ok(Some(_)) => Some(Verdict::Accepted),
             Ok(None) => Some(Verdict::Rejected),
@@ -56,7 +59,8 @@ impl Attempts {
     }
 
     /// The user's SCRAM keys and a nonce; nothing when the system has no randomness.
-    pub fn scram(&self, login: &str) -> Option<(ScramCredentials, String)> {
+    pub fn scram(&mut self, login: &str) -> Option<(ScramCredentials, String)> {
+        login.clone_into(&mut self.tried);
         let mut octets = [0; NONCE_OCTETS];
         rand::fill(&mut octets).ok()?;
         Some((self.directory.scram(login), BASE64.encode(octets)))
@@ -64,16 +68,16 @@ impl Attempts {
 
     /// Counts a failure and waits, longer each time: the answer must leave only when this has returned.
     pub async fn failed(&self) {
-        let wait = self.failures.count(self.client, Instant::now());
+        let wait = self.failures.count(self.client, &self.tried, Instant::now());
         info!(?wait, "authentication failed");
         sleep(wait).await;
     }
 
-    /// The user who has proved who they are, and whose failures are forgotten; nobody if they are gone since the proof
-    /// began.
+    /// The user who has proved who they are, and whose own failures are forgotten; nobody if they are gone since the
+    /// proof began.
     pub fn succeeded(&self, login: &str) -> Option<User> {
         let user = self.directory.user_by_login(login)?;
-        self.failures.forget(self.client);
+        self.failures.forget(self.client, login);
         info!(login, "authenticated");
         Some(user)
     }

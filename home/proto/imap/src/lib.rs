@@ -34,7 +34,7 @@
 //! | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | RFC 5256 | |
 //! | ESORT, SORT=DISPLAY | RFC 5267, RFC 5957 | no contexts |
 //! | BINARY | RFC 3516 | |
-//! | MULTIAPPEND | RFC 3502 | at most 100 messages at once |
+//! | MULTIAPPEND | RFC 3502 | at most 100 messages at once, together as large as one may be |
 //! | UNAUTHENTICATE | RFC 8437 | |
 //! | QUOTA=RES-STORAGE, QUOTA=RES-MESSAGE | RFC 9208 | a root for the account, and one for each mailbox |
 //!

@@ -5,7 +5,7 @@
 
 use postern_sasl::{Password, ScramCredentials};
 
-use crate::thread::Threadable;
+use crate::thread::{Algorithm, Node};
 use crate::types::{DateTime, Flag, MailboxName, Message, SearchKey, SortCriterion, SpecialUse};
 
 /// The store's lasting number of a mailbox.
@@ -132,12 +132,17 @@ pub enum Request {
         /// The most important first.
         criteria: Vec<SortCriterion>,
     },
-    /// What makes conversations of the messages that match? Answered by `Threadable`.
-    Threadable {
+    /// Which conversations do the messages that match make ([`thread::threads`](crate::thread::threads))? Answered by
+    /// `Threads`.
+    Threads {
         /// The selected mailbox.
         mailbox: MailboxId,
         /// As in `Search`.
         key: SearchKey,
+        /// What is a conversation.
+        algorithm: Algorithm,
+        /// The largest UID that the session knows: later messages are left out.
+        up_to: u32,
     },
     /// How much is held, and how much may be? Answered by `Quotas`, or a refusal where there is no such root.
     Quota(QuotaOf),
@@ -277,8 +282,8 @@ pub enum Answer {
     Copied(Copied),
     /// To `Expunge`: what was removed, ascending.
     Expunged(Vec<u32>),
-    /// To `Threadable`: ascending by UID.
-    Threadable(Vec<Threadable>),
+    /// To `Threads`.
+    Threads(Vec<Node>),
     /// To `Quota`: the roots that were meant.
     Quotas(Vec<Quota>),
     /// To `Search`: ascending by UID; to `Sort`.

@@ -1,35 +1,30 @@
 //! Carries out the core's requests on one account. Blocks; runs in a thread for that.
 
-use std::sync::Arc;
-
 use postern_imap::request::{
     Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Quota, QuotaOf, Refusal, Request,
     Snapshot, Subscription, Wanted,
 };
-use postern_imap::types::{DateTime, Flag, MailboxName, SpecialUse};
-use postern_store::account::{
-    self as store, Account, Append, Detail, Expunge, ModSeq, QuotaRoot, SystemFlags,
-};
+use postern_imap::types::{MailboxName, SpecialUse};
+use postern_store::account::{self as store, Account, Detail, Expunge, ModSeq, QuotaRoot, SystemFlags};
 use postern_store::blob::BlobId;
-use postern_store::{Error, Result, Staging, Store, Timestamp};
+use postern_store::{Error, Result, Store};
 
+use super::append::Appending;
 use super::{convert, search, sort};
 
 /// One session's hold on an account.
 pub(super) struct Backend {
     store: Store,
     account: Account,
-    /// The message that APPEND is receiving.
-    staging: Option<Staging>,
-    /// Those that came before it in the same command.
-    appends: Vec<Append>,
+    /// What APPEND is receiving.
+    appending: Option<Appending>,
     /// Where the contents of the messages last asked for are: UID and blob, ascending.
     contents: Vec<(u32, BlobId)>,
 }
 
 impl Backend {
     pub(super) fn new(store: Store, account: Account) -> Backend {
-        Backend { store, account, staging: None, appends: Vec::new(), contents: Vec::new() }
+        Backend { store, account, appending: None, contents: Vec::new() }
     }
 
     /// Carries out one request.
@@ -82,31 +77,28 @@ impl Backend {
             Request::Search { mailbox, key } => {
                 Ok(Answer::Found(search::find(&self.account, id(mailbox), &key)?))
             }
-            Request::AppendBegin { mailbox, .. } => {
-                self.named(&mailbox)?;
-                self.appends.clear();
-                self.staging = Some(self.store.stage());
+            Request::AppendBegin { mailbox, size } => {
+                self.appending = None;
+                let mailbox = self.named(&mailbox)?.id;
+                self.appending = Some(Appending::begin(&self.store, &self.account, mailbox, size)?);
                 Ok(Answer::Done)
             }
-            Request::AppendNext { flags, internal_date, .. } => {
-                self.append_finish(&flags, internal_date)?;
-                self.staging = Some(self.store.stage());
-                Ok(Answer::Done)
+            Request::AppendNext { flags, internal_date, size } => {
+                self.go_on_appending(|appending| appending.next(&flags, internal_date, size))
             }
-            Request::AppendData(octets) => self.append_data(&octets),
-            Request::AppendCommit { mailbox, flags, internal_date } => {
-                self.append_commit(&mailbox, &flags, internal_date)
+            Request::AppendData(octets) => self.go_on_appending(|appending| appending.data(&octets)),
+            Request::AppendCommit { flags, internal_date, .. } => {
+                self.appending.take().ok_or_else(no_append)?.commit(&flags, internal_date)
             }
             Request::AppendAbort => {
-                self.staging = None;
-                self.appends.clear();
+                self.appending = None;
                 Ok(Answer::Done)
             }
             Request::Sort { mailbox, key, criteria } => {
                 Ok(Answer::Found(sort::find(&self.account, id(mailbox), &key, &criteria)?))
             }
-            Request::Threadable { mailbox, key } => {
-                Ok(Answer::Threadable(sort::threadable(&self.account, id(mailbox), &key)?))
+            Request::Threads { mailbox, key, algorithm, up_to } => {
+                Ok(Answer::Threads(sort::threads(&self.account, id(mailbox), &key, algorithm, up_to)?))
             }
             Request::Quota(subject) => Ok(Answer::Quotas(self.quotas(subject)?)),
             Request::CloseAccount
@@ -239,34 +231,10 @@ impl Backend {
         Ok(Answer::Copied(convert::copied(&copied)))
     }
 
-    fn append_data(&mut self, octets: &[u8]) -> Result<Answer> {
-        let staging = self.staging.as_mut().ok_or_else(no_append)?;
-        if let Err(error) = staging.write(octets) {
-            self.staging = None;
-            return Err(error);
-        }
+    /// An APPEND that fails is forgotten, with everything that it has staged.
+    fn go_on_appending(&mut self, step: impl FnOnce(Appending) -> Result<Appending>) -> Result<Answer> {
+        self.appending = Some(step(self.appending.take().ok_or_else(no_append)?)?);
         Ok(Answer::Done)
-    }
-
-    fn append_finish(&mut self, flags: &[Flag], date: Option<DateTime>) -> Result<()> {
-        let message = self.staging.take().ok_or_else(no_append)?.finish()?;
-        let internal_date = date.map_or_else(Timestamp::now, convert::timestamp);
-        let flags = convert::flags_to_store(flags)?;
-        self.appends.push(Append { message: Arc::new(message), flags, internal_date });
-        Ok(())
-    }
-
-    fn append_commit(
-        &mut self,
-        name: &MailboxName,
-        flags: &[Flag],
-        date: Option<DateTime>,
-    ) -> Result<Answer> {
-        self.append_finish(flags, date)?;
-        let appended = self.account.append(self.named(name)?.id, std::mem::take(&mut self.appends))?;
-        let first = appended.first().ok_or_else(no_append)?;
-        let uids = appended.iter().map(|appended| appended.uid.get()).collect();
-        Ok(Answer::Appended { uid_validity: first.uid_validity.0, uids })
     }
 }
 

@@ -31,14 +31,14 @@ impl ImapHost {
         ImapHost { parts, attempts, backend: None, changes: None }
     }
 
-    async fn verify_password(&self, login: String, password: Password) -> Answer {
+    async fn verify_password(&mut self, login: String, password: Password) -> Answer {
         match self.attempts.verify_password(login, password).await {
             Some(verdict) => Answer::Verdict(verdict),
             None => Answer::Refused(Refusal::Unavailable),
         }
     }
 
-    fn scram_keys(&self, login: &str) -> Answer {
+    fn scram_keys(&mut self, login: &str) -> Answer {
         match self.attempts.scram(login) {
             Some((credentials, nonce)) => Answer::ScramKeys { credentials, nonce },
             None => Answer::Refused(Refusal::Unavailable),

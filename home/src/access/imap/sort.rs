@@ -1,10 +1,10 @@
-//! Puts what was found in order for SORT, and tells what conversations are made of for THREAD (RFC 5256).
+//! Puts what was found in order for SORT, and makes conversations of it for THREAD (RFC 5256).
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use postern_imap::request::Found;
-use postern_imap::thread::{SubjectKind, Threadable};
+use postern_imap::thread::{self, Algorithm, Node, SubjectKind, Threadable};
 use postern_imap::types::{Direction, SearchKey, SortCriterion, SortKey};
 use postern_store::Result;
 use postern_store::account::{Account, MailboxId, SortKeys, ThreadLinks};
@@ -48,11 +48,18 @@ fn compare(one: &SortKeys, other: &SortKeys, criteria: &[SortCriterion]) -> Orde
     criteria.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or_else(|| one.uid.cmp(&other.uid))
 }
 
-/// What conversations are made of, ascending by UID.
-pub(super) fn threadable(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<Threadable>> {
-    let uids: Vec<u32> = search::find(account, mailbox, key)?.iter().map(|found| found.uid).collect();
+/// The conversations of the messages that match, as far as the session knows them.
+pub(super) fn threads(
+    account: &Account,
+    mailbox: MailboxId,
+    key: &SearchKey,
+    algorithm: Algorithm,
+    up_to: u32,
+) -> Result<Vec<Node>> {
+    let found = search::find(account, mailbox, key)?;
+    let uids: Vec<u32> = found.iter().map(|found| found.uid).filter(|uid| *uid <= up_to).collect();
     let links = account.thread_links(mailbox, &convert::uid_set(&uids))?;
-    Ok(links.into_iter().map(converted).collect())
+    Ok(thread::threads(algorithm, links.into_iter().map(converted).collect()))
 }
 
 fn converted(links: ThreadLinks) -> Threadable {

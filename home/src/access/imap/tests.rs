@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use postern_imap::request::{Answer, Request};
+use postern_imap::types::MailboxName;
 use postern_imap::{Config, Output, Session};
 use postern_sasl::Verdict;
 use postern_store::account::{Account, AccountId, Append, Flags, Limits, QuotaRoot};
@@ -43,7 +44,7 @@ struct World {
     /// What `«x»` stands for.
     named: BTreeMap<String, String>,
     arrival: Arrival,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 struct Connection {
@@ -58,14 +59,7 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let store = Store::open(directory.path()).expect("a store");
         let account = store.account(AccountId(1)).expect("an account");
-        World {
-            store,
-            account,
-            connections: BTreeMap::new(),
-            named: BTreeMap::new(),
-            arrival,
-            _directory: directory,
-        }
+        World { store, account, connections: BTreeMap::new(), named: BTreeMap::new(), arrival, directory }
     }
 
     fn connection(&mut self, number: u8) -> &mut Connection {
@@ -290,4 +284,41 @@ fn transcripts() {
     let failures: Vec<String> = names.iter().flat_map(run_both).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(names.len() >= 10, "only {} transcripts", names.len());
+}
+
+/// One message large enough for a file, then a step that fails: nothing may be left of it on the disk.
+fn staged_after(failing: impl FnOnce(&Account) -> Request) -> usize {
+    let world = World::new(Arrival::Whole);
+    let mut backend = Backend::new(world.store.clone(), world.account.clone());
+    world.account.create_mailbox("Box", None).expect("a mailbox");
+    let staged =
+        || std::fs::read_dir(world.directory.path().join("staging")).expect("the staging area").count();
+    let mailbox = MailboxName::new("Box");
+    let size = 8 * 1024 * 1024;
+    for request in [Request::AppendBegin { mailbox, size }, Request::AppendData(vec![b'x'; size as usize])] {
+        assert!(matches!(backend.answer(request), Answer::Done));
+    }
+    assert_eq!(staged(), 1);
+    assert!(matches!(backend.answer(failing(&world.account)), Answer::Refused(_)));
+    staged()
+}
+
+#[test]
+fn a_refused_append_leaves_nothing_staged() {
+    let limited = |account: &Account| {
+        let limits = Limits { octets: Some(1), messages: None };
+        account.set_quota(QuotaRoot::Account, limits).expect("a limit");
+    };
+    let commit = |account: &Account| {
+        limited(account);
+        Request::AppendCommit { mailbox: MailboxName::new("Box"), flags: Vec::new(), internal_date: None }
+    };
+    assert_eq!(staged_after(commit), 0);
+    let next = |account: &Account| {
+        limited(account);
+        Request::AppendNext { size: 1, flags: Vec::new(), internal_date: None }
+    };
+    assert_eq!(staged_after(next), 0);
+    let begin = |_: &Account| Request::AppendBegin { mailbox: MailboxName::new("Gone"), size: 1 };
+    assert_eq!(staged_after(begin), 0);
 }

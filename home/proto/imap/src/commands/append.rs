@@ -9,7 +9,7 @@ use crate::session::core::{Config, Core, State, missing_mailbox};
 use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::{DateTime, Flag, MailboxName};
 
-/// Messages in one APPEND; none is stored before all have come.
+/// Messages in one APPEND; none is stored before all have come. Together they may have as many octets as one message.
 const MAX_MESSAGES: usize = 100;
 
 /// Everything before the first literal.
@@ -47,12 +47,21 @@ impl Append {
         if core.state == State::NotAuthenticated {
             return Err(Completion::bad("Please log in first"));
         }
-        check_size(&core.config, header)
+        check_size(&core.config, 0, header)
     }
 
     pub(crate) fn into_task(self, header: LiteralHeader) -> Box<dyn Task> {
         let Append { mailbox, message } = self;
-        Box::new(Appending { mailbox, message, header, count: 1, stage: Stage::Beginning, refusal: None })
+        let (count, octets) = (1, header.size);
+        Box::new(Appending {
+            mailbox,
+            message,
+            header,
+            count,
+            octets,
+            stage: Stage::Beginning,
+            refusal: None,
+        })
     }
 }
 
@@ -81,11 +90,15 @@ impl AppendMessage {
     }
 }
 
-/// RFC 7889 §5: TOOBIG. RFC 3502 §3: no octets at all is a way to cancel.
-fn check_size(config: &Config, header: LiteralHeader) -> std::result::Result<(), Completion> {
+/// Whether a message may follow those with `before` octets. RFC 7889 §5: TOOBIG. RFC 3502 §3: no octets at all is a way to
+/// cancel.
+fn check_size(config: &Config, before: u64, header: LiteralHeader) -> std::result::Result<(), Completion> {
     match header.size {
         0 => Err(Completion::no("CANNOT", "Empty message")),
         size if size > config.max_message => Err(Completion::no("TOOBIG", "Message too large")),
+        size if before.saturating_add(size) > config.max_message => {
+            Err(Completion::no("TOOBIG", "Messages too large together"))
+        }
         _ => Ok(()),
     }
 }
@@ -105,6 +118,8 @@ struct Appending {
     header: LiteralHeader,
     /// Messages so far.
     count: usize,
+    /// Octets of them all.
+    octets: u64,
     stage: Stage,
     /// The literal is read to its end, but only to be thrown away.
     refusal: Option<Completion>,
@@ -161,7 +176,7 @@ impl Appending {
     fn next_message(&mut self, core: &mut Core, prefix: &[u8], header: LiteralHeader) -> Progress {
         let parsed = AppendMessage::parse(&mut Parser::new(prefix, core.names)).map_err(Completion::from);
         let room = match self.count < MAX_MESSAGES {
-            true => check_size(&core.config, header),
+            true => check_size(&core.config, self.octets, header),
             false => Err(Completion::no("LIMIT", "Too many messages in one command")),
         };
         let refusal = self.refusal.take();
@@ -171,6 +186,7 @@ impl Appending {
                 let AppendMessage { flags, internal_date } = std::mem::replace(&mut self.message, message);
                 (self.header, self.stage) = (header, Stage::Beginning);
                 self.count += 1;
+                self.octets += header.size;
                 Progress::Ask(Request::AppendNext { size: header.size, flags, internal_date })
             }
             (Err(completion), LiteralKind::Synchronizing) => self.abort(completion),

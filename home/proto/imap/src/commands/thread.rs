@@ -1,4 +1,4 @@
-//! THREAD (RFC 5256 §3); the algorithms are in [`crate::thread`].
+//! THREAD (RFC 5256 §3). The host runs the algorithms of [`crate::thread`]: a large mailbox takes them a while.
 
 use super::encode_name;
 use super::search::{Search, charset};
@@ -7,7 +7,7 @@ use crate::request::{Answer, Request};
 use crate::response::Completion;
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::thread::{self, Algorithm, Threadable};
+use crate::thread::{Algorithm, Node};
 use crate::types::SearchKey;
 
 /// What to find, and how to group it.
@@ -44,16 +44,15 @@ impl Thread {
 
     fn start(&self, core: &mut Core) -> std::result::Result<Progress, Completion> {
         let (mailbox, key) = self.search().resolved(core)?;
-        Ok(Progress::Ask(Request::Threadable { mailbox, key }))
+        let up_to = core.selected.as_ref().map_or(0, |selected| selected.view.largest_uid());
+        Ok(Progress::Ask(Request::Threads { mailbox, key, algorithm: self.algorithm, up_to }))
     }
 
-    fn tell(&self, core: &mut Core, messages: Vec<Threadable>) {
+    fn tell(&self, core: &mut Core, forest: &[Node]) {
         let Some(selected) = &core.selected else {
             return;
         };
         let view = &selected.view;
-        let known = messages.into_iter().filter(|message| view.sequence_of(message.uid).is_some()).collect();
-        let forest = thread::threads(self.algorithm, known);
         let number = |uid: u32| match self.numbering {
             Numbering::Uid => uid,
             Numbering::Sequence => view.sequence_of(uid).unwrap_or(uid),
@@ -62,7 +61,7 @@ impl Thread {
         if !forest.is_empty() {
             core.output.push(b' ');
         }
-        for node in &forest {
+        for node in forest {
             node.encode(&number, &mut core.output);
         }
         core.output.extend_from_slice(b"\r\n");
@@ -73,8 +72,8 @@ impl Task for Thread {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
         match input {
             Input::Start => self.start(core).unwrap_or_else(Progress::Done),
-            Input::Answer(Answer::Threadable(messages)) => {
-                self.tell(core, messages);
+            Input::Answer(Answer::Threads(forest)) => {
+                self.tell(core, &forest);
                 Completion::ok("THREAD completed").into()
             }
             other => refused(other),

@@ -3,6 +3,8 @@
 //! Untagged updates (RFC 9051 §5.2, §7.5.1): new messages and flags are told whenever the session is told of
 //! them; removals only where the command allows it, for sequence numbers must not shift under FETCH, STORE or SEARCH.
 
+use std::collections::HashSet;
+
 use crate::request::{Access, Changes, Flagged, MailboxId, Snapshot};
 use crate::response::{Code, Completion, Recent, flag_list};
 use crate::session::enabled::{Enabled, Extension};
@@ -86,7 +88,7 @@ pub struct Selected {
     /// The mod-sequence up to which everything was told when the first of them was held.
     held_since: u64,
     /// Flag changes that the client knows already: UID and mod-sequence.
-    known: Vec<(u32, u64)>,
+    known: HashSet<(u32, u64)>,
     /// What `$` stands for (RFC 5182): UIDs, ascending.
     pub(crate) saved: Vec<u32>,
 }
@@ -133,7 +135,7 @@ impl Core {
             recent_from: snapshot.recent_from,
             held: Vec::new(),
             held_since: snapshot.mod_seq,
-            known: Vec::new(),
+            known: HashSet::new(),
             saved: Vec::new(),
         });
     }
@@ -375,3 +377,6 @@ pub(crate) fn missing_mailbox(mailbox: &MailboxName) -> Completion {
     let code = if mailbox.refusal().is_some() { "CANNOT" } else { "TRYCREATE" };
     Completion::no(code, "No such mailbox")
 }
+
+#[cfg(test)]
+mod tests;

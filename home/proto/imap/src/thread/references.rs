@@ -97,24 +97,15 @@ impl Threader {
         }
     }
 
-    /// Step 3: dummies go, and their children take their place; at the top only a single child does. From the leaves
-    /// up, without recursion.
+    /// Step 3: dummies go, and their children take their place; at the top only a single child does. From the roots
+    /// down, without recursion.
     fn prune(&mut self, roots: Vec<usize>) -> Vec<usize> {
-        let mut order = roots.clone();
-        let mut next = 0;
-        while let Some(&at) = order.get(next) {
-            order.extend_from_slice(&self.at(at).children);
-            next += 1;
-        }
-        for &at in order.iter().rev() {
-            let children = self.at(at).children.clone();
-            let kept = children.into_iter().flat_map(|child| match self.at(child).message {
-                Some(_) => vec![child],
-                None => self.at(child).children.clone(),
-            });
-            let kept: Vec<usize> = kept.collect();
+        let mut next = roots.clone();
+        while let Some(at) = next.pop() {
+            let children = self.nearest_messages(at);
+            next.extend_from_slice(&children);
             if let Some(container) = self.containers.get_mut(at) {
-                container.children = kept;
+                container.children = children;
             }
         }
         let top = |at: usize| match (self.at(at).message, self.at(at).children.as_slice()) {
@@ -129,6 +120,27 @@ impl Threader {
             }
         }
         top
+    }
+
+    /// The messages below a container with nothing but dummies between, in order; each dummy is taken apart once.
+    fn nearest_messages(&mut self, at: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut rest = self.take_children_reversed(at);
+        while let Some(at) = rest.pop() {
+            match self.at(at).message {
+                Some(_) => found.push(at),
+                None => rest.extend(self.take_children_reversed(at)),
+            }
+        }
+        found
+    }
+
+    fn take_children_reversed(&mut self, at: usize) -> Vec<usize> {
+        let container = self.containers.get_mut(at);
+        let mut children =
+            container.map(|container| std::mem::take(&mut container.children)).unwrap_or_default();
+        children.reverse();
+        children
     }
 
     /// When a container was sent; a dummy counts as its first child. Dummies are at the top only.

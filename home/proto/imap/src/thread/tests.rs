@@ -81,6 +81,19 @@ fn circles_and_depth() {
     assert!(written(Algorithm::References, chain).starts_with("(1 2 3 4 "));
 }
 
+/// Each dummy is taken apart once: handing the children up one by one, these would take minutes.
+#[test]
+fn many_children_below_a_long_line_of_missing_parents() {
+    const LENGTH: u32 = 50_000;
+    let line: Vec<String> = (0..LENGTH).map(|at| format!("gone{at}")).collect();
+    let last = line.last().unwrap().as_str();
+    let mut messages = vec![message(1, "a", "", &line.iter().map(String::as_str).collect::<Vec<_>>())];
+    messages.extend((2..=LENGTH).map(|uid| message(uid, "a", "", &[last])));
+    let begun = std::time::Instant::now();
+    assert!(written(Algorithm::References, messages).starts_with("((1)(2)(3)"));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 proptest! {
     #[test]
     fn every_message_stands_once(
