@@ -20,6 +20,8 @@ use postern_shared::config::{ConfigError, Source};
 use postern_shared::observability::Log;
 use serde::{Deserialize, Deserializer};
 
+use crate::resolver::Dnssec;
+
 pub use acme::Acme;
 pub use bans::Bans;
 pub use mta_sts::MtaSts;
@@ -106,12 +108,29 @@ pub struct Tls {
 }
 
 /// The `[dns]` section.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
     /// Resolvers, by address, with or without a port; those of `/etc/resolv.conf` where empty. They should validate.
     #[serde(deserialize_with = "resolvers")]
     pub resolver: Vec<SocketAddr>,
+    /// Whether the answers that delivery to others relies on are checked by DNSSEC.
+    pub validate: bool,
+    /// A file with the root zone's DNSKEY records, instead of those that the program knows.
+    pub trust_anchor: Option<PathBuf>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { resolver: Vec::new(), validate: true, trust_anchor: None }
+    }
+}
+
+impl Dns {
+    /// How answers are checked.
+    pub fn dnssec(&self) -> Dnssec<'_> {
+        if self.validate { Dnssec::Validate(self.trust_anchor.as_deref()) } else { Dnssec::Off }
+    }
 }
 
 impl Default for Config {
@@ -188,6 +207,7 @@ impl Config {
             ("tls.certificate", self.tls.certificate.as_ref()),
             ("tls.key", self.tls.key.as_ref()),
             ("acme.root", self.acme.root.as_ref()),
+            ("dns.trust_anchor", self.dns.trust_anchor.as_ref()),
         ];
         for (key, path) in paths {
             if let Some(path) = path.filter(|path| !path.is_absolute()) {

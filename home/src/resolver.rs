@@ -2,14 +2,17 @@
 //!
 //! In: domain and host names as A-labels. Out: MX records and addresses, with "no such name" and "no such
 //! record" told apart from "could not find out", because the first is a reason to give a message back and the
-//! last a reason to wait (RFC 5321 §5.1). [`Resolver::authenticator`] lends the same resolver, with its one
-//! cache, to mail-auth.
+//! last a reason to wait (RFC 5321 §5.1). What delivery to others relies on is asked for with DNSSEC ([`Proven`]).
+//! [`Resolver::authenticator`] lends the resolver that does not validate, with its cache, to mail-auth.
 //!
 //! Refused: search lists and `/etc/hosts`. A mail domain is always fully qualified.
 //!
 //! The name servers are those of the configuration, or else those of `/etc/resolv.conf`.
 
+mod validation;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +21,13 @@ use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, R
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::rdata::TLSA;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use mail_auth::MessageAuthenticator;
+
+pub use validation::Proven;
+use validation::Validation;
 
 /// Responses kept in the cache.
 const CACHE_ENTRIES: u64 = 4096;
@@ -35,6 +42,7 @@ const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 pub struct Resolver {
     inner: TokioResolver,
+    validation: Option<Arc<Validation>>,
     servers: Arc<[SocketAddr]>,
 }
 
@@ -80,27 +88,49 @@ pub enum ResolveError {
 
 /// The resolver cannot be set up.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the DNS resolver: {0}")]
-pub struct SetupError(#[from] NetError);
+pub enum SetupError {
+    /// The system's configuration cannot be used.
+    #[error("cannot set up the DNS resolver: {0}")]
+    Net(#[from] NetError),
+    /// The configured keys cannot be read.
+    #[error("{path}: {reason}. The file holds the root zone's DNSKEY records (key `dns.trust_anchor`).")]
+    TrustAnchor {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Whether what delivery relies on is checked by DNSSEC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dnssec<'a> {
+    /// It is not: no domain's DANE records are heard.
+    Off,
+    /// It is, from the keys in this file, or from those of the root that the program knows.
+    Validate(Option<&'a Path>),
+}
 
 impl Resolver {
     /// Sets up the resolver for the given name servers; with none, for those of `/etc/resolv.conf`.
     ///
     /// # Errors
-    /// Where `/etc/resolv.conf` is needed and cannot be read.
-    pub fn new(name_servers: &[SocketAddr]) -> Result<Resolver, SetupError> {
+    /// Where `/etc/resolv.conf` is needed and cannot be read, or the keys cannot.
+    pub fn new(name_servers: &[SocketAddr], dnssec: Dnssec<'_>) -> Result<Resolver, SetupError> {
         let servers = match name_servers {
             [] => read_system_conf()?.0.into_parts().2,
             given => given.iter().map(name_server).collect(),
         };
         let addresses = servers.iter().map(address).collect();
-        let inner = TokioResolver::builder_with_config(
-            ResolverConfig::from_parts(None, Vec::new(), servers),
-            TokioRuntimeProvider::default(),
-        )
-        .with_options(options())
-        .build()?;
-        Ok(Resolver { inner, servers: addresses })
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        let validation = match dnssec {
+            Dnssec::Off => None,
+            Dnssec::Validate(anchor) => Some(Arc::new(Validation::new(config.clone(), anchor)?)),
+        };
+        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options())
+            .build()?;
+        Ok(Resolver { inner, validation, servers: addresses })
     }
 
     /// The addresses of the resolvers that are asked, for a question that shall not be answered from this cache.
@@ -116,10 +146,37 @@ impl Resolver {
     /// Finds the MX records of `domain`, in the order of the response. Aliases are followed.
     ///
     /// # Errors
-    /// [`ResolveError::Temporary`] where the DNS gave no usable response.
-    pub async fn mx(&self, domain: &str) -> Result<Answer<Mx>, ResolveError> {
-        self.lookup(domain, RecordType::MX, |data| match data {
+    /// [`ResolveError::Temporary`] where the DNS gave no usable response, or one that does not validate.
+    pub async fn mx(&self, domain: &str) -> Result<Proven<Mx>, ResolveError> {
+        self.prove(domain, RecordType::MX, |data| match data {
             RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: host_text(&mx.exchange) }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Finds the TLSA records of a name (RFC 6698); none that are not secure.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn tlsa(&self, name: &str) -> Result<Vec<TLSA>, ResolveError> {
+        let found = self.prove(name, RecordType::TLSA, |data| match data {
+            RData::TLSA(tlsa) => Some(tlsa.clone()),
+            _ => None,
+        });
+        Ok(match found.await? {
+            Proven { answer: Answer::Records(records), is_secure: true, .. } => records,
+            _ => Vec::new(),
+        })
+    }
+
+    /// Finds the texts of a name, the strings of each joined (RFC 8461 §3.1).
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn txt(&self, name: &str) -> Result<Answer<String>, ResolveError> {
+        self.lookup(name, RecordType::TXT, |data| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
             _ => None,
         })
         .await
@@ -142,11 +199,7 @@ impl Resolver {
     /// # Errors
     /// As [`Resolver::mx`].
     pub async fn ipv4(&self, host: &str) -> Result<Answer<Ipv4Addr>, ResolveError> {
-        self.lookup(host, RecordType::A, |data| match data {
-            RData::A(address) => Some(address.0),
-            _ => None,
-        })
-        .await
+        self.lookup(host, RecordType::A, a).await
     }
 
     /// Finds the IPv6 addresses of `host`. Aliases are followed.
@@ -154,11 +207,23 @@ impl Resolver {
     /// # Errors
     /// As [`Resolver::mx`].
     pub async fn ipv6(&self, host: &str) -> Result<Answer<Ipv6Addr>, ResolveError> {
-        self.lookup(host, RecordType::AAAA, |data| match data {
-            RData::AAAA(address) => Some(address.0),
-            _ => None,
-        })
-        .await
+        self.lookup(host, RecordType::AAAA, aaaa).await
+    }
+
+    /// As [`Resolver::ipv4`], and what DNSSEC says of it.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn proven_ipv4(&self, host: &str) -> Result<Proven<Ipv4Addr>, ResolveError> {
+        self.prove(host, RecordType::A, a).await
+    }
+
+    /// As [`Resolver::ipv6`], and what DNSSEC says of it.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn proven_ipv6(&self, host: &str) -> Result<Proven<Ipv6Addr>, ResolveError> {
+        self.prove(host, RecordType::AAAA, aaaa).await
     }
 
     /// Finds the names that the address's PTR records give (RFC 1035 §3.5), in lower case without final dots.
@@ -174,14 +239,32 @@ impl Resolver {
         .await
     }
 
+    /// Asks with DNSSEC where that works, and else without: then nothing is secure.
+    async fn prove<T>(
+        &self,
+        name: &str,
+        record_type: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Proven<T>, ResolveError> {
+        let mut owner = parse(name)?;
+        owner.set_fqdn(true);
+        if let Some(validation) = &self.validation
+            && validation.works().await
+        {
+            let found = validation.lookup(owner, record_type, pick).await;
+            return found.map_err(|cause| ResolveError::Temporary { name: name.to_owned(), cause });
+        }
+        let answer = self.lookup_name(owner.clone(), record_type, pick).await?;
+        Ok(Proven { answer, is_secure: false, owner })
+    }
+
     async fn lookup<T>(
         &self,
         name: &str,
         record_type: RecordType,
         pick: impl Fn(&RData) -> Option<T>,
     ) -> Result<Answer<T>, ResolveError> {
-        let invalid = |_| ResolveError::InvalidName { name: name.to_owned() };
-        self.lookup_name(Name::from_ascii(name).map_err(invalid)?, record_type, pick).await
+        self.lookup_name(parse(name)?, record_type, pick).await
     }
 
     async fn lookup_name<T>(
@@ -217,7 +300,26 @@ fn no_records<T>(error: NetError) -> Result<Answer<T>, NetError> {
     }
 }
 
-fn host_text(name: &Name) -> String {
+fn a(data: &RData) -> Option<Ipv4Addr> {
+    match data {
+        RData::A(address) => Some(address.0),
+        _ => None,
+    }
+}
+
+fn aaaa(data: &RData) -> Option<Ipv6Addr> {
+    match data {
+        RData::AAAA(address) => Some(address.0),
+        _ => None,
+    }
+}
+
+fn parse(name: &str) -> Result<Name, ResolveError> {
+    Name::from_ascii(name).map_err(|_| ResolveError::InvalidName { name: name.to_owned() })
+}
+
+/// In lower case without the final dot.
+pub fn host_text(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 

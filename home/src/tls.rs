@@ -9,8 +9,10 @@
 //! Refused: files that cannot be read, that hold no certificate or no key, or whose key does not fit.
 //!
 //! Versions are TLS 1.2 and 1.3 (RFC 8996 forbids older ones, RFC 8314 §4.1). Towards other servers every certificate
-//! is accepted: encryption without authentication is what STARTTLS between servers gives (RFC 7435), and refusing it
-//! would only send the mail in clear.
+//! is accepted where nothing says which one it shall be (the module `peer`): encryption without authentication is what
+//! STARTTLS between servers gives then (RFC 7435), and refusing it would only send the mail in clear.
+
+pub mod peer;
 
 mod posture;
 mod proof;
@@ -218,25 +220,14 @@ impl Tls {
 
 /// The client configuration for STARTTLS towards other servers, which accepts any certificate (RFC 7435).
 pub fn opportunistic_client() -> Arc<ClientConfig> {
-    let provider = posture::provider();
-    let verifier = AcceptAny(provider.clone());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Arc::new(config)
+    let verifier = AcceptAny(posture::provider());
+    let client = posture::client().dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Arc::new(client.with_no_client_auth())
 }
 
 /// The client configuration for servers that must be who they say.
 pub fn verifying_client(roots: RootCertStore) -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(posture::provider())
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Arc::new(config)
+    Arc::new(posture::client().with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Certificates that come before the self-signed one.

@@ -8,8 +8,14 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use postern_home::{
-    config, hostname::Hostname, inbound::Inbound, net, resolver::Resolver, smtp::BUSY,
-    submission::Submission, tls,
+    config,
+    hostname::Hostname,
+    inbound::Inbound,
+    net,
+    resolver::{Dnssec, Resolver},
+    smtp::BUSY,
+    submission::Submission,
+    tls,
 };
 use postern_smtp::server::Limits;
 use postern_store::{Store, account::Detail, account::UidSet, directory::Directory, queue::Queue};
@@ -42,7 +48,7 @@ impl Home {
         let store = Store::open(state_dir.path()).expect("store");
         let queue = Arc::new(Queue::open(state_dir.path()).expect("queue"));
         let hostname = Hostname::new(None, directory.clone());
-        let resolver = Resolver::new(&[broken_name_server().await]).expect("resolver");
+        let resolver = Resolver::new(&[broken_name_server().await], Dnssec::Off).expect("resolver");
         let tls = tls::Tls::open(&config::Tls::default(), state_dir.path(), &hostname.current())
             .expect("certificate");
         let limits = Limits { message_octets: 200_000, ..Limits::default() };

@@ -27,6 +27,8 @@ pub struct Authority {
     pub acme: Identity,
     /// The stranger's, self-signed, as most of the internet's mail servers are.
     pub stranger: Identity,
+    /// One that the authority issued to the stranger too, for the mail host and the policy of `sts.test`.
+    pub stranger_issued: Identity,
 }
 
 impl Authority {
@@ -34,20 +36,21 @@ impl Authority {
     pub fn create(scratch: &Path) -> Result<Authority> {
         fs::create_dir_all(scratch)?;
         request(scratch, "ca", "Postern lab authority", &[])?;
-        let names = "subjectAltName=DNS:mail.home.example,DNS:*.home.example,DNS:home.example";
-        let issued =
-            ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names, "-addext", "basicConstraints=CA:FALSE"];
-        let home = request(scratch, "home", "mail.home.example", &issued)?;
-        let names = "subjectAltName=DNS:acme.test";
-        let issued =
-            ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names, "-addext", "basicConstraints=CA:FALSE"];
-        let acme = request(scratch, "acme", "acme.test", &issued)?;
+        let issue = |file, names: &[&str]| {
+            let alternatives: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+            let alternatives = format!("subjectAltName={}", alternatives.join(","));
+            let issuer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=CA:FALSE"];
+            request(scratch, file, names[0], &[&issuer[..], &["-addext", &alternatives]].concat())
+        };
+        let home = issue("home", &["mail.home.example", "*.home.example", "home.example"])?;
+        let acme = issue("acme", &["acme.test"])?;
+        let stranger_issued = issue("stranger-issued", &["mx.sts.test", "mta-sts.sts.test"])?;
         let stranger = request(scratch, "stranger", "mx.stranger.test", &[])?;
         let hash = shell::output(
             shell::command("openssl").current_dir(scratch).args(["x509", "-noout", "-hash", "-in", "ca.pem"]),
         )?;
         let certificate = fs::read_to_string(scratch.join("ca.pem"))?;
-        Ok(Authority { certificate, hash: hash.trim().to_owned(), home, acme, stranger })
+        Ok(Authority { certificate, hash: hash.trim().to_owned(), home, acme, stranger, stranger_issued })
     }
 
     /// The files that make a stock TLS client trust this authority: the bundle and the hashed directory.

@@ -139,6 +139,8 @@ fn stranger(made: &Made) -> Result<Vec<File>> {
         file("postfix/main.cf", POSTFIX_MAIN),
         file("postfix/tls/cert.pem", &made.authority.stranger.certificate),
         file("postfix/tls/key.pem", &made.authority.stranger.key),
+        file("postfix/tls/issued.pem", &made.authority.stranger_issued.certificate),
+        file("postfix/tls/issued.key", &made.authority.stranger_issued.key),
     ]);
     Ok(files)
 }
@@ -184,7 +186,7 @@ compatibility_level = 3.6
 myhostname = mx.stranger.test
 mydomain = stranger.test
 myorigin = $mydomain
-mydestination = $mydomain, $myhostname, localhost
+mydestination = $mydomain, $myhostname, localhost, dane.test, sts.test
 mynetworks = 127.0.0.0/8 [::1]/128
 alias_maps =
 alias_database =
@@ -223,7 +225,8 @@ pub fn pebble_json(life: u64) -> String {
 /// Home's configuration where it gets its certificates from [`Host::Authority`], whose test service is itself.
 pub fn acme_home_config() -> String {
     String::from(
-        "[acme]\ndirectory = \"https://acme.test/dir\"\nstaging = \"https://acme.test/dir\"\n\n[log]\nlevel = \"info\"\n",
+        "[acme]\ndirectory = \"https://acme.test/dir\"\nstaging = \"https://acme.test/dir\"\n\n\
+         [dns]\ntrust_anchor = \"/etc/postern/root.key\"\n\n[log]\nlevel = \"info\"\n",
     )
 }
 
@@ -232,6 +235,7 @@ fn home(options: &Options, made: &Made) -> Vec<File> {
         file("postern/home.toml", &options.home_config),
         file("postern/tls/cert.pem", &made.authority.home.certificate),
         file("postern/tls/key.pem", &made.authority.home.key),
+        file("postern/root.key", &made.names.root_key),
     ]
 }
 
@@ -240,11 +244,12 @@ pub fn default_edge_config() -> String {
     String::from("[log]\nlevel = \"info\"\n")
 }
 
-/// Home's configuration in a plain lab: a certificate of the lab's authority, and nothing ordered.
+/// Home's configuration in a plain lab: a certificate of the lab's authority, nothing ordered, and the lab's own root.
 pub fn default_home_config() -> String {
     String::from(
         "[tls]\ncertificate = \"/etc/postern/tls/cert.pem\"\nkey = \"/etc/postern/tls/key.pem\"\n\n\
-         [acme]\ndirectory = \"off\"\n\n[log]\nlevel = \"info\"\n",
+         [acme]\ndirectory = \"off\"\n\n[dns]\ntrust_anchor = \"/etc/postern/root.key\"\n\n\
+         [log]\nlevel = \"info\"\n",
     )
 }
 

@@ -1,9 +1,10 @@
 //! The name system of the small internet: zones, their signatures, and the servers' configuration.
 //!
 //! The root, `test` and `example` are signed with keys made at each start, and the resolver validates with
-//! the root's key as its only trust anchor. `home.example` is delegated to the edge, at first without DS (insecure, RFC
+//! the root's key as its only trust anchor, and so does home. `home.example` is delegated to the edge, at first without DS (insecure, RFC
 //! 4035 §5.2); [`crate::Lab::secure_delegation`] does the registrar's part. `stranger.test` is delegated to the
-//! stranger without DS, as are the reverse zones.
+//! stranger without DS, as are the reverse zones. The stranger takes mail for two more domains, which are a part of `test`
+//! and so are signed: `dane.test` has a TLSA record of its certificate, `sts.test` an MTA-STS policy.
 
 use std::fs;
 use std::net::Ipv6Addr;
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::authority::Identity;
 use crate::shell;
 use crate::topology::Host;
 
@@ -32,20 +34,34 @@ pub struct Names {
     pub example: Vec<(String, String)>,
     /// The root's DS record in presentation form.
     pub trust_anchor: String,
+    /// The root's DNSKEY record in presentation form.
+    pub root_key: String,
 }
 
 impl Names {
-    /// Makes keys, signs the zones from the leaves up, and returns them. `scratch` receives the keys.
-    pub fn sign(scratch: &Path) -> Result<Names> {
+    /// Makes keys, signs the zones from the leaves up, and returns them. `scratch` receives the keys. `stranger` is the
+    /// certificate that the stranger's TLSA record is of.
+    pub fn sign(scratch: &Path, stranger: &Identity) -> Result<Names> {
         fs::create_dir_all(scratch)?;
-        let (test, test_ds) = sign_zone(scratch, "test.", &test_zone())?;
+        let (test, test_ds) = sign_zone(scratch, "test.", &test_zone(&key_digest(scratch, stranger)?))?;
         let (example, example_ds) = sign_zone(scratch, "example.", &example_zone())?;
         let resign = signing_files(scratch, "example")?;
         let (root, trust_anchor) = sign_zone(scratch, ".", &root_zone(&(test_ds + &example_ds)))?;
         let mut registry = vec![(String::from("test"), test), (String::from("example"), example)];
         registry.extend(reverse_zones());
-        Ok(Names { root, registry, example: resign, trust_anchor })
+        let key = signing_files(scratch, "")?.into_iter().find(|(path, _)| path.ends_with(".key"));
+        let (_, root_key) = key.context("the root's key")?;
+        Ok(Names { root, registry, example: resign, trust_anchor, root_key })
     }
+}
+
+/// The SHA-256 digest of a certificate's public key, in hexadecimal.
+fn key_digest(scratch: &Path, identity: &Identity) -> Result<String> {
+    fs::write(scratch.join("stranger.pem"), &identity.certificate)?;
+    let digest =
+        "openssl x509 -in stranger.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum";
+    let digest = shell::output(shell::command("sh").current_dir(scratch).args(["-ec", digest]))?;
+    Ok(digest.split_whitespace().next().context("a digest")?.to_owned())
 }
 
 /// Signs one zone with one fresh key; returns the signed zone and its DS record.
@@ -97,13 +113,20 @@ fn root_zone(delegation_signers: &str) -> String {
     zone + delegation_signers
 }
 
-fn test_zone() -> String {
+fn test_zone(stranger_key: &str) -> String {
     let mut zone = soa("test.", "ns.nic.test.");
     zone += "test. NS ns.nic.test.\n";
     zone += &addresses("ns.nic.test.", Host::Registry);
     zone += &addresses("a.root-servers.test.", Host::Root);
     zone += &addresses("cafe.test.", Host::Cafe);
     zone += &addresses("acme.test.", Host::Authority);
+    for domain in ["dane.test.", "sts.test."] {
+        zone += &format!("{domain} MX 10 mx.{domain}\n");
+        zone += &addresses(&format!("mx.{domain}"), Host::Stranger);
+    }
+    zone += &format!("_25._tcp.mx.dane.test. TLSA 3 1 1 {stranger_key}\n");
+    zone += "_mta-sts.sts.test. TXT \"v=STSv1; id=1;\"\n";
+    zone += &addresses("mta-sts.sts.test.", Host::Stranger);
     zone += "stranger.test. NS ns.stranger.test.\n";
     zone + &addresses("ns.stranger.test.", Host::Stranger)
 }

@@ -118,10 +118,8 @@ fn build(options: &Options, state: &Path) -> Result<Lab> {
     fs::create_dir_all(&area)?;
     shell::output(shell::command("mount").args(["-t", "tmpfs", "-o", "mode=700", "tmpfs"]).arg(&area))?;
 
-    let made = Made {
-        names: Names::sign(&area.join("dnssec"))?,
-        authority: Authority::create(&area.join("authority"))?,
-    };
+    let authority = Authority::create(&area.join("authority"))?;
+    let made = Made { names: Names::sign(&area.join("dnssec"), &authority.stranger)?, authority };
     for host in Host::ALL {
         lay_out(host, options, &made, &area.join(host.name()))?;
     }

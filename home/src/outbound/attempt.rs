@@ -1,9 +1,9 @@
 //! One attempt to hand a message to another server: the shell around the client session.
 //!
-//! In: a job, its content, the addresses to try. Out: a verdict for each recipient, or the news that no host of the
-//! destination could be talked to. TLS is used where the server offers it; where the handshake fails, the same
-//! address is tried once more in clear, because the alternative for opportunistic TLS would be to deliver nothing
-//! (RFC 7435 §3). Hosts are tried in order until one takes up the transaction; what it then says is final for this
+//! In: a job, its content, the hosts to try with what is demanded of each. Out: a verdict for each recipient, or the news
+//! that no host of the destination could be talked to. Where nothing is demanded TLS is used if the server offers it; where
+//! the handshake fails, the same address is tried once more in clear, because the alternative for opportunistic TLS would be
+//! to deliver nothing (RFC 7435 §3). Where TLS is demanded nothing goes out without it. Hosts are tried in order until one takes up the transaction; what it then says is final for this
 //! attempt, so that no message is sent twice because an answer was lost.
 
 use std::io;
@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use postern_smtp::client::envelope::{BodyType, DsnParameters, Envelope, Recipient};
+use postern_smtp::client::reply::Reply;
 use postern_smtp::client::{Closed, Event, RecipientResult, Session, TlsUse};
 use postern_store::queue::{Job, Notify, Ret};
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::body::Body;
-use super::route::Candidate;
+use super::demand::{Demand, Demands};
+use super::route::Host;
 use super::verdict::{Decision, Verdict, from_results};
 use crate::inner::Network;
 use crate::net::dial::{ClientStream, dial};
@@ -30,7 +32,7 @@ pub struct Client {
     pub host_name: String,
     /// The port of other servers; 25 but in tests.
     pub port: u16,
-    /// For STARTTLS; accepts any certificate.
+    /// For STARTTLS where nothing is demanded; accepts any certificate.
     pub tls: Arc<ClientConfig>,
     /// Where connections are made.
     pub network: Network,
@@ -42,8 +44,18 @@ pub enum Attempt {
     /// A server took up the transaction: one verdict for each recipient, in the job's order.
     Verdicts(Vec<Verdict>),
     /// No server could be talked to; the reason names the last one tried.
-    Unreachable(String),
+    Unreachable {
+        /// The enhanced status code of that.
+        status: &'static str,
+        /// For people.
+        reason: String,
+    },
 }
+
+/// The status of a host that cannot be connected to (RFC 3463 §3.5).
+const NO_ANSWER: &str = "4.4.1";
+/// The status where TLS cannot be had as it is demanded (RFC 3463 §3.8: cryptographic failure).
+const NO_TLS: &str = "4.7.5";
 
 /// How a conversation with one address ended.
 enum Conversation {
@@ -51,47 +63,68 @@ enum Conversation {
     Results(Vec<RecipientResult>, Decision),
     /// There was no transaction.
     NoTransaction(String),
+    /// TLS could not be had as it is demanded.
+    NotAsDemanded(String),
     /// The TLS handshake failed.
     TlsFailed(String),
 }
 
 impl Client {
-    /// Tries the candidates one after the other.
+    /// Tries the addresses of the hosts one after the other.
     pub async fn attempt(
         &self,
         job: &Job,
         body: &mut Body,
-        candidates: &[Candidate],
+        hosts: &[Host],
+        demands: &Demands,
         source: impl Fn(IpAddr) -> IpAddr,
     ) -> Attempt {
-        let mut reason = "there is no address to try".to_owned();
-        for candidate in candidates {
-            let from = source(candidate.address);
-            match self.converse_with_fallback(job, body, candidate, from).await {
-                Conversation::Results(results, accepted) => {
-                    let host = format!("{} ({})", candidate.host, candidate.address);
-                    return Attempt::Verdicts(from_results(results, &host, accepted));
-                }
-                Conversation::NoTransaction(cause) | Conversation::TlsFailed(cause) => {
-                    reason = format!("{} ({}): {cause}", candidate.host, candidate.address);
-                    tracing::info!(queue_id = %job.message, domain = job.domain, reason, "server not usable");
-                }
+        let (mut status, mut reason) = (NO_ANSWER, "there is no address to try".to_owned());
+        for host in hosts {
+            let demand = demands.on(host).await;
+            for address in &host.addresses {
+                let target = Target { host: &host.name, address: *address, source: source(*address) };
+                let (failed, cause) = match self.converse_as_demanded(job, body, target, &demand).await {
+                    Conversation::Results(results, accepted) => {
+                        let host = format!("{} ({address})", host.name);
+                        return Attempt::Verdicts(from_results(results, &host, accepted));
+                    }
+                    Conversation::NoTransaction(cause) | Conversation::TlsFailed(cause) => (NO_ANSWER, cause),
+                    Conversation::NotAsDemanded(cause) => (NO_TLS, cause),
+                };
+                (status, reason) = (failed, format!("{} ({address}): {cause}", host.name));
+                tracing::info!(queue_id = %job.message, domain = job.domain, reason, "server not usable");
             }
         }
-        Attempt::Unreachable(reason)
+        Attempt::Unreachable { status, reason }
     }
 
-    async fn converse_with_fallback(
+    async fn converse_as_demanded(
         &self,
         job: &Job,
         body: &mut Body,
-        candidate: &Candidate,
-        source: IpAddr,
+        target: Target<'_>,
+        demand: &Demand,
     ) -> Conversation {
-        match self.converse(job, body, candidate, source, TlsUse::Opportunistic).await {
+        match demand {
+            Demand::Nothing => self.converse_with_fallback(job, body, target).await,
+            Demand::Unusable(cause) => Conversation::NotAsDemanded(cause.clone()),
+            Demand::Tls { by, config } => {
+                match self.converse(job, body, target, TlsUse::Required, config).await {
+                    Conversation::TlsFailed(cause) => {
+                        Conversation::NotAsDemanded(format!("{cause} ({} demands it)", by.name()))
+                    }
+                    conversation => conversation,
+                }
+            }
+        }
+    }
+
+    async fn converse_with_fallback(&self, job: &Job, body: &mut Body, target: Target<'_>) -> Conversation {
+        match self.converse(job, body, target, TlsUse::Opportunistic, &self.tls).await {
             Conversation::TlsFailed(cause) => {
-                tracing::info!(queue_id = %job.message, host = candidate.host, cause, "TLS failed, trying in clear");
-                self.converse(job, body, candidate, source, TlsUse::Never).await
+                tracing::info!(queue_id = %job.message, host = target.host, cause, "TLS failed, trying in clear");
+                self.converse(job, body, target, TlsUse::Never, &self.tls).await
             }
             conversation => conversation,
         }
@@ -101,19 +134,27 @@ impl Client {
         &self,
         job: &Job,
         body: &mut Body,
-        candidate: &Candidate,
-        source: IpAddr,
+        target: Target<'_>,
         tls_use: TlsUse,
+        tls: &Arc<ClientConfig>,
     ) -> Conversation {
-        let server = SocketAddr::new(candidate.address, self.port);
-        let stream = match dial(&self.network, server, source).await {
+        let server = SocketAddr::new(target.address, self.port);
+        let stream = match dial(&self.network, server, target.source).await {
             Ok(stream) => stream,
             Err(error) => return Conversation::NoTransaction(format!("no connection: {error}")),
         };
         let session = Session::new(&self.host_name, tls_use, Instant::now());
         let mut connection = Connection { stream: Some(stream), session };
-        connection.deliver(job, body, &candidate.host, &self.tls).await
+        connection.deliver(job, body, target.host, tls).await
     }
+}
+
+/// One address of a host, and where connections to it leave from.
+#[derive(Debug, Clone, Copy)]
+struct Target<'a> {
+    host: &'a str,
+    address: IpAddr,
+    source: IpAddr,
 }
 
 struct Connection {
@@ -149,6 +190,7 @@ impl Connection {
                     self.quit().await;
                     return Conversation::Results(results, accepted);
                 }
+                Event::Closed(Closed::NoTls(reply)) => return Conversation::TlsFailed(no_tls(reply)),
                 Event::Closed(closed) => return Conversation::NoTransaction(closed_reason(&closed)),
             }
         }
@@ -328,8 +370,16 @@ fn notify_value(notify: Notify) -> Option<String> {
     Some(if chosen.is_empty() { "NEVER".to_owned() } else { chosen.join(",") })
 }
 
+fn no_tls(reply: Option<Reply>) -> String {
+    match reply {
+        Some(reply) => format!("the server refuses TLS: {reply}"),
+        None => "the server does not offer TLS".to_owned(),
+    }
+}
+
 fn closed_reason(closed: &Closed) -> String {
     match closed {
+        Closed::NoTls(reply) => no_tls(reply.clone()),
         Closed::Quit => "the session was ended".to_owned(),
         Closed::Refused(reply) => format!("the server does not want to talk: {reply}"),
         Closed::Broken(cause) => cause.clone(),

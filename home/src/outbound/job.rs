@@ -13,6 +13,8 @@ use tokio::time::Duration;
 
 use super::attempt::{Attempt, Client};
 use super::body::Body;
+use super::demand::Demands;
+use super::demand::policies::Policies;
 use super::report::{self, Case};
 use super::route::{self, Ourselves};
 use super::verdict::{Closing, Told, Verdict, close};
@@ -36,9 +38,11 @@ pub struct Parts {
     pub directory: Directory,
     /// Finds the servers of others.
     pub resolver: Resolver,
+    /// What other domains demand.
+    pub policies: Arc<Policies>,
     /// Our name in EHLO and in reports.
     pub hostname: Hostname,
-    /// For STARTTLS; accepts any certificate.
+    /// For STARTTLS where nothing is demanded; accepts any certificate.
     pub tls: Arc<ClientConfig>,
     /// Where connections to other servers are made.
     pub network: Network,
@@ -122,8 +126,8 @@ async fn deliver_remotely(
     let host_name = parts.hostname.current().to_string();
     let ourselves =
         Ourselves { host_name: host_name.clone(), public: way.public.clone(), families: settings.families };
-    let candidates = match route::find(&parts.resolver, &job.domain, &ourselves, chance::number).await {
-        Ok(candidates) => candidates,
+    let hosts = match route::find(&parts.resolver, &job.domain, &ourselves, chance::number).await {
+        Ok(hosts) => hosts,
         Err(none) => return (vec![Verdict::from(none)], Contact::Unknown),
     };
     let (queue, message) = (parts.queue.clone(), job.message);
@@ -143,10 +147,11 @@ async fn deliver_remotely(
         tls: parts.tls.clone(),
         network: parts.network.clone(),
     };
-    match client.attempt(job, &mut body, &candidates, |address| way.source(address)).await {
+    let demands = Demands::of(&job.domain, &parts.resolver, &parts.policies).await;
+    match client.attempt(job, &mut body, &hosts, &demands, |address| way.source(address)).await {
         Attempt::Verdicts(verdicts) => (verdicts, Contact::Reached),
-        Attempt::Unreachable(reason) => {
-            (vec![Verdict::deferred("4.4.1", reason.clone())], Contact::NotReached(reason))
+        Attempt::Unreachable { status, reason } => {
+            (vec![Verdict::deferred(status, reason.clone())], Contact::NotReached(reason))
         }
     }
 }

@@ -1,24 +1,28 @@
 //! Delivery of what is queued: into the mailboxes of this home, or by SMTP to other servers through the edge.
 //!
-//! In: the queue. Out: delivered mail, and in the queue what came of each attempt; reports to senders of this home.
+//! In: the queue. Out: delivered mail, under TLS where it can be had and with the right server where the destination says
+//! which that is; in the queue what came of each attempt; reports to senders of this home.
 //! Refused: remote delivery while the tunnel is down (the mail waits, and `queue show` says why); mail that would come
 //! back to ourselves; reports to anyone who was not authenticated here.
 //!
 //! ```text
 //! queue ─ due ─> worker ─ local ──────────────────────> store
-//!                  │    └ route (MX) ─ attempt (SMTP) ─> other server
+//!                  │    └ route (MX) ─ demand (DANE, MTA-STS) ─ attempt (SMTP) ─> other server
 //!                  └──── verdict ─ report ─ settle ────> queue
 //! ```
 //! `schedule` and `verdict` are pure: what is tried when, and what follows from an answer. `worker` is the event loop;
 //! a message that is queued wakes it at once.
 //!
-//! Implements RFC 5321 §4.5.4 (retry), §5.1 (routing), §6.1; RFC 7505; RFC 7435 (opportunistic TLS); RFC 3461 §5.2.
+//! Implements RFC 5321 §4.5.4 (retry), §5.1 (routing), §6.1; RFC 7505; RFC 7435 (opportunistic TLS); RFC 7672 (DANE); RFC 8461 (MTA-STS);
+//! RFC 3461 §5.2.
 
 pub mod way_out;
 
 pub mod schedule;
 
 pub mod route;
+
+pub mod demand;
 
 mod attempt;
 mod body;

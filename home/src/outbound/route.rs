@@ -1,14 +1,16 @@
 //! Where a domain's mail goes: from MX records to the addresses to try, in order.
 //!
-//! In: a domain, the resolver, and what is known of ourselves. Out: hosts with their addresses, best first; or the
-//! reason why there are none, for good or for now. Refused: hosts at our own level or below, which would send the
+//! In: a domain, the resolver, and what is known of ourselves. Out: hosts with their addresses and what DNSSEC says of them,
+//! best first; or the reason why there are none, for good or for now. Refused: hosts at our own level or below, which would send the
 //! mail in a circle (RFC 5321 §5.1).
 //!
 //! Implements RFC 5321 §5.1 (MX preference, implicit MX, loops), RFC 7505 (null MX).
 
 use std::net::IpAddr;
 
-use crate::resolver::{Answer, Mx, ResolveError, Resolver};
+use hickory_resolver::proto::rr::Name;
+
+use crate::resolver::{Answer, Mx, Proven, ResolveError, Resolver, host_text};
 
 /// Addresses that are tried in one attempt.
 const ADDRESSES_MAX: usize = 8;
@@ -35,13 +37,17 @@ pub enum Families {
     Both,
 }
 
-/// One address to try.
+/// A host that takes the domain's mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub struct Host {
     /// The exchange's name.
-    pub host: String,
-    /// One of its addresses.
-    pub address: IpAddr,
+    pub name: String,
+    /// Where its aliases lead; the same name where it has none.
+    pub canonical: String,
+    /// Whether signatures lead from the root to the MX record and to the addresses.
+    pub is_secure: bool,
+    /// Its addresses that are tried.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Why there is nowhere to go.
@@ -68,20 +74,22 @@ pub async fn find(
     domain: &str,
     ourselves: &Ourselves,
     chance: impl FnMut() -> f64,
-) -> Result<Vec<Candidate>, NoRoute> {
+) -> Result<Vec<Host>, NoRoute> {
     let records = resolver.mx(domain).await.map_err(|error| unresolved(&error))?;
-    let exchanges = order(domain, records, chance)?;
+    // A domain without MX records has its own addresses in the same zone: those are signed, or the denial is not either.
+    let is_secure = records.is_secure || records.answer == Answer::NoData;
+    let exchanges = order(domain, records.answer, chance)?;
     let mut resolved = Vec::new();
     let mut failure = None;
     for exchange in exchanges {
-        match addresses(resolver, &exchange.exchange, ourselves.families).await {
-            Ok(addresses) => resolved.push((exchange, addresses)),
+        match host(resolver, &exchange.exchange, is_secure, ourselves.families).await {
+            Ok(host) => resolved.push((exchange.preference, host)),
             Err(error) => failure = Some(error),
         }
     }
-    let candidates = without_loops(domain, resolved, ourselves)?;
-    match (candidates.is_empty(), failure) {
-        (false, _) => Ok(candidates),
+    let hosts = without_loops(domain, resolved, ourselves)?;
+    match (hosts.is_empty(), failure) {
+        (false, _) => Ok(hosts),
         (true, Some(error)) => Err(unresolved(&error)),
         (true, None) => Err(NoRoute::new("5.4.4", format!("no mail server of {domain} has an address"))),
     }
@@ -108,42 +116,80 @@ fn order(domain: &str, records: Answer<Mx>, mut chance: impl FnMut() -> f64) -> 
 /// Drops ourselves and everything that is not better than ourselves.
 fn without_loops(
     domain: &str,
-    resolved: Vec<(Mx, Vec<IpAddr>)>,
+    resolved: Vec<(u16, Host)>,
     ourselves: &Ourselves,
-) -> Result<Vec<Candidate>, NoRoute> {
-    let is_self = |(mx, addresses): &&(Mx, Vec<IpAddr>)| {
-        mx.exchange == ourselves.host_name
-            || addresses.iter().any(|address| ourselves.public.contains(address))
+) -> Result<Vec<Host>, NoRoute> {
+    let is_self = |(_, host): &&(u16, Host)| {
+        host.name == ourselves.host_name
+            || host.addresses.iter().any(|address| ourselves.public.contains(address))
     };
-    let own_preference = resolved.iter().filter(is_self).map(|(mx, _)| mx.preference).min();
-    let better = |mx: &Mx| own_preference.is_none_or(|own| mx.preference < own);
-    let kept = resolved.into_iter().filter(|(mx, _)| better(mx));
-    let candidates: Vec<Candidate> = kept
-        .flat_map(|(mx, addresses)| {
-            addresses.into_iter().map(move |address| Candidate { host: mx.exchange.clone(), address })
-        })
-        .take(ADDRESSES_MAX)
-        .collect();
-    match (own_preference, candidates.is_empty()) {
+    let own_preference = resolved.iter().filter(is_self).map(|(preference, _)| *preference).min();
+    let better = |preference: u16| own_preference.is_none_or(|own| preference < own);
+    let mut left = ADDRESSES_MAX;
+    let mut hosts = Vec::new();
+    for (_, mut host) in resolved.into_iter().filter(|(preference, _)| better(*preference)) {
+        host.addresses.truncate(left);
+        left -= host.addresses.len();
+        if !host.addresses.is_empty() {
+            hosts.push(host);
+        }
+    }
+    match (own_preference, hosts.is_empty()) {
         (Some(_), true) => Err(NoRoute::new(
             "5.4.6",
             format!("the mail servers of {domain} lead back to this home, which does not serve that domain"),
         )),
-        _ => Ok(candidates),
+        _ => Ok(hosts),
     }
 }
 
-/// The addresses of one host; none where it does not exist.
-async fn addresses(resolver: &Resolver, host: &str, families: Families) -> Result<Vec<IpAddr>, ResolveError> {
-    let v4 = resolver.ipv4(host).await.map(|answer| records(answer).map(IpAddr::from).collect::<Vec<_>>());
-    if families == Families::V4 {
-        return v4;
+/// One host with its addresses; none where it does not exist.
+async fn host(
+    resolver: &Resolver,
+    name: &str,
+    is_mx_secure: bool,
+    families: Families,
+) -> Result<Host, ResolveError> {
+    let v4 = resolver.proven_ipv4(name).await.map(Addresses::from);
+    let found = match families {
+        Families::V4 => v4?,
+        Families::Both => match (v4, resolver.proven_ipv6(name).await.map(Addresses::from)) {
+            (Ok(v4), Ok(v6)) => v4.and(v6),
+            (Ok(some), Err(_)) | (Err(_), Ok(some)) if !some.addresses.is_empty() => some,
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        },
+    };
+    let Addresses { addresses, is_secure, owner } = found;
+    let is_secure = is_mx_secure && is_secure;
+    Ok(Host { name: name.to_owned(), canonical: host_text(&owner), is_secure, addresses })
+}
+
+/// What one or two questions for addresses came to.
+struct Addresses {
+    addresses: Vec<IpAddr>,
+    is_secure: bool,
+    owner: Name,
+}
+
+impl<T: Into<IpAddr>> From<Proven<T>> for Addresses {
+    fn from(found: Proven<T>) -> Self {
+        let Proven { answer, is_secure, owner } = found;
+        Self { addresses: records(answer).map(Into::into).collect(), is_secure, owner }
     }
-    let v6 = resolver.ipv6(host).await.map(|answer| records(answer).map(IpAddr::from).collect::<Vec<_>>());
-    match (v4, v6) {
-        (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
-        (Ok(some), Err(_)) | (Err(_), Ok(some)) if !some.is_empty() => Ok(some),
-        (Err(error), _) | (_, Err(error)) => Err(error),
+}
+
+impl Addresses {
+    /// Of both families; a family that is absent says nothing of the other.
+    fn and(self, other: Self) -> Self {
+        match (self.addresses.is_empty(), other.addresses.is_empty()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => Self {
+                addresses: [self.addresses, other.addresses].concat(),
+                is_secure: self.is_secure && other.is_secure,
+                owner: self.owner,
+            },
+        }
     }
 }
 
@@ -180,10 +226,14 @@ mod tests {
     fn hosts(resolved: &[(u16, &str, &str)]) -> Result<Vec<String>, &'static str> {
         let resolved = resolved
             .iter()
-            .map(|(preference, host, address)| (mx(*preference, host), vec![address.parse().unwrap()]))
+            .map(|(preference, name, address)| {
+                let (name, canonical) = ((*name).to_owned(), (*name).to_owned());
+                let addresses = vec![address.parse().unwrap()];
+                (*preference, Host { name, canonical, is_secure: false, addresses })
+            })
             .collect();
         without_loops("far.example", resolved, &ourselves())
-            .map(|candidates| candidates.into_iter().map(|candidate| candidate.host).collect())
+            .map(|hosts| hosts.into_iter().map(|host| host.name).collect())
             .map_err(|no_route| no_route.status)
     }
 

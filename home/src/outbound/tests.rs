@@ -15,10 +15,11 @@ use postern_store::queue::{Content, Detail, NewMessage, NewRecipient, Queue, Que
 use tokio::sync::watch;
 
 use self::world::{Behaviour, Entry, Seen, mail_server, name_server};
+use super::demand::policies::Policies;
 use super::{Families, Gate, Parts, Settings, Worker};
 use crate::hostname::Hostname;
 use crate::link::{EdgeAddresses, LinkState, LinkStatus};
-use crate::resolver::Resolver;
+use crate::resolver::{Dnssec, Resolver};
 use crate::{config, tls};
 
 const CONTENT: &[u8] = b"Subject: hello\r\nFrom: ana@home.example\r\n\r\n.a dot\r\nbye\r\n";
@@ -62,11 +63,13 @@ impl Home {
         directory.add_domain(&"home.example".parse().unwrap()).unwrap();
         directory.add_user(&"ana@home.example".parse().unwrap(), "correct horse battery").unwrap();
         let (queue, store) = (Arc::new(Queue::open(path).unwrap()), Store::open(path).unwrap());
+        let resolver = Resolver::new(&[name_server(names).await], Dnssec::Validate(None)).unwrap();
         let parts = Parts {
             queue: queue.clone(),
             store: store.clone(),
             directory: directory.clone(),
-            resolver: Resolver::new(&[name_server(names).await]).unwrap(),
+            policies: Arc::new(Policies::new(resolver.clone(), directory.clone(), None)),
+            resolver,
             hostname: Hostname::new(None, directory.clone()),
             tls: tls::opportunistic_client(),
             network: crate::inner::Network::Machine,

@@ -18,6 +18,7 @@ use crate::access::imap::Imap;
 use crate::access::pop3::{self, Pop3};
 use crate::admin::Admin;
 use crate::bans::Bans;
+use crate::certificate::acme::Https;
 use crate::certificate::keeper::{self, Keeper, Wish, Wishes};
 use crate::certificate::report::Report as CertificateReport;
 use crate::config::{Config, Listen, ServiceKind};
@@ -28,6 +29,7 @@ use crate::link::{Link, LinkConfig};
 use crate::mta_sts;
 use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
 use crate::outbound;
+use crate::outbound::demand::policies::Policies;
 use crate::resolver::Resolver;
 use crate::smtp;
 use crate::status::Listening;
@@ -84,7 +86,7 @@ impl Services {
         let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
-        let resolver = Resolver::new(&config.dns.resolver).map_err(cannot_start)?;
+        let resolver = Resolver::new(&config.dns.resolver, config.dns.dnssec()).map_err(cannot_start)?;
         let bans = Bans::open(&config.state_dir, config.bans.policy()).map_err(cannot_start)?;
         let link = Link::start(link_config(&config, choice, &bans)).map_err(cannot_start)?;
         let (evidence, inbox) = bans.evidence();
@@ -300,11 +302,16 @@ impl Services {
 
     /// The worker that delivers what is queued.
     fn delivery(&self) -> outbound::Worker {
+        let https = Https::new(self.config.acme.root.as_deref()).map_err(|error| {
+            tracing::warn!(%error, "MTA-STS policies of other domains cannot be fetched");
+        });
+        let policies = Policies::new(self.resolver.clone(), self.directory.clone(), https.ok());
         let parts = outbound::Parts {
             queue: self.queue.clone(),
             store: self.store.clone(),
             directory: self.directory.clone(),
             resolver: self.resolver.clone(),
+            policies: Arc::new(policies),
             hostname: self.hostname.clone(),
             tls: tls::opportunistic_client(),
             network: self.network.clone(),

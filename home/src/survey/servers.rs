@@ -94,6 +94,7 @@ mod tests {
     use tokio::net::UdpSocket;
 
     use super::*;
+    use crate::resolver::Dnssec;
 
     fn hosts(count: usize) -> BTreeSet<Name> {
         (0..count)
@@ -117,7 +118,8 @@ mod tests {
     #[tokio::test]
     async fn a_zone_with_very_many_name_servers_costs_no_more_look_ups_than_one_with_many() {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
-        let resolver = Resolver::new(&[socket.local_addr().expect("an address")]).expect("a resolver");
+        let resolver =
+            Resolver::new(&[socket.local_addr().expect("an address")], Dnssec::Off).expect("a resolver");
         let (seen, glue) = (std::sync::Mutex::default(), Glue::new());
         tokio::select! {
             () = counting(socket, &seen) => {}
@@ -128,7 +130,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_home_ask_in_its_own_network() {
-        let resolver = Resolver::new(&["127.0.0.1:9".parse().expect("an address")]).expect("a resolver");
+        let resolver =
+            Resolver::new(&["127.0.0.1:9".parse().expect("an address")], Dnssec::Off).expect("a resolver");
         let all = hosts(1);
         let host = all.first().expect("a host").clone();
         let addresses_of = ["192.168.1.1", "127.0.0.1", "fd00::1", "169.254.169.254", "192.0.2.7"];

@@ -1,4 +1,4 @@
-//! What home agrees to under TLS, at every listener: versions, suites, groups, tickets.
+//! What home agrees to under TLS, at every listener and towards other servers: versions, suites, groups, tickets.
 //!
 //! | | |
 //! |---|---|
@@ -12,12 +12,13 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, cipher_suite as suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::version::{TLS12, TLS13};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ConfigBuilder, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, WantsVerifier,
+};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
@@ -44,6 +45,13 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
         kx_groups: GROUPS.to_vec(),
         ..default_provider()
     })
+}
+
+/// The beginning of a client's configuration; who the server may be is the caller's.
+pub(super) fn client() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&VERSIONS)
+        .expect("the provider supports TLS 1.2 and 1.3")
 }
 
 /// The configuration of a server that shows what `certificates` chooses.

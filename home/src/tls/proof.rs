@@ -62,7 +62,7 @@ impl Tls {
 }
 
 /// The system's verifier; its root certificates are read once, since packages renew them rarely.
-fn roots() -> Option<Arc<WebPkiServerVerifier>> {
+pub(super) fn roots() -> Option<Arc<WebPkiServerVerifier>> {
     static ROOTS: OnceLock<Option<Arc<WebPkiServerVerifier>>> = OnceLock::new();
     ROOTS.get_or_init(|| verifier(rustls_native_certs::load_native_certs().certs)).clone()
 }

@@ -35,6 +35,7 @@
 //! | `web_presence` | what is kept of the domain's names and policy on the web | domain |
 //! | `secondary`, `secondary_domain` | a secondary name server, and a domain that it serves | number |
 //! | `secondary_key` | a key with which it transfers zones | number, never given twice |
+//! | `remote_policy` | what another domain demands of those who send to it (MTA-STS) | domain |
 //! | `setting` | a value the program itself keeps | name |
 //!
 //! A user who is removed loses the row; the mail in `STATE_DIR/accounts/ID` is the caller's to keep or to delete.
@@ -46,6 +47,7 @@ mod dkim;
 
 mod aliases;
 mod domains;
+mod policies;
 mod records;
 mod secondaries;
 mod settings;

@@ -100,5 +100,10 @@ pub(crate) static SCHEMA: Schema = Schema {
              domain INTEGER PRIMARY KEY REFERENCES domain (id) ON DELETE CASCADE,
              step BLOB NOT NULL
          ) STRICT;",
+        "CREATE TABLE remote_policy (
+             domain TEXT PRIMARY KEY,
+             policy BLOB NOT NULL,
+             ends INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID;",
     ],
 };

@@ -8,11 +8,12 @@
 //! |---|---|---|
 //! | greeting | 220 | ehlo |
 //! | ehlo | 250, STARTTLS offered and wanted | starttls |
+//! | ehlo | 250 without STARTTLS, which is required | closed |
 //! | ehlo | 250 otherwise | ready |
 //! | ehlo | 5yz (RFC 5321 §3.2) | helo |
 //! | helo | 250 | ready |
 //! | starttls | 220 | handshake ([`Event::StartTls`]) |
-//! | starttls | other | ready, in clear |
+//! | starttls | other | ready, in clear; closed where TLS is required |
 //! | handshake | [`Session::handle_tls_established`] | ehlo |
 //! | ready | [`Session::send`] | envelope |
 //! | envelope | 354 | content ([`Event::SendContent`]) |
@@ -57,6 +58,8 @@ use self::transaction::{Step, Transaction};
 pub enum TlsUse {
     /// Used where offered; the message goes in clear where not.
     Opportunistic,
+    /// Used; where it is not offered, or refused, there is no session.
+    Required,
     /// Not used, as after a handshake that failed.
     Never,
 }
@@ -83,6 +86,8 @@ pub enum Closed {
     Quit,
     /// The server does not want us, or not now: its greeting, or its reply to EHLO and HELO, or 421.
     Refused(Reply),
+    /// TLS is required, and the server does not offer it, or refuses it with this reply.
+    NoTls(Option<Reply>),
     /// The connection or the dialogue broke; the text is for people.
     Broken(String),
 }
@@ -260,12 +265,16 @@ impl Session {
         match self.state {
             State::Greeting if reply.code == 220 => self.say_ehlo(now),
             State::Ehlo if reply.is_positive() => self.after_ehlo(&reply, now),
+            State::Ehlo if reply.is_permanent_failure() && self.lacks_tls() => {
+                self.close(Closed::NoTls(Some(reply)));
+            }
             State::Ehlo if reply.is_permanent_failure() => {
                 let helo = format!("HELO {}\r\n", self.host_name);
                 self.command(&helo, State::Helo, timeouts::COMMAND, now);
             }
             State::Helo if reply.is_positive() => self.become_ready(now),
             State::StartTls if reply.code == 220 => self.begin_handshake(now),
+            State::StartTls if self.tls_use == TlsUse::Required => self.close(Closed::NoTls(Some(reply))),
             State::StartTls | State::Resetting => self.become_ready(now),
             State::Envelope | State::Verdict => self.handle_transaction_reply(reply, now),
             State::Content => self.handle_early_verdict(reply),
@@ -283,12 +292,18 @@ impl Session {
 
     fn after_ehlo(&mut self, reply: &Reply, now: Instant) {
         self.capabilities = Capabilities::from_ehlo(reply);
-        let wanted = self.tls_use == TlsUse::Opportunistic && !self.under_tls;
+        let wanted = self.tls_use != TlsUse::Never && !self.under_tls;
         if wanted && self.capabilities.starttls {
             self.command("STARTTLS\r\n", State::StartTls, timeouts::COMMAND, now);
+        } else if self.lacks_tls() {
+            self.close(Closed::NoTls(None));
         } else {
             self.become_ready(now);
         }
+    }
+
+    fn lacks_tls(&self) -> bool {
+        self.tls_use == TlsUse::Required && !self.under_tls
     }
 
     fn begin_handshake(&mut self, now: Instant) {
@@ -379,7 +394,9 @@ impl Session {
             let results = transaction.into_results(|| match &closed {
                 Closed::Refused(reply) => RecipientResult::Refused(reply.clone()),
                 Closed::Broken(cause) => RecipientResult::Interrupted(cause.clone()),
-                Closed::Quit => RecipientResult::Interrupted("the session was ended".into()),
+                Closed::Quit | Closed::NoTls(_) => {
+                    RecipientResult::Interrupted("the session was ended".into())
+                }
             });
             self.events.push_back(Event::Finished(results));
         }

@@ -32,6 +32,12 @@ fn render(event: &Event) -> String {
         Event::Finished(results) => results.iter().map(render_result).collect::<Vec<_>>().join(" "),
         Event::Closed(Closed::Quit) => "closed quit".into(),
         Event::Closed(Closed::Refused(reply)) => format!("closed {}", reply.code),
+        Event::Closed(Closed::NoTls(reply)) => {
+            format!(
+                "closed without TLS{}",
+                reply.as_ref().map(|reply| format!(" {}", reply.code)).unwrap_or_default()
+            )
+        }
         Event::Closed(Closed::Broken(cause)) => format!("closed {cause}"),
     }
 }
@@ -113,8 +119,12 @@ fn player(tls_use: TlsUse, octet_by_octet: bool) -> Player {
 }
 
 fn play(transcript: &str) {
+    play_with(TlsUse::Opportunistic, transcript);
+}
+
+fn play_with(tls_use: TlsUse, transcript: &str) {
     for octet_by_octet in [false, true] {
-        let mut player = player(TlsUse::Opportunistic, octet_by_octet);
+        let mut player = player(tls_use, octet_by_octet);
         transcript.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| player.line(line));
         player.finish();
     }
@@ -173,6 +183,26 @@ fn starttls_then_a_pipelined_message_then_quit() {
          C: QUIT
          S: 221 bye
          E: closed quit",
+    );
+}
+
+#[test]
+fn without_the_tls_that_is_required_nothing_is_sent() {
+    let begun = "S: 220 mx.example
+         C: EHLO mail.home.example
+         ";
+    for (dialogue, end) in [
+        ("S: 250 PIPELINING", "closed without TLS"),
+        ("S: 502 what", "closed without TLS 502"),
+        ("S: 250-mx.example\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 4.7.0 not now", "closed without TLS 454"),
+    ] {
+        play_with(TlsUse::Required, &format!("{begun}{dialogue}\nE: {end}"));
+    }
+    play_with(
+        TlsUse::Required,
+        &format!(
+            "{begun}S: 250-mx.example\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\nE: starttls\n! tls\nC: EHLO mail.home.example\nS: 250 x\nE: ready"
+        ),
     );
 }
 

@@ -1,0 +1,136 @@
+//! Answers that DNSSEC vouches for (RFC 4035), checked here and believed of nobody.
+//!
+//! In: a name and a type. Out: the answer, whether it is secure, and the name at the end of its aliases. Refused: what ought to
+//! be signed and is not, or not rightly; asking again later may help.
+//!
+//! Name servers that leave signatures out, as those of some home routers do, would make every signed domain unreachable. So
+//! the root is asked for first: as long as its own answer does not validate, nothing is secure and nothing is refused, and
+//! [`Validation::works`] says so.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::ResolverConfig;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+use super::{Answer, SetupError, no_records, options};
+
+/// How long a failed look at the root counts.
+const PROBE_AGAIN: Duration = Duration::from_secs(600);
+
+/// An answer, and what DNSSEC says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven<T> {
+    /// What the name system says.
+    pub answer: Answer<T>,
+    /// Whether signatures lead from the root to it.
+    pub is_secure: bool,
+    /// The name that has the records: where the aliases lead, or the name that was asked for.
+    pub owner: Name,
+}
+
+/// A resolver that validates.
+pub(super) struct Validation {
+    inner: TokioResolver,
+    root: Mutex<Root>,
+}
+
+/// What is known of the way to the root.
+#[derive(Clone, Copy)]
+enum Root {
+    Unknown,
+    Validates,
+    Fails(Instant),
+}
+
+impl Validation {
+    /// Validates from the keys in the file, or from the root's, which the program knows.
+    pub(super) fn new(config: ResolverConfig, trust_anchor: Option<&Path>) -> Result<Self, SetupError> {
+        let anchors = match trust_anchor {
+            None => TrustAnchors::default(),
+            Some(path) => TrustAnchors::from_file(path).map_err(|error| SetupError::TrustAnchor {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            })?,
+        };
+        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options())
+            .with_trust_anchor(Arc::new(anchors))
+            .build()?;
+        Ok(Self { inner, root: Mutex::new(Root::Unknown) })
+    }
+
+    /// Whether the name servers give what is needed to validate.
+    pub(super) async fn works(&self) -> bool {
+        let known = *self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Root::Validates => return true,
+            Root::Fails(at) if at.elapsed() < PROBE_AGAIN => return false,
+            Root::Fails(_) | Root::Unknown => {}
+        }
+        let found = self.lookup(Name::root(), RecordType::NS, |_| Some(())).await;
+        let works = matches!(found, Ok(Proven { is_secure: true, answer: Answer::Records(_), .. }));
+        if !works {
+            tracing::warn!(
+                ?found,
+                "the name servers that home asks do not let it check DNSSEC: mail to others goes out without DANE"
+            );
+        }
+        let root = if works { Root::Validates } else { Root::Fails(Instant::now()) };
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = root;
+        works
+    }
+
+    /// Asks. The error is for people.
+    pub(super) async fn lookup<T>(
+        &self,
+        name: Name,
+        record_type: RecordType,
+        pick: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Proven<T>, String> {
+        match self.inner.lookup(name.clone(), record_type).await {
+            Ok(lookup) => proven(name, lookup.answers(), record_type, pick),
+            Err(error) => absent(name, error),
+        }
+    }
+}
+
+fn proven<T>(
+    name: Name,
+    records: &[Record],
+    record_type: RecordType,
+    pick: impl Fn(&RData) -> Option<T>,
+) -> Result<Proven<T>, String> {
+    let signed = || records.iter().filter(|record| record.record_type() != RecordType::RRSIG);
+    if signed().any(|record| matches!(record.proof, Proof::Bogus | Proof::Indeterminate)) {
+        return Err("its signatures do not validate (DNSSEC)".to_owned());
+    }
+    let is_secure = signed().all(|record| record.proof == Proof::Secure);
+    let found = || signed().filter(|record| record.record_type() == record_type);
+    let owner = found().next().map_or(name, |record| record.name.clone());
+    let data: Vec<T> = found().filter_map(|record| pick(&record.data)).collect();
+    let answer = if data.is_empty() { Answer::NoData } else { Answer::Records(data) };
+    Ok(Proven { answer, is_secure, owner })
+}
+
+/// A denial that got through was validated, or is of a zone that is not signed. Which of both makes no difference to anyone
+/// who asks here, so it counts as not secure.
+fn absent<T>(owner: Name, error: NetError) -> Result<Proven<T>, String> {
+    if let NetError::Dns(DnsError::Nsec { proof: Proof::Insecure, response, .. }) = &error {
+        let answer = match response.response_code {
+            ResponseCode::NXDomain => Answer::NoSuchName,
+            _ => Answer::NoData,
+        };
+        return Ok(Proven { answer, is_secure: false, owner });
+    }
+    match no_records(error) {
+        Ok(answer) => Ok(Proven { answer, is_secure: false, owner }),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,125 @@
+//! What another domain demands of those who send to it: DANE by its TLSA record, MTA-STS by its policy. A Postfix that fulfils
+//! it gets its mail, and one that does not gets none, in clear least of all.
+
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use postern_lab::lab::ANA;
+use postern_lab::{Host, Lab, Signal, mail, wait_until};
+use serde_json::Value;
+
+/// Serves the policy of `sts.test`, and nothing else.
+const POLICY: &str = "
+import http.server, ssl
+TEXT = b'version: STSv1\\r\\nmode: enforce\\r\\nmx: mx.sts.test\\r\\nmax_age: 604800\\r\\n'
+class Policy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        found = self.path == '/.well-known/mta-sts.txt' and self.headers['Host'] == 'mta-sts.sts.test'
+        self.send_response(200 if found else 404)
+        self.send_header('Content-Type', 'text/plain')
+        self.send_header('Content-Length', str(len(TEXT) if found else 0))
+        self.end_headers()
+        self.wfile.write(TEXT if found else b'')
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('/etc/postfix/tls/issued.pem', '/etc/postfix/tls/issued.key')
+server = http.server.HTTPServer(('0.0.0.0', 443), Policy)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print('ready', flush=True)
+server.serve_forever()
+";
+
+/// Makes Postfix serve with these settings from now on.
+fn set_up(lab: &Lab, settings: &str) -> Result<()> {
+    lab.host(Host::Stranger).sh(&format!("postconf -e {settings}"))?;
+    lab.stop_daemon(Host::Stranger, "postfix", Signal::Terminate)?;
+    lab.start_daemon(Host::Stranger, "postfix")?;
+    let speaks = "exec 3<>/dev/tcp/127.0.0.1/25; read -t 2 line <&3; [ -n \"$line\" ]";
+    wait_until("Postfix answers", Duration::from_secs(20), || {
+        lab.host(Host::Stranger).run(["bash", "-c", speaks])?.success()
+    })?;
+    Ok(())
+}
+
+const SELF_SIGNED: &str = "smtpd_tls_cert_file=/etc/postfix/tls/cert.pem smtpd_tls_key_file=/etc/postfix/tls/key.pem smtpd_tls_security_level=may";
+const ISSUED: &str = "smtpd_tls_cert_file=/etc/postfix/tls/issued.pem smtpd_tls_key_file=/etc/postfix/tls/issued.key smtpd_tls_security_level=may";
+const IN_CLEAR: &str = "smtpd_tls_security_level=none";
+
+fn submit(lab: &Lab, to: &str, subject: &str) -> Result<()> {
+    lab.submit(465, ANA, to, &mail::plain_message(ANA, to, subject))?.success()?;
+    Ok(())
+}
+
+fn queue(lab: &Lab) -> Result<Value> {
+    let listed = lab.host(Host::Home).run(["postern-home", "queue", "list", "--json"])?.success()?;
+    Ok(serde_json::from_str(&listed.stdout)?)
+}
+
+/// Waits until the only message of the queue waits for a reason that holds these words, and then has it tried once more when
+/// `mend` is done.
+fn await_refusal(lab: &Lab, words: &[&str], mend: impl FnOnce() -> Result<()>) -> Result<()> {
+    let id = wait_until("the message waits", Duration::from_secs(60), || {
+        let queue = queue(lab)?;
+        let message = queue.get(0).context("the queue is empty")?;
+        let reply = message["last_reply"].as_str().context("not tried yet")?;
+        ensure!(words.iter().all(|word| reply.contains(word)), "{reply}");
+        Ok(message["id"].as_str().map_or_else(|| message["id"].to_string(), str::to_owned))
+    })
+    .map_err(|error| lab.explain(error))?;
+    mend()?;
+    lab.host(Host::Home).run(["postern-home", "queue", "retry", &id])?.success()?;
+    Ok(())
+}
+
+fn delivered(lab: &Lab, subject: &str) -> Result<()> {
+    let message = lab.await_stranger_message(subject).map_err(|error| lab.explain(error))?;
+    let received = mail::header_values(&message, "Received").remove(0);
+    ensure!(received.contains("with ESMTPS "), "it came in clear: {received}");
+    Ok(())
+}
+
+#[test]
+fn who_publishes_a_key_gets_mail_under_that_key_or_none() -> Result<()> {
+    let lab = Lab::joined()?;
+    submit(&lab, "sam@dane.test", "the right key")?;
+    delivered(&lab, "the right key")?;
+
+    set_up(&lab, ISSUED)?;
+    submit(&lab, "sam@dane.test", "the wrong key")?;
+    await_refusal(&lab, &["mx.dane.test", "TLSA", "DANE"], || set_up(&lab, IN_CLEAR))?;
+    await_refusal(&lab, &["mx.dane.test", "does not offer TLS", "DANE"], || {
+        assert!(lab.stranger_messages("the wrong key")?.is_empty(), "it was delivered in clear");
+        set_up(&lab, SELF_SIGNED)
+    })?;
+    delivered(&lab, "the wrong key")
+}
+
+#[test]
+fn who_enforces_a_policy_gets_mail_with_a_trusted_certificate_or_none() -> Result<()> {
+    let lab = Lab::joined()?;
+    let mut server = serve_policy(&lab)?;
+    submit(&lab, "sam@sts.test", "untrusted")?;
+    await_refusal(&lab, &["mx.sts.test", "certificate", "MTA-STS"], || set_up(&lab, ISSUED))?;
+    delivered(&lab, "untrusted")?;
+
+    // Who suppresses the policy from now on gains nothing.
+    server.kill()?;
+    server.wait()?;
+    set_up(&lab, IN_CLEAR)?;
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Kill)?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("home is connected again", Duration::from_secs(30), || lab.is_connected())?;
+    submit(&lab, "sam@sts.test", "suppressed")?;
+    await_refusal(&lab, &["mx.sts.test", "does not offer TLS", "MTA-STS"], || set_up(&lab, ISSUED))?;
+    delivered(&lab, "suppressed")
+}
+
+fn serve_policy(lab: &Lab) -> Result<Child> {
+    use std::io::{BufRead, BufReader};
+    let mut server = lab.host(Host::Stranger).spawn(["python3", "-c", POLICY])?;
+    let mut said = BufReader::new(server.stdout.take().context("piped")?).lines();
+    ensure!(said.next().context("a line")?? == "ready");
+    // What it prints later goes nowhere.
+    std::thread::spawn(move || said.for_each(drop));
+    Ok(server)
+}
