@@ -20,6 +20,7 @@ use mail_auth::{
     spf::verify::SpfParameters,
 };
 use postern_message::authres::MethodResult;
+use postern_store::stage::INLINE_LIMIT;
 use tokio::{task::block_in_place, time::timeout};
 
 use crate::resolver::{Answer, ResolveError, Resolver};
@@ -94,8 +95,7 @@ async fn sender_checks(resolver: &Resolver, submitter: Submitter<'_>, octets: &[
     let authenticator = resolver.authenticator();
     let spf = spf(&authenticator, submitter).await;
     let mut results = vec![spf_result(&spf, submitter)];
-    // Hashes the whole body.
-    let Some(mut message) = block_in_place(|| AuthenticatedMessage::parse(octets)) else {
+    let Some(mut message) = parsed(octets) else {
         results.push(MethodResult::new("dkim", "none"));
         return Report { results, ..Report::default() };
     };
@@ -108,6 +108,14 @@ async fn sender_checks(resolver: &Resolver, submitter: Submitter<'_>, octets: &[
     let dmarc = authenticator.verify_dmarc(DmarcParameters::new(&message, &signatures, domain, &spf)).await;
     results.push(dmarc_result(&dmarc));
     Report { results, dmarc: dmarc_wish(&dmarc), reverse_name: None }
+}
+
+/// Hashes the whole body: of a long one, where it holds up nobody.
+fn parsed(octets: &[u8]) -> Option<AuthenticatedMessage<'_>> {
+    match octets.len() <= INLINE_LIMIT {
+        true => AuthenticatedMessage::parse(octets),
+        false => block_in_place(|| AuthenticatedMessage::parse(octets)),
+    }
 }
 
 /// The null reverse-path is checked by the HELO name (RFC 7208 §2.4).

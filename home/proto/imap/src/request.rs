@@ -65,7 +65,7 @@ pub enum Request {
         /// Everything after this mod-sequence.
         since: u64,
     },
-    /// Messages of the selected mailbox; those that are gone are left out. Answered by `Messages`, in that order.
+    /// Messages of the selected mailbox. Answered by `Messages`.
     Messages {
         /// The selected mailbox.
         mailbox: MailboxId,
@@ -231,9 +231,11 @@ pub enum FlagChange {
     Remove,
 }
 
-/// Which costly members of [`Message`] are needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which members of [`Message`] are needed beside its flags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
+    /// INTERNALDATE, SAVEDATE and RFC822.SIZE
+    pub arrival: bool,
     /// ENVELOPE
     pub envelope: bool,
     /// BODYSTRUCTURE, or the spans of parts.
@@ -242,6 +244,20 @@ pub struct Wanted {
     pub object_ids: bool,
     /// PREVIEW
     pub preview: bool,
+    /// Header fields of the message itself.
+    pub header: WantedHeader,
+}
+
+/// How much of a message's header is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum WantedHeader {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The fields of these names, at least, and the empty line.
+    Fields(Vec<Vec<u8>>),
+    /// All of it.
+    Whole,
 }
 
 /// The world's answer.
@@ -270,8 +286,13 @@ pub enum Answer {
     Opened(Snapshot),
     /// To `Changes`.
     Changes(Changes),
-    /// To `Messages`.
-    Messages(Vec<Message>),
+    /// To `Messages`: as many of the first ones as may be held in memory at once.
+    Messages {
+        /// In the order in which they were asked for; those that are gone are left out.
+        found: Vec<Message>,
+        /// How many of the UIDs this answers: at least the first.
+        answered: usize,
+    },
     /// To `Content`.
     Content(Vec<u8>),
     /// To `Create`: the mailbox's lasting name (RFC 8474 §4.1).

@@ -9,7 +9,7 @@ use std::time::Instant;
 use postern_imap::request::{
     Answer, Changes, FlagChange, Flagged, MailboxId, Refusal, Request, Snapshot, Stored,
 };
-use postern_imap::types::{DateTime, Flag, Message};
+use postern_imap::types::{Arrival, DateTime, Flag, Message};
 use postern_imap::{Config, Output, Session};
 use postern_sasl::Verdict;
 use proptest::prelude::*;
@@ -60,7 +60,8 @@ impl Server {
             }),
             Request::Changes { since, .. } => Answer::Changes(self.changes(since)),
             Request::Messages { uids, .. } => {
-                Answer::Messages(uids.iter().filter_map(|uid| self.message(*uid)).collect())
+                let found = uids.iter().filter_map(|uid| self.message(*uid)).collect();
+                Answer::Messages { found, answered: uids.len() }
             }
             Request::StoreFlags { uids, change, flags, .. } => {
                 Answer::Stored(self.store(&uids, change, &flags))
@@ -90,13 +91,12 @@ impl Server {
             uid,
             mod_seq: *mod_seq,
             flags: flags.clone(),
-            internal_date: date,
-            save_date: date,
-            size: 1,
+            arrival: Some(Arrival { internal_date: date, save_date: date, size: 1 }),
             envelope: None,
             structure: None::<Arc<_>>,
             object_ids: None,
             preview: None,
+            header: None,
         })
     }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_imap::request::{Answer, Changes, Flagged, Found, MailboxId, Refusal, Request, Snapshot, Stored};
-use postern_imap::types::{BodyKind, BodyStructure, DateTime, Message, Span};
+use postern_imap::types::{Arrival, BodyKind, BodyStructure, DateTime, Message, Span};
 use postern_imap::{CHUNK, Config, Output, Session};
 use postern_sasl::Verdict;
 use proptest::prelude::*;
 
 const HEADER: u64 = 100;
 const SIZE: u64 = 100 * 1024 * 1024;
+const DATE: DateTime = DateTime { seconds: 0, zone_minutes: 0 };
 
 fn structure() -> BodyStructure {
     BodyStructure {
@@ -35,13 +36,12 @@ fn message(uid: u32) -> Message {
         uid,
         mod_seq: 1,
         flags: Vec::new(),
-        internal_date: DateTime { seconds: 0, zone_minutes: 0 },
-        save_date: DateTime { seconds: 0, zone_minutes: 0 },
-        size: SIZE,
+        arrival: Some(Arrival { internal_date: DATE, save_date: DATE, size: SIZE }),
         envelope: None,
         structure: Some(Arc::new(structure())),
         object_ids: None,
         preview: None,
+        header: None,
     }
 }
 
@@ -70,7 +70,9 @@ fn answer(request: Request) -> Answer {
             first_unseen: Some(2),
             keywords: Vec::new(),
         }),
-        Request::Messages { uids, .. } => Answer::Messages(uids.into_iter().map(message).collect()),
+        Request::Messages { uids, .. } => {
+            Answer::Messages { answered: uids.len(), found: uids.into_iter().map(message).collect() }
+        }
         Request::Content { start, length, .. } => {
             assert!(length <= CHUNK as u64 && start + length <= SIZE);
             Answer::Content(vec![b'x'; length as usize])

@@ -5,7 +5,9 @@ use postern_imap::request::{
     Snapshot, Subscription, Wanted,
 };
 use postern_imap::types::{MailboxName, SpecialUse};
-use postern_store::account::{self as store, Account, Detail, Expunge, ModSeq, QuotaRoot, SystemFlags};
+use postern_store::account::{
+    self as store, Account, Detail, Expunge, ModSeq, QuotaRoot, Remaining, SystemFlags,
+};
 use postern_store::blob::BlobId;
 use postern_store::{Error, Result, Store};
 
@@ -58,7 +60,7 @@ impl Backend {
                 let changes = self.account.changes_since(id(mailbox), ModSeq(since))?;
                 Ok(Answer::Changes(convert::changes(&changes)))
             }
-            Request::Messages { mailbox, uids, wanted } => self.messages(mailbox, &uids, wanted),
+            Request::Messages { mailbox, uids, wanted } => self.messages(mailbox, &uids, &wanted),
             Request::Content { mailbox, uid, start, length } => self.content(mailbox, uid, start, length),
             Request::StoreFlags { mailbox, uids, change, flags, unchanged_since } => {
                 let change = convert::flag_change(change, convert::flags_to_store(&flags)?);
@@ -199,16 +201,24 @@ impl Backend {
         }))
     }
 
-    fn messages(&mut self, mailbox: MailboxId, uids: &[u32], wanted: Wanted) -> Result<Answer> {
-        let detail = if wanted.envelope || wanted.structure { Detail::Structure } else { Detail::Summary };
+    fn messages(&mut self, mailbox: MailboxId, uids: &[u32], wanted: &Wanted) -> Result<Answer> {
         self.contents.clear();
-        let mut found = Vec::with_capacity(uids.len());
-        for message in self.account.messages(id(mailbox), &convert::uid_set(uids), detail) {
-            let message = message?;
-            self.contents.push((message.uid.get(), message.email.blob));
-            found.push(convert::message(message, wanted));
+        let set = convert::uid_set(uids);
+        if *wanted == Wanted::default() {
+            let states = self.account.states(id(mailbox), &set)?;
+            let found = states.iter().map(convert::state).collect();
+            return Ok(Answer::Messages { found, answered: uids.len() });
         }
-        Ok(Answer::Messages(found))
+        let detail = if wanted.envelope || wanted.structure { Detail::Structure } else { Detail::Summary };
+        let messages = self.account.messages(id(mailbox), &set, detail);
+        let (chunk, remaining) = messages.with_header(convert::header(&wanted.header)).next_chunk()?;
+        self.contents.extend(chunk.iter().map(|message| (message.uid.get(), message.email.blob)));
+        let answered = match (remaining, self.contents.last()) {
+            (Remaining::Some, Some((last, _))) => uids.partition_point(|uid| uid <= last),
+            _ => uids.len(),
+        };
+        let found = chunk.into_iter().map(|message| convert::message(message, wanted)).collect();
+        Ok(Answer::Messages { found, answered })
     }
 
     fn content(&self, mailbox: MailboxId, uid: u32, start: u64, length: u64) -> Result<Answer> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postern_imap::request::{
     Changes, Copied, FlagChange, Flagged, MailboxInfo, MailboxKind, MailboxStatus, Quota, Refusal, Stored,
-    Subscription, Wanted,
+    Subscription, Wanted, WantedHeader,
 };
 use postern_imap::types as imap;
 use postern_store::account::{self as store, Flags, Keyword, SystemFlags, UidSet};
@@ -164,7 +164,23 @@ pub(super) fn timestamp(date: imap::DateTime) -> Timestamp {
     Timestamp::from_second(date.seconds).unwrap_or_else(|_| Timestamp::now())
 }
 
-pub(super) fn message(message: store::Message, wanted: Wanted) -> imap::Message {
+/// A message of which only the flags were asked for.
+pub(super) fn state(state: &store::MessageState) -> imap::Message {
+    let Flagged { uid, mod_seq, flags } = flagged(state);
+    imap::Message {
+        uid,
+        mod_seq,
+        flags,
+        arrival: None,
+        envelope: None,
+        structure: None,
+        object_ids: None,
+        preview: None,
+        header: None,
+    }
+}
+
+pub(super) fn message(message: store::Message, wanted: &Wanted) -> imap::Message {
     let object_ids = wanted.object_ids.then(|| imap::ObjectIds {
         email: message.email.id.to_string(),
         thread: message.email.thread.to_string(),
@@ -177,13 +193,27 @@ pub(super) fn message(message: store::Message, wanted: Wanted) -> imap::Message 
         uid: message.uid.get(),
         mod_seq: message.mod_seq.0,
         flags: flags_from_store(&message.flags),
-        internal_date: date_time(message.email.internal_date),
-        save_date: date_time(message.save_date),
-        size: message.email.size,
+        arrival: Some(imap::Arrival {
+            internal_date: date_time(message.email.internal_date),
+            save_date: date_time(message.save_date),
+            size: message.email.size,
+        }),
         envelope: envelope.map(Arc::new),
         structure: structure.map(Arc::new),
         object_ids,
         preview: wanted.preview.then_some(message.email.preview),
+        header: message.email.header,
+    }
+}
+
+/// The kept fields do, where they are all that is asked for.
+pub(super) fn header(wanted: &WantedHeader) -> store::Header {
+    match wanted {
+        WantedHeader::Nothing => store::Header::None,
+        WantedHeader::Fields(names) if names.iter().all(|name| structure::is_kept(name)) => {
+            store::Header::Kept
+        }
+        WantedHeader::Fields(_) | WantedHeader::Whole => store::Header::Whole,
     }
 }
 

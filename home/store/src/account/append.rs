@@ -152,5 +152,9 @@ fn insert_email(
         "INSERT INTO email_structure (email_id, structure) VALUES (?1, ?2)",
         params![email, parsed.structure],
     )?;
+    if let Some(fields) = &parsed.kept_fields {
+        change
+            .execute("INSERT INTO email_fields (email_id, fields) VALUES (?1, ?2)", params![email, fields])?;
+    }
     Ok(email)
 }

@@ -155,6 +155,10 @@ fn duplicate(change: &Change<'_>, email: EmailId) -> Result<EmailId> {
         params![email, copy],
     )?;
     change.execute(
+        "INSERT INTO email_fields (email_id, fields) SELECT ?2, fields FROM email_fields WHERE email_id = ?1",
+        params![email, copy],
+    )?;
+    change.execute(
         "UPDATE blob SET refs = refs + 1 WHERE blob_id = (SELECT blob_id FROM email WHERE email_id = ?1)",
         params![copy],
     )?;

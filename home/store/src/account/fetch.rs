@@ -6,20 +6,48 @@ use std::ops::{Range, RangeInclusive};
 use rusqlite::{Connection, Row, params};
 
 use super::keywords::{Keywords, StoredFlags};
-use super::{Account, Detail, Email, MailboxId, Message, Uid, UidSet};
+use super::{Account, Detail, Email, Header, MailboxId, Message, MessageState, Uid, UidSet};
 use crate::blob::BlobId;
 use crate::structure::Structure;
 use crate::{Error, Result, Timestamp};
 
-/// Messages read at once: some hundred kilobytes with their structures.
+/// Messages read at once.
 const CHUNK: usize = 256;
+/// Octets of structures and headers, which senders make as large as they like, after which a chunk ends.
+const CHUNK_OCTETS: usize = 512 * 1024;
+/// A header is read up to here, in octets.
+const MAX_HEADER: u64 = 1024 * 1024;
 
 impl Account {
     /// The messages of the mailbox with these UIDs, ascending, read in chunks as the iterator goes: each chunk is as
     /// of one moment, and messages expunged meanwhile are passed over.
     pub fn messages(&self, mailbox: MailboxId, uids: &UidSet, detail: Detail) -> Messages {
         let ranges = uids.ranges().collect();
-        Messages { account: self.clone(), mailbox, ranges, detail, chunk: VecDeque::new() }
+        let account = self.clone();
+        Messages { account, mailbox, ranges, detail, header: Header::None, chunk: VecDeque::new() }
+    }
+
+    /// The flags of the messages of the mailbox with these UIDs, ascending.
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn states(&self, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<MessageState>> {
+        self.0.database.read(|connection| {
+            let keywords = Keywords::load(connection)?;
+            let mut statement = connection.prepare_cached(
+                "SELECT uid, mod_seq, flags, keywords FROM message
+                  WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid",
+            )?;
+            let mut states = Vec::new();
+            for range in uids.ranges() {
+                let mut rows = statement.query(params![mailbox, range.start(), range.end()])?;
+                while let Some(row) = rows.next()? {
+                    let flags = keywords.resolve(&StoredFlags::read(row, 2)?);
+                    states.push(MessageState { uid: row.get(0)?, mod_seq: row.get(1)?, flags });
+                }
+            }
+            Ok(states)
+        })
     }
 
     /// Octets of a stored message; the range is cut at the message's end.
@@ -39,6 +67,7 @@ pub struct Messages {
     /// What is still to be read.
     ranges: VecDeque<RangeInclusive<u32>>,
     detail: Detail,
+    header: Header,
     chunk: VecDeque<Message>,
 }
 
@@ -57,57 +86,131 @@ impl Iterator for Messages {
 }
 
 impl Messages {
+    /// With so much of their headers.
+    pub fn with_header(self, header: Header) -> Messages {
+        Messages { header, ..self }
+    }
+
+    /// As many of the next messages as may be held in memory at once, and whether these were the last.
+    ///
+    /// # Errors
+    /// `Temporary`, `Corrupt`
+    pub fn next_chunk(&mut self) -> Result<(Vec<Message>, Remaining)> {
+        if self.chunk.is_empty() {
+            self.fill()?;
+        }
+        let remaining = if self.ranges.is_empty() { Remaining::None } else { Remaining::Some };
+        Ok((self.chunk.drain(..).collect(), remaining))
+    }
+
     fn fill(&mut self) -> Result<()> {
-        let Messages { account, mailbox, ranges, detail, chunk } = self;
+        let account = self.account.clone();
         account.0.database.read(|connection| {
             let keywords = Keywords::load(connection)?;
-            while chunk.len() < CHUNK
-                && let Some(range) = ranges.pop_front()
+            let mut room = Room { messages: CHUNK, octets: CHUNK_OCTETS };
+            while !room.is_used_up()
+                && let Some(range) = self.ranges.pop_front()
             {
-                if let Some(rest) = read_range(connection, &keywords, *mailbox, range, *detail, chunk)? {
-                    ranges.push_front(rest);
+                if let Some(rest) = self.read_range(connection, &keywords, range, &mut room)? {
+                    self.ranges.push_front(rest);
                 }
             }
             Ok(())
         })
     }
+
+    /// Fills the chunk from a range; gives back what of the range is left when the chunk is full.
+    fn read_range(
+        &mut self,
+        connection: &Connection,
+        keywords: &Keywords,
+        range: RangeInclusive<u32>,
+        room: &mut Room,
+    ) -> Result<Option<RangeInclusive<u32>>> {
+        let mut statement = connection.prepare_cached(sql(self.detail, self.header))?;
+        let mut rows = statement.query(params![self.mailbox, range.start(), range.end()])?;
+        while let Some(row) = rows.next()? {
+            let mut message = read(row, keywords)?;
+            self.complete_header(connection, &mut message)?;
+            let header = message.email.header.as_ref().map_or(0, Vec::len);
+            room.take(header + row.get_ref(15)?.as_blob_or_null().ok().flatten().map_or(0, <[u8]>::len));
+            let last = message.uid.get();
+            self.chunk.push_back(message);
+            if room.is_used_up() {
+                return Ok(Some(last.saturating_add(1)..=*range.end()).filter(|rest| last < *rest.end()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the header where it was asked for and is not kept.
+    fn complete_header(&self, connection: &Connection, message: &mut Message) -> Result<()> {
+        if self.header == Header::None || message.email.header.is_some() {
+            return Ok(());
+        }
+        let range = 0..message.email.header_size.min(MAX_HEADER);
+        message.email.header = Some(self.account.0.blobs.read(connection, message.email.blob, range)?);
+        Ok(())
+    }
 }
 
-const SUMMARY: &str =
-    "SELECT uid, message.mod_seq, save_date, flags, keywords, email_id, thread_id, blob_id, size,
-        header_size, internal_date, sent_date, base_subject, has_attachment, preview, NULL
-   FROM message CROSS JOIN email USING (email_id)
-  WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid LIMIT ?4";
+/// Whether there are more messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remaining {
+    /// There may be.
+    Some,
+    /// There are not.
+    None,
+}
 
-const WITH_STRUCTURE: &str =
-    "SELECT uid, message.mod_seq, save_date, flags, keywords, email_id, thread_id, blob_id,
-        size, header_size, internal_date, sent_date, base_subject, has_attachment, preview, structure
-   FROM message CROSS JOIN email USING (email_id) CROSS JOIN email_structure USING (email_id)
-  WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid LIMIT ?4";
+/// What still goes into a chunk.
+struct Room {
+    messages: usize,
+    octets: usize,
+}
 
-/// Fills `chunk` from a range; gives back what of the range is left when the chunk is full.
-fn read_range(
-    connection: &Connection,
-    keywords: &Keywords,
-    mailbox: MailboxId,
-    range: RangeInclusive<u32>,
-    detail: Detail,
-    chunk: &mut VecDeque<Message>,
-) -> Result<Option<RangeInclusive<u32>>> {
-    let sql = match detail {
-        Detail::Summary => SUMMARY,
-        Detail::Structure => WITH_STRUCTURE,
-    };
-    let room = CHUNK - chunk.len();
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![mailbox, range.start(), range.end(), room])?;
-    let before = chunk.len();
-    while let Some(row) = rows.next()? {
-        chunk.push_back(read(row, keywords)?);
+impl Room {
+    fn take(&mut self, octets: usize) {
+        self.messages = self.messages.saturating_sub(1);
+        self.octets = self.octets.saturating_sub(octets);
     }
-    let full = chunk.len() - before == room;
-    let last = chunk.back().map(|message| message.uid.get()).filter(|_| full);
-    Ok(last.filter(|last| last < range.end()).map(|last| last + 1..=*range.end()))
+
+    fn is_used_up(&self) -> bool {
+        self.messages == 0 || self.octets == 0
+    }
+}
+
+/// The query for a range of messages.
+macro_rules! select {
+    ($structure:literal, $fields:literal, $tables:literal) => {
+        concat!(
+            "SELECT uid, message.mod_seq, save_date, flags, keywords, email_id, thread_id, blob_id, size,
+                    header_size, internal_date, sent_date, base_subject, has_attachment, preview, ",
+            $structure,
+            ", ",
+            $fields,
+            " FROM message CROSS JOIN email USING (email_id) ",
+            $tables,
+            " WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid"
+        )
+    };
+}
+
+fn sql(detail: Detail, header: Header) -> &'static str {
+    match (detail, header) {
+        (Detail::Summary, Header::None | Header::Whole) => select!("NULL", "NULL", ""),
+        (Detail::Summary, Header::Kept) => {
+            select!("NULL", "fields", "LEFT JOIN email_fields USING (email_id)")
+        }
+        (Detail::Structure, Header::None | Header::Whole) => {
+            select!("structure", "NULL", "CROSS JOIN email_structure USING (email_id)")
+        }
+        (Detail::Structure, Header::Kept) => select!(
+            "structure",
+            "fields",
+            "CROSS JOIN email_structure USING (email_id) LEFT JOIN email_fields USING (email_id)"
+        ),
+    }
 }
 
 fn read(row: &Row<'_>, keywords: &Keywords) -> Result<Message> {
@@ -128,6 +231,7 @@ fn read(row: &Row<'_>, keywords: &Keywords) -> Result<Message> {
             Error::Corrupt(what) => Error::Corrupt(format!("message {uid}: {what}")),
             other => other,
         })?,
+        header: row.get(16)?,
     };
     let flags = keywords.resolve(&StoredFlags::read(row, 3)?);
     Ok(Message { uid, mod_seq: row.get(1)?, flags, save_date: moment(row.get(2)?), email })

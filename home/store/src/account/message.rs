@@ -103,6 +103,17 @@ pub enum Detail {
     Structure,
 }
 
+/// How much of each message's header is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// Nothing.
+    None,
+    /// At least the fields of [`crate::structure::is_kept`].
+    Kept,
+    /// All of it, up to 1 MiB.
+    Whole,
+}
+
 /// A message in a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -143,4 +154,6 @@ pub struct Email {
     pub preview: String,
     /// Envelope and body structure, where asked for.
     pub structure: Option<Structure>,
+    /// Header fields as they stand in the message, with the empty line, where asked for.
+    pub header: Option<Vec<u8>>,
 }

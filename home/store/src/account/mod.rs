@@ -43,13 +43,14 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 
 pub(crate) use append::{PendingAppend, Target};
-pub use fetch::Messages;
+pub use fetch::{Messages, Remaining};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlags};
 pub use id::{AccountId, EmailId, MailboxId, ModSeq, ThreadId, Uid, UidSet, UidValidity};
 pub use mailbox::{Mailbox, SpecialUse};
 pub use maildrop::{Maildrop, MaildropMessage};
 pub use message::{
-    Append, Appended, Changes, Copied, Detail, Email, Expunge, Message, MessageState, Snapshot, Stored,
+    Append, Appended, Changes, Copied, Detail, Email, Expunge, Header, Message, MessageState, Snapshot,
+    Stored,
 };
 pub use name::SEPARATOR;
 pub(crate) use parsed::Parsed;

@@ -36,6 +36,8 @@ pub(crate) struct Parsed {
     pub(super) thread_keys: ThreadKeys,
     /// The stored form of the structure.
     pub(super) structure: Vec<u8>,
+    /// See [`structure::kept_fields`].
+    pub(super) kept_fields: Option<Vec<u8>>,
 }
 
 impl Parsed {
@@ -61,8 +63,13 @@ impl Parsed {
             preview: preview(&structure.root, &octets),
             thread_keys: thread_keys(&structure),
             structure: structure.encode(),
+            kept_fields: kept_fields(&octets, structure.root.header.end),
         })
     }
+}
+
+fn kept_fields(octets: &[u8], header_size: u64) -> Option<Vec<u8>> {
+    structure::kept_fields(octets.get(..usize::try_from(header_size).ok()?)?)
 }
 
 fn sent_date(date: Option<&[u8]>) -> Option<i64> {

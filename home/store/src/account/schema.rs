@@ -39,6 +39,10 @@
 //! that first mentioned them. A new message joins the oldest conversation that knows its Message-ID or one of its
 //! References or In-Reply-To under the same base subject (RFC 8621 §3), whichever arrives first.
 //!
+//! *Header fields.* `email_fields` has those that clients list mailboxes by, as they stand in the message, see the module
+//! `structure::kept`: a list of 20,000 messages is then a walk along one table, and not 20,000 headers to be decompressed.
+//! An email without a row there has too much of them, or is older than the table; its header is read.
+//!
 //! *Undelete.* `removed` is what was expunged and can be put back, see the module `removed`. Each row counts as a reference
 //! to its blob. `account.removed_size` is the octets of them all.
 //!
@@ -46,8 +50,11 @@
 
 use crate::db::Schema;
 
-pub(super) static SCHEMA: Schema =
-    Schema { name: "account", application_id: 0x506f_7341, migrations: &[FIRST, REMOVED_AND_QUOTAS] };
+pub(super) static SCHEMA: Schema = Schema {
+    name: "account",
+    application_id: 0x506f_7341,
+    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS],
+};
 
 const FIRST: &str = "
 CREATE TABLE account (
@@ -198,4 +205,11 @@ CREATE TABLE removed (
 ) STRICT;
 CREATE INDEX removed_moment ON removed (removed_at);
 CREATE INDEX removed_blob ON removed (blob_id);
+";
+
+const KEPT_FIELDS: &str = "
+CREATE TABLE email_fields (
+    email_id INTEGER PRIMARY KEY REFERENCES email ON DELETE CASCADE,
+    fields   BLOB NOT NULL                          -- see the module structure::kept
+) STRICT;
 ";

@@ -1,3 +1,5 @@
+mod chunks;
+
 use std::sync::Arc;
 
 use super::*;

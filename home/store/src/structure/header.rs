@@ -6,6 +6,8 @@ use super::{Octets, Parameter};
 /// A header field as it stands in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
+    /// All of it, with the line end.
+    pub octets: &'a [u8],
     /// The name, without the colon.
     pub name: &'a [u8],
     /// The value, still folded, with the line end.
@@ -57,7 +59,7 @@ fn split_field(field: &[u8]) -> Option<Field<'_>> {
     let colon = field.iter().position(|octet| *octet == b':')?;
     let name = field.get(..colon)?.trim_ascii_end();
     let valid = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
-    valid.then_some(Field { name, value: field.get(colon + 1..)? })
+    valid.then_some(Field { octets: field, name, value: field.get(colon + 1..)? })
 }
 
 /// The value without its line ends and without NULs (which no IMAP string can hold), and without white space around.

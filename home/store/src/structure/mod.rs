@@ -9,6 +9,7 @@
 mod address;
 mod encoding;
 mod header;
+mod kept;
 mod parse;
 mod subject;
 pub mod text;
@@ -16,6 +17,7 @@ pub mod text;
 use std::ops::Range;
 
 pub use header::{Field, fields, unfold};
+pub use kept::{is_kept, kept_fields};
 pub use parse::message_ids;
 pub use subject::{base_subject, is_reply_or_forward};
 

@@ -1,5 +1,7 @@
 //! Writes the terminals of the grammar (RFC 9051 §9).
 
+use std::io::Write;
+
 use crate::parser::{is_astring_char, is_atom_char};
 
 /// A quoted string holds at most this many octets; longer texts become literals.
@@ -68,9 +70,17 @@ pub fn literal_data(octets: &[u8], out: &mut Vec<u8>) {
     written.iter_mut().filter(|octet| **octet == 0).for_each(|octet| *octet = 0x80);
 }
 
+/// `number`.
+pub fn number(number: u64, out: &mut Vec<u8>) {
+    // Nothing can fail where memory takes it.
+    let _ = write!(out, "{number}");
+}
+
 /// `{n}` CRLF.
 pub fn literal_header(size: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{{{size}}}\r\n").as_bytes());
+    out.push(b'{');
+    number(size, out);
+    out.extend_from_slice(b"}\r\n");
 }
 
 /// `~{n}` CRLF (RFC 3516 §7 `literal8`).

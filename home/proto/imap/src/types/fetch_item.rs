@@ -129,6 +129,19 @@ impl FetchItem {
         }
     }
 
+    /// Whether it is the message's octets, from the first to the last.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            FetchItem::BodySection { section, .. } => section.part.is_empty() && section.text.is_none(),
+            other => *other == FetchItem::Rfc822,
+        }
+    }
+
+    /// Whether it tells when the message came, or how large it is.
+    pub fn is_of_arrival(&self) -> bool {
+        matches!(self, FetchItem::InternalDate | FetchItem::SaveDate | FetchItem::Rfc822Size)
+    }
+
     /// Whether fetching it marks the message as read.
     pub fn seen_effect(&self) -> SeenEffect {
         match self {

@@ -22,12 +22,8 @@ pub struct Message {
     pub mod_seq: u64,
     /// Flags, without `\Recent`.
     pub flags: Vec<Flag>,
-    /// When it arrived.
-    pub internal_date: DateTime,
-    /// When it came into this mailbox (SAVEDATE, RFC 8514).
-    pub save_date: DateTime,
-    /// Octets of the raw message.
-    pub size: u64,
+    /// When it came and how large it is, where asked for.
+    pub arrival: Option<Arrival>,
     /// ENVELOPE, where asked for.
     pub envelope: Option<Arc<Envelope>>,
     /// The structure with the spans of all parts, where asked for.
@@ -36,6 +32,19 @@ pub struct Message {
     pub object_ids: Option<ObjectIds>,
     /// The beginning of its text (RFC 8970), where asked for.
     pub preview: Option<String>,
+    /// Header fields as they stand in the message, with the empty line, where asked for.
+    pub header: Option<Vec<u8>>,
+}
+
+/// When a message came, and how large it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it arrived.
+    pub internal_date: DateTime,
+    /// When it came into this mailbox (SAVEDATE, RFC 8514).
+    pub save_date: DateTime,
+    /// Octets of the raw message.
+    pub size: u64,
 }
 
 /// The lasting names of a content and of its conversation (RFC 8474 §5).

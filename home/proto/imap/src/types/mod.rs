@@ -21,7 +21,7 @@ pub use fetch_item::{FetchItem, PreviewPriority};
 pub use flag::Flag;
 pub use list::{MailboxAttributes, SpecialUse};
 pub use mailbox_name::{DELIMITER, MailboxName, NameEncoding};
-pub use message_data::{Message, MessageRef, ObjectIds};
+pub use message_data::{Arrival, Message, MessageRef, ObjectIds};
 pub use search_key::{Charset, SearchKey};
 pub use section::{Partial, Section, SectionText, SeenEffect};
 pub use sequence_set::{Number, SequenceSet, encode_uids};

@@ -3,7 +3,7 @@
 //! | step | asks for | then |
 //! |---|---|---|
 //! | CHANGEDSINCE is given | `Changes` | tells removals, keeps the messages that changed |
-//! | a batch is empty | `Messages`, the next [`BATCH`] | marks as read, or answers the first |
+//! | a batch is empty | `Messages`, the next [`BATCH`] or fewer | marks as read, or answers the first |
 //! | the batch must be marked as read | `StoreFlags` | answers the first |
 //! | an item has content | `Content`, a piece or a whole header | writes it, asks for the next |
 //! | much has been written | its sending | writes the next item |
@@ -12,31 +12,27 @@
 use std::collections::VecDeque;
 
 use super::binary::{self, Decoding};
-use super::header_fields::{self, Keep};
+use super::header_fields::{self, Filter, Keep};
+use super::items::write_item;
 use super::{Fetch, Vanished};
 use crate::CHUNK;
 use crate::commands::select::contains;
 use crate::request::{Access, Answer, Changes, FlagChange, Flagged, Refusal, Request, Wanted};
-use crate::response::{Completion, encode, flag_list};
+use crate::response::{Completion, encode};
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::types::{
-    Detail, FetchItem, Flag, Message, MessageRef, ObjectIds, Partial, SectionText, SeenEffect, Span,
-};
+use crate::types::{FetchItem, Flag, Message, MessageRef, Partial, SectionText, SeenEffect, Span};
 
 /// Messages asked for at once.
-const BATCH: usize = 256;
-/// Messages asked for at once when their headers and structures, which senders make large, come with them.
-const BATCH_PARSED: usize = 16;
-/// A header that is filtered is read up to here, in octets.
+const BATCH: usize = 1024;
+/// A part's header that is filtered is read up to here, in octets.
 const MAX_HEADER: u64 = 1024 * 1024;
 
 pub(super) fn task(command: Fetch) -> Box<dyn Task> {
     Box::new(Fetching {
         command,
         messages: VecDeque::new(),
-        asked: 0,
         batch: VecDeque::new(),
         item: 0,
         content: None,
@@ -47,10 +43,8 @@ pub(super) fn task(command: Fetch) -> Box<dyn Task> {
 #[derive(Debug)]
 struct Fetching {
     command: Fetch,
-    /// Messages not asked for yet.
+    /// Messages not taken yet.
     messages: VecDeque<MessageRef>,
-    /// How many were asked for last.
-    asked: usize,
     /// Messages not answered yet; the first may be half answered.
     batch: VecDeque<Message>,
     /// The next item of the first of them.
@@ -76,7 +70,7 @@ impl Task for Fetching {
         match input {
             Input::Start => self.start(core),
             Input::Answer(Answer::Changes(changes)) => self.take_changes(core, &changes),
-            Input::Answer(Answer::Messages(messages)) => self.take_batch(core, messages),
+            Input::Answer(Answer::Messages { found, answered }) => self.take_batch(core, found, answered),
             Input::Answer(Answer::Stored(stored)) => self.take_seen(core, &stored.messages),
             Input::Answer(Answer::Content(octets)) => self.take_content(core, &octets),
             Input::Sent => self.go_on(core),
@@ -152,12 +146,8 @@ impl Fetching {
         let Some(selected) = core.selected.as_ref().filter(|_| !self.messages.is_empty()) else {
             return self.completed();
         };
-        let wanted = self.wanted();
-        let batch = if wanted.envelope || wanted.structure { BATCH_PARSED } else { BATCH };
-        let count = self.messages.len().min(batch);
-        self.asked = count;
-        let uids = self.messages.drain(..count).map(|message| message.uid).collect();
-        Progress::Ask(Request::Messages { mailbox: selected.mailbox, uids, wanted })
+        let uids = self.messages.iter().take(BATCH).map(|message| message.uid).collect();
+        Progress::Ask(Request::Messages { mailbox: selected.mailbox, uids, wanted: self.wanted() })
     }
 
     fn completed(&self) -> Progress {
@@ -168,26 +158,22 @@ impl Fetching {
     }
 
     fn wanted(&self) -> Wanted {
-        let wants = |item: &FetchItem| {
-            matches!(item, FetchItem::Body | FetchItem::BodyStructure)
-                || item.content().is_some()
-                || item.decoded_part().is_some()
-        };
+        let any = |wants: fn(&FetchItem) -> bool| self.command.items.iter().any(wants);
         Wanted {
-            envelope: self.command.items.contains(&FetchItem::Envelope),
-            structure: self.command.items.iter().any(wants),
-            object_ids: self
-                .command
-                .items
-                .iter()
-                .any(|item| matches!(item, FetchItem::EmailId | FetchItem::ThreadId)),
-            preview: self.command.items.iter().any(|item| matches!(item, FetchItem::Preview(_))),
+            arrival: any(|item| item.is_whole() || item.is_of_arrival()),
+            envelope: any(|item| *item == FetchItem::Envelope),
+            structure: any(needs_structure),
+            object_ids: any(|item| matches!(item, FetchItem::EmailId | FetchItem::ThreadId)),
+            preview: any(|item| matches!(item, FetchItem::Preview(_))),
+            header: header_fields::wanted(&self.command.items),
         }
     }
 
-    fn take_batch(&mut self, core: &mut Core, messages: Vec<Message>) -> Progress {
-        self.missing |= self.command.numbering == Numbering::Sequence && messages.len() < self.asked;
-        self.batch = messages.into();
+    fn take_batch(&mut self, core: &mut Core, found: Vec<Message>, answered: usize) -> Progress {
+        let answered = answered.clamp(1, self.messages.len().max(1));
+        self.messages.drain(..answered.min(self.messages.len()));
+        self.missing |= self.command.numbering == Numbering::Sequence && found.len() < answered;
+        self.batch = found.into();
         let Some(selected) = core.selected.as_ref().filter(|selected| selected.access == Access::ReadWrite)
         else {
             return self.go_on(core);
@@ -353,6 +339,13 @@ fn part_of(octets: &[u8], partial: Option<Partial>) -> &[u8] {
     octets.get(start as usize..end as usize).unwrap_or_default()
 }
 
+/// Whether the places of the message's parts must be known.
+fn needs_structure(item: &FetchItem) -> bool {
+    let has_content = item.content().is_some() || item.decoded_part().is_some();
+    let is_placed = item.is_whole() || Filter::of(item).is_some();
+    matches!(item, FetchItem::Body | FetchItem::BodyStructure) || (has_content && !is_placed)
+}
+
 /// Writes what stands before an item: the start of the response, or a space.
 fn begin_item(index: usize, message: &Message, core: &mut Core) {
     let sequence =
@@ -365,6 +358,12 @@ fn begin_item(index: usize, message: &Message, core: &mut Core) {
 
 /// Writes an item, or its label and what can be said of its content at once.
 fn begin_content(item: &FetchItem, message: &Message, core: &mut Core) -> Option<Content> {
+    if let (Some(filter), Some(header)) = (Filter::of(item), &message.header) {
+        item.encode_label(&mut core.output);
+        core.output.push(b' ');
+        encode::literal(part_of(&filter.apply(header), filter.partial), &mut core.output);
+        return None;
+    }
     let Some((section, partial)) = item.content() else {
         if item.decoded_part().is_none() {
             write_item(item, message, core);
@@ -373,54 +372,9 @@ fn begin_content(item: &FetchItem, message: &Message, core: &mut Core) -> Option
     };
     item.encode_label(&mut core.output);
     core.output.push(b' ');
-    let span = message.structure.as_ref().and_then(|structure| structure.span(&section));
+    let span = match (item.is_whole(), message.arrival) {
+        (true, Some(arrival)) => Some(Span { start: 0, end: arrival.size }),
+        _ => message.structure.as_ref().and_then(|structure| structure.span(&section)),
+    };
     Content::new(span, section.text, partial, &mut core.output)
-}
-
-/// Writes an item without content.
-fn write_item(item: &FetchItem, message: &Message, core: &mut Core) {
-    let recent = core.recent(message.uid);
-    let out = &mut core.output;
-    item.encode_label(out);
-    out.push(b' ');
-    match item {
-        FetchItem::Flags => flag_list(&message.flags, recent, out),
-        FetchItem::Uid => out.extend_from_slice(message.uid.to_string().as_bytes()),
-        FetchItem::InternalDate => message.internal_date.encode(out),
-        FetchItem::Rfc822Size => out.extend_from_slice(message.size.to_string().as_bytes()),
-        FetchItem::Envelope => match &message.envelope {
-            Some(envelope) => envelope.encode(out),
-            None => out.extend_from_slice(b"NIL"),
-        },
-        FetchItem::ModSeq => out.extend_from_slice(format!("({})", message.mod_seq).as_bytes()),
-        FetchItem::EmailId => object_id(message, |ids| &ids.email, out),
-        FetchItem::ThreadId => object_id(message, |ids| &ids.thread, out),
-        FetchItem::SaveDate => message.save_date.encode(out),
-        FetchItem::Preview(_) => {
-            encode::string(message.preview.as_deref().unwrap_or_default().as_bytes(), out)
-        }
-        FetchItem::Body => write_structure(message, Detail::Basic, out),
-        FetchItem::BodyStructure => write_structure(message, Detail::Extended, out),
-        FetchItem::BodySection { .. }
-        | FetchItem::Binary { .. }
-        | FetchItem::BinarySize(_)
-        | FetchItem::Rfc822
-        | FetchItem::Rfc822Header
-        | FetchItem::Rfc822Text => {}
-    }
-}
-
-fn write_structure(message: &Message, detail: Detail, out: &mut Vec<u8>) {
-    match &message.structure {
-        Some(structure) => structure.encode(detail, out),
-        None => out.extend_from_slice(b"NIL"),
-    }
-}
-
-/// `(objectid)` (RFC 8474 §5.3).
-fn object_id(message: &Message, which: impl Fn(&ObjectIds) -> &String, out: &mut Vec<u8>) {
-    match &message.object_ids {
-        Some(ids) => out.extend_from_slice(format!("({})", which(ids)).as_bytes()),
-        None => out.extend_from_slice(b"NIL"),
-    }
 }

@@ -3,6 +3,9 @@
 //! In: a header with CRLF or LF line ends. Out: the wanted fields with their continuation lines, octet for octet,
 //! in the order of the header, and the empty line that ends it, unless the message has none (RFC 9051 §6.4.5.1).
 
+use crate::request::WantedHeader;
+use crate::types::{FetchItem, Partial, SectionText};
+
 /// Which fields stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -10,6 +13,46 @@ pub(super) enum Keep {
     Named,
     /// All others.
     Others,
+}
+
+/// What an item asks for of the message's own header.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filter<'a> {
+    names: &'a [Vec<u8>],
+    keep: Keep,
+    /// Of what is left.
+    pub(super) partial: Option<Partial>,
+}
+
+impl Filter<'_> {
+    /// `None` for an item that asks for something else.
+    pub(super) fn of(item: &FetchItem) -> Option<Filter<'_>> {
+        let FetchItem::BodySection { section, partial, .. } = item else { return None };
+        let (names, keep) = match &section.text {
+            Some(SectionText::HeaderFields(names)) if section.part.is_empty() => (names, Keep::Named),
+            Some(SectionText::HeaderFieldsNot(names)) if section.part.is_empty() => (names, Keep::Others),
+            _ => return None,
+        };
+        Some(Filter { names, keep, partial: *partial })
+    }
+
+    /// As [`filter`].
+    pub(super) fn apply(&self, header: &[u8]) -> Vec<u8> {
+        filter(header, self.names, self.keep)
+    }
+}
+
+/// What all of the items need.
+pub(super) fn wanted(items: &[FetchItem]) -> WantedHeader {
+    let mut wanted = WantedHeader::Nothing;
+    for Filter { names, keep, .. } in items.iter().filter_map(Filter::of) {
+        wanted = match (wanted, keep) {
+            (WantedHeader::Nothing, Keep::Named) => WantedHeader::Fields(names.to_vec()),
+            (WantedHeader::Fields(others), Keep::Named) => WantedHeader::Fields([&others, names].concat()),
+            (WantedHeader::Whole, _) | (_, Keep::Others) => WantedHeader::Whole,
+        };
+    }
+    wanted
 }
 
 /// The fields of `header` that stay, and the empty line if it has one.

@@ -5,6 +5,7 @@
 mod answer;
 mod binary;
 mod header_fields;
+mod items;
 mod modifiers;
 mod transfer;
 
