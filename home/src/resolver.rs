@@ -138,6 +138,16 @@ impl Resolver {
         &self.servers
     }
 
+    /// What a person should know: that DNSSEC cannot be checked. `None` before mail has gone out.
+    pub fn warning(&self) -> Option<String> {
+        let fails = self.validation.as_ref().is_some_and(|validation| validation.has_failed());
+        fails.then(|| {
+            "The name servers that home asks leave DNSSEC signatures out, so mail to others keeps to no DANE record \
+             (docs/sending.md). Name others that pass them on: key `resolver` in the section `[dns]`."
+                .to_owned()
+        })
+    }
+
     /// Lends this resolver and its cache to mail-auth's SPF, DKIM and DMARC checks.
     pub fn authenticator(&self) -> MessageAuthenticator {
         MessageAuthenticator(self.inner.clone())
@@ -346,4 +356,40 @@ fn options() -> ResolverOpts {
     options.use_hosts_file = ResolveHosts::Never;
     options.edns0 = true;
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::op::Message;
+    use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::rdata::A;
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// Answers every question with one address, and signs nothing, as a home router may.
+    async fn router(asked: UdpSocket) {
+        let mut buffer = [0; 512];
+        loop {
+            let (length, client) = asked.recv_from(&mut buffer).await.expect("a query");
+            let query = Message::from_vec(&buffer[..length]).expect("a query");
+            let name = query.queries[0].name().clone();
+            let mut response = query.into_response();
+            response.add_answer(Record::from_rdata(name, 60, RData::A(A::new(192, 0, 2, 7))));
+            asked.send_to(&response.to_vec().expect("encoded"), client).await.expect("sent");
+        }
+    }
+
+    #[tokio::test]
+    async fn name_servers_that_leave_signatures_out_cost_dane_and_no_mail() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+        let servers = [socket.local_addr().expect("an address")];
+        let resolver = Resolver::new(&servers, Dnssec::Validate(None)).expect("a resolver");
+        tokio::spawn(router(socket));
+        assert_eq!(resolver.warning(), None, "nothing was asked yet");
+        let found = resolver.proven_ipv4("mx.example").await.expect("an answer");
+        let address = Answer::Records(vec![Ipv4Addr::new(192, 0, 2, 7)]);
+        assert_eq!((found.answer, found.is_secure), (address, false));
+        assert!(resolver.warning().is_some());
+    }
 }

@@ -110,6 +110,7 @@ pub fn gather(admin: &Admin) -> Status {
         warnings: Vec::new(),
     };
     status.warnings = warnings(&status, Timestamp::now());
+    status.warnings.extend(admin.resolver.warning());
     status.warnings.extend(admin.certificates.borrow().warnings(Timestamp::now()));
     status.warnings.extend(admin.listening.warnings.iter().cloned());
     status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));

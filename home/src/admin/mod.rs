@@ -71,6 +71,7 @@ use crate::certificate::report::Report as CertificateReport;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::mta_sts;
+use crate::resolver::Resolver;
 use crate::status::{self, Listening};
 use crate::survey::Survey;
 use crate::tls::Tls;
@@ -103,6 +104,8 @@ pub struct Admin {
     pub web: watch::Receiver<mta_sts::Seen>,
     /// How long all must be right before senders are told to insist on TLS.
     pub enforce_after: Option<Duration>,
+    /// Who answers home's own questions.
+    pub resolver: Resolver,
     /// What home is called.
     pub hostname: Hostname,
     /// The certificate.

@@ -87,6 +87,11 @@ impl Validation {
         works
     }
 
+    /// Whether the last look at the root has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(*self.root.lock().unwrap_or_else(PoisonError::into_inner), Root::Fails(_))
+    }
+
     /// Asks. The error is for people.
     pub(super) async fn lookup<T>(
         &self,

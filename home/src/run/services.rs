@@ -142,6 +142,7 @@ impl Services {
             wishes: self.wishes.clone(),
             web: self.web.subscribe(),
             enforce_after: self.config.mta_sts.enforce_after,
+            resolver: self.resolver.clone(),
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
