@@ -26,7 +26,7 @@ pub use acme::Acme;
 pub use bans::Bans;
 pub use mta_sts::MtaSts;
 pub use queue::Queue;
-pub use store::Store;
+pub use store::{KeySource, Store};
 pub use tunnel::Tunnel;
 
 /// Where the file is unless `--config` says otherwise.
@@ -196,6 +196,7 @@ impl Config {
         config.check_smtp(source)?;
         config.acme.check(source)?;
         config.tunnel.check(source)?;
+        config.store.check(&config.state_dir, source)?;
         config.queue.check(source)?;
         Ok(config)
     }

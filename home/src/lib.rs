@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod hostname;
 pub mod run;
+pub mod store_key;
 
 pub mod bans;
 pub mod certificate;

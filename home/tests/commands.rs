@@ -259,3 +259,116 @@ fn completions_and_manual_pages_are_made() {
     assert!(made.status.success(), "{}", text(&made.stderr));
     assert!(directory.path().join("postern-home-user-add.1").exists());
 }
+
+/// What home.toml says of the key, and the octets of all files in the state directory.
+fn sealed_home(key: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    write_config(directory.path(), "");
+    let config = directory.path().join("home.toml");
+    drop_daemon(start(directory.path()), |_| {
+        assert!(command(&config, &["domain", "add", "quincunx.example"], "").status.success());
+    });
+    let text = std::fs::read_to_string(&config).expect("read");
+    std::fs::write(&config, format!("{text}[store]\nkey = \"{key}\"\n")).expect("written");
+    (directory, config)
+}
+
+fn drop_daemon(mut process: Child, meanwhile: impl FnOnce(&Child)) {
+    meanwhile(&process);
+    kill_process(Pid::from_child(&process), Signal::TERM).expect("signalled");
+    process.wait().expect("ended");
+}
+
+fn tells_of_the_domain(state_dir: &Path) -> bool {
+    std::fs::read_dir(state_dir).expect("listed").any(|entry| {
+        let path = entry.expect("an entry").path();
+        let is_in = |octets: Vec<u8>| octets.windows(8).any(|octets| octets == b"quincunx");
+        if path.is_dir() { tells_of_the_domain(&path) } else { is_in(std::fs::read(&path).expect("read")) }
+    })
+}
+
+#[test]
+fn a_home_is_sealed_with_a_key_in_a_file() {
+    let keys = tempfile::tempdir().expect("temporary directory");
+    let key = keys.path().join("store.key");
+    let (directory, config) = sealed_home(&format!("file:{}", key.display()));
+    let state_dir = directory.path().join("state");
+    let refused = command(&config, &["run"], "");
+    assert!(
+        text(&refused.stderr).contains("`postern-home store seal` seals it"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert!(tells_of_the_domain(&state_dir));
+
+    let sealed = command(&config, &["store", "seal"], "");
+    assert!(text(&sealed.stdout).contains("Keep a copy of the key"), "{}", text(&sealed.stderr));
+    assert!(!tells_of_the_domain(&state_dir));
+    let status = command(&config, &["store", "seal", "--status", "--json"], "");
+    assert_eq!(text(&status.stdout).replace(['\n', ' '], ""), r#"{"phase":"sealed","opened_by":"key"}"#);
+    drop_daemon(start(directory.path()), |_| {
+        let domains = command(&config, &["domain", "list"], "");
+        assert!(text(&domains.stdout).contains("quincunx.example"), "{}", text(&domains.stderr));
+        assert!(command(&config, &["store", "verify"], "").status.success());
+        assert!(!tells_of_the_domain(&state_dir));
+        let busy = command(&config, &["store", "unseal"], "");
+        assert!(text(&busy.stderr).contains("another postern-home uses"), "{}", text(&busy.stderr));
+    });
+
+    let new = keys.path().join("new.key");
+    let right = std::fs::read(&key).expect("read");
+    std::fs::write(&key, "another key, and long enough to be taken for one").expect("written");
+    for arguments in [["run"].as_slice(), &["store", "verify"], &["store", "unseal"]] {
+        let refused = command(&config, arguments, "");
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains("does not open it. Nothing was touched."), "{arguments:?}");
+        assert!(text(&refused.stderr).contains(&key.display().to_string()));
+    }
+    std::fs::write(&key, right).expect("written");
+    let new_source = format!("file:{}", new.display());
+    let changed = command(&config, &["store", "rekey", "--to", &new_source], "");
+    assert!(changed.status.success(), "{}", text(&changed.stderr));
+    assert_eq!(command(&config, &["store", "verify"], "").status.code(), Some(1));
+    assert!(command(&config, &["store", "verify", "--key", &new_source], "").status.success());
+    assert!(command(&config, &["store", "unseal", "--key", &new_source], "").status.success());
+    assert!(tells_of_the_domain(&state_dir));
+}
+
+#[test]
+fn a_home_that_is_locked_serves_nothing_until_the_passphrase_comes() {
+    let (directory, config) = sealed_home("passphrase");
+    let sealed = command(&config, &["store", "seal"], "correct horse\n");
+    assert!(sealed.status.success(), "{}", text(&sealed.stderr));
+    let mut process = Command::new(PROGRAM)
+        .args(["run", "--config"])
+        .arg(&config)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut log = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("the mail is locked")));
+    let status = command(&config, &["status"], "");
+    assert_eq!(status.status.code(), Some(1));
+    assert!(text(&status.stderr).contains("the mail is locked, and nothing is served"));
+    let wrong = command(&config, &["unlock"], "wrong horse\n");
+    assert!(text(&wrong.stderr).contains("does not open it"), "{}", text(&wrong.stderr));
+    assert!(command(&config, &["unlock"], "correct horse\n").status.success());
+    assert!(log.any(|line| line.contains("ready")));
+    drop_daemon(process, |_| {
+        assert!(text(&command(&config, &["domain", "list"], "").stdout).contains("quincunx.example"));
+        assert!(command(&config, &["unlock"], "whatever\n").status.success(), "it is open already");
+        assert!(command(&config, &["store", "verify"], "correct horse\n").status.success());
+    });
+    // It stops while it is locked, too.
+    let mut process = Command::new(PROGRAM)
+        .args(["run", "--config"])
+        .arg(&config)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut log = BufReader::new(process.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("the mail is locked")));
+    kill_process(Pid::from_child(&process), Signal::TERM).expect("signalled");
+    assert_eq!(process.wait().expect("ended").code(), Some(0));
+    drop(directory);
+}

@@ -27,6 +27,7 @@
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
 //! | `/v1/queue/ID/retry` | | makes it due | | |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
+//! | `/v1/unlock` | | | [`wire::Unlock`] | |
 //! | `/v1/identity` | [`wire::Identity`] | | | |
 //! | `/v1/join` | | [`wire::Join`] | | |
 //! | `/v1/join/waiting` | | [`wire::JoinWaiting`] | | |
@@ -146,6 +147,8 @@ impl Admin {
         let method = &request.method;
         match (method, request.segments().as_slice()) {
             (&Method::GET, ["v1", "status"]) => answer(Ok(status::gather(self))),
+            // It is open: the daemon answers this way only then, see `run::locked`.
+            (&Method::PUT, ["v1", "unlock"]) => answer(Ok(wire::Done {})),
             (&Method::GET, ["v1", "identity"]) => answer(Ok(join::identity(self))),
             (&Method::GET, ["v1", "tunnel"]) => answer(Ok(tunnel::show(self))),
             (&Method::GET, ["v1", "domains"]) => answer(Ok(domains::list(self))),

@@ -17,6 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::RotateEvery;
 
+/// Opens sealed mail.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unlock {
+    /// What a person typed.
+    pub passphrase: Password,
+}
+
 /// A domain in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {

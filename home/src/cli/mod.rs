@@ -4,7 +4,7 @@
 //! over its local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`status`, `tunnel status`, `cert list`,
-//! `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`), 4 the daemon is not reachable.
+//! `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;
@@ -29,6 +29,7 @@ mod identity;
 mod join;
 mod status;
 mod tunnel;
+mod unlock;
 
 mod check;
 
@@ -50,9 +51,10 @@ use postern_shared::tunnel::PublicKey;
 use postern_store::directory::DnsHosting;
 use postern_store::queue::QueueId;
 
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::{Config, DEFAULT_PATH, KeySource};
 use crate::link::RotateEvery;
 use crate::run;
+use crate::store_key::Keys;
 use client::Client;
 
 /// The name in front of every error.
@@ -129,8 +131,20 @@ pub enum Command {
     #[command(subcommand, after_help = "Example:\n  postern-home quota set ana@home.example --octets 10G")]
     Quota(quota::QuotaCommand),
     /// What is on the disk, whether the daemon runs or not
-    #[command(subcommand, after_help = "Example:\n  postern-home store verify")]
-    Store(store::StoreCommand),
+    #[command(after_help = "Example:\n  postern-home store verify")]
+    Store {
+        /// The key to sealed mail, in place of home.toml's: file:/PATH, credential:NAME or passphrase
+        #[arg(long, global = true, value_name = "SOURCE")]
+        key: Option<KeySource>,
+        /// What to do with it
+        #[command(subcommand)]
+        command: store::StoreCommand,
+    },
+    /// Open sealed mail for the daemon that has just started; the passphrase is asked for, or read from standard input
+    #[command(
+        after_help = "Examples:\n  postern-home unlock\n  systemd-ask-password \"Mail:\" | postern-home unlock"
+    )]
+    Unlock,
     /// Mail on its way out
     #[command(subcommand, after_help = "Example:\n  postern-home queue list")]
     Queue(QueueCommand),
@@ -372,23 +386,32 @@ pub enum BansCommand {
     },
 }
 
-/// Parses the arguments and carries out the command. `ready` is called when the daemon listens.
+/// What the environment says.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Whether output may be coloured.
+    pub colour: Colour,
+    /// Where systemd puts the credentials of this process (`$CREDENTIALS_DIRECTORY`).
+    pub credentials: Option<PathBuf>,
+}
+
+/// Parses the arguments and carries out the command. `ready` is called when the daemon listens, or waits for a passphrase.
 ///
 /// # Errors
 /// The failure and the form in which it is to be reported.
 pub fn main(
     arguments: Vec<OsString>,
-    colour: Colour,
+    surroundings: Surroundings,
     ready: impl FnOnce(),
 ) -> Result<Exit, (Failure, Output)> {
-    cli::main(arguments, |cli: Cli| execute(cli, colour, ready))
+    cli::main(arguments, |cli: Cli| execute(cli, surroundings, ready))
 }
 
-fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result<Exit, Failure> {
     let output = Output::from_switch(cli.json);
     let client = || Ok::<_, Failure>(Client::new(Config::load(&cli.config)?.runtime_dir, output));
     match cli.command {
-        Command::Run => daemon(&cli.config, colour, ready),
+        Command::Run => daemon(&cli.config, surroundings, ready),
         Command::Config(ConfigCommand::Check) => check::check(&cli.config, output),
         Command::Identity => identity::identity(&client()?),
         Command::Join { edge: Some(edge), edge_key, .. } => join::join_waiting(&client()?, edge, edge_key),
@@ -400,7 +423,12 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
         Command::User(command) => user::execute(&client()?, command),
         Command::Mail(command) => mail::execute(&client()?, command),
         Command::Quota(command) => quota::execute(&client()?, command),
-        Command::Store(command) => store::execute(&Config::load(&cli.config)?.state_dir, output, command),
+        Command::Store { key, command } => {
+            let config = Config::load(&cli.config)?;
+            let keys = Keys { source: key.or(config.store.key), credentials: surroundings.credentials };
+            store::execute(&config.state_dir, &keys, output, command)
+        }
+        Command::Unlock => unlock::unlock(&client()?),
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),
@@ -410,9 +438,10 @@ fn execute(cli: Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failu
     }
 }
 
-fn daemon(path: &Path, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Failure> {
+fn daemon(path: &Path, surroundings: Surroundings, ready: impl FnOnce()) -> Result<Exit, Failure> {
     let config = Config::load(path)?;
-    observability::init(&config.log, colour);
-    run::run(config, ready)?;
+    observability::init(&config.log, surroundings.colour);
+    let keys = Keys { source: config.store.key.clone(), credentials: surroundings.credentials };
+    run::run(config, &keys, ready)?;
     Ok(Exit::Done)
 }

@@ -31,6 +31,25 @@ pub(super) fn new_password(user: &EmailAddress, file: Option<&Path>) -> Result<P
     Ok(Password::new(std::mem::take(&mut *line)))
 }
 
+/// The passphrase of sealed mail.
+pub(super) fn passphrase(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    match io::stdin().is_terminal() {
+        true => rpassword::prompt_password(prompt)
+            .map(Zeroizing::new)
+            .map_err(|error| unreadable("the terminal", &error)),
+        false => first_line(io::stdin().lock()).map_err(|error| unreadable("standard input", &error)),
+    }
+}
+
+/// A passphrase that is new; a person types it twice.
+pub(super) fn new_passphrase() -> Result<Zeroizing<String>, Failure> {
+    let first = passphrase("New passphrase of the mail: ")?;
+    if io::stdin().is_terminal() && first != passphrase("The same again: ")? {
+        return Err(Failure::failed("the two passphrases differ. Nothing was changed; try again."));
+    }
+    Ok(first)
+}
+
 /// A join code. It may be broken over several lines, so all of them are read.
 pub(super) fn join_code(file: Option<&Path>) -> Result<String, Failure> {
     let mut code = String::new();

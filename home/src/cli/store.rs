@@ -1,5 +1,7 @@
 //! `postern-home store`: looks at the disk itself, whether the daemon runs or not. Only a repair changes something there, and
-//! holds the state directory meanwhile, as the daemon does.
+//! holds the state directory meanwhile, as the daemon does; so does what seals the mail.
+
+mod seal;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,11 +10,14 @@ use clap::{Subcommand, ValueHint};
 use postern_message::address::EmailAddress;
 use postern_shared::cli::{Exit, Failure, Output};
 use postern_store::account::AccountId;
-use postern_store::{Inspection, Store};
+use postern_store::{Inspection, Place, Store};
 use serde::Serialize;
 
+use super::secret;
+use crate::config::KeySource;
 use crate::export::{self, Form, Report};
 use crate::run::lock;
+use crate::store_key::{Keys, Opened};
 
 /// `postern-home store …`
 #[derive(Debug, Subcommand)]
@@ -40,6 +45,25 @@ pub enum StoreCommand {
         #[arg(long, value_name = "FORM", default_value = "maildir")]
         form: Form,
     },
+    /// Encrypt the mail, the queue and the users with the key of home.toml; the daemon must not run. Again after an interruption
+    #[command(after_help = "Examples:\n  postern-home store seal\n  postern-home store seal --status")]
+    Seal {
+        /// Only say whether the mail is sealed; ends with 3 when a part of it is
+        #[arg(long)]
+        status: bool,
+    },
+    /// Decrypt what was sealed; the daemon must not run
+    #[command(after_help = "Example:\n  postern-home store unseal")]
+    Unseal,
+    /// Have another key or passphrase open the mail from now on; the mail is not written anew, the daemon must not run
+    #[command(
+        after_help = "Examples:\n  postern-home store rekey --to file:/etc/postern/new.key\n  postern-home store rekey --to passphrase"
+    )]
+    Rekey {
+        /// Where the new one is: file:/PATH (made if it is not there), credential:NAME or passphrase
+        #[arg(long, value_name = "SOURCE")]
+        to: KeySource,
+    },
 }
 
 /// What is wrong with one account, or with the databases of all.
@@ -49,22 +73,44 @@ struct Checked {
     damages: Vec<String>,
 }
 
-pub(super) fn execute(state_dir: &Path, output: Output, command: StoreCommand) -> Result<Exit, Failure> {
-    let inspection = Inspection::of(state_dir);
+pub(super) fn execute(
+    state_dir: &Path,
+    keys: &Keys,
+    output: Output,
+    command: StoreCommand,
+) -> Result<Exit, Failure> {
     match command {
         StoreCommand::Verify { user, repair } => {
+            let place = opened(state_dir, keys)?;
+            let inspection = Inspection::of(&place);
             if repair {
-                repair_all(state_dir, &inspection, user.as_ref())?;
+                repair_all(&place, &inspection, user.as_ref())?;
             }
             verify(&inspection, output, user.as_ref())
         }
+        StoreCommand::Seal { status: true } => seal::status(state_dir, output),
+        StoreCommand::Seal { status: false } => seal::seal(state_dir, keys, output),
+        StoreCommand::Unseal => seal::unseal(state_dir, keys, output),
+        StoreCommand::Rekey { to } => seal::rekey(state_dir, keys, to, output),
         StoreCommand::Export { user, target, form } => {
+            let inspection = Inspection::of(&opened(state_dir, keys)?);
             let account = account_of(&inspection, &user)?;
             let account = inspection.account(account).map_err(failed)?;
             let report = export::export(&account, &target, form)
                 .map_err(|error| Failure::failed(format!("{}: {error}.", target.display())))?;
             output.print(&report, story(&report, &target))?;
             Ok(Exit::of_warnings(&report.lost))
+        }
+    }
+}
+
+/// The state directory, to be read.
+fn opened(state_dir: &Path, keys: &Keys) -> Result<Place, Failure> {
+    match keys.open(state_dir)? {
+        Opened::Open(place) => Ok(place),
+        Opened::Locked(locked) => {
+            let passphrase = secret::passphrase("Passphrase of the mail: ")?;
+            locked.unlock(passphrase).map_err(|error| keys.refusal(error))
         }
     }
 }
@@ -85,13 +131,13 @@ fn verify(inspection: &Inspection, output: Output, user: Option<&EmailAddress>) 
 }
 
 /// Repairs, and says on standard error what was repaired: the answer is what is found afterwards.
-fn repair_all(state_dir: &Path, inspection: &Inspection, user: Option<&EmailAddress>) -> Result<(), Failure> {
-    let _lock = lock::state_dir(state_dir)?;
+fn repair_all(place: &Place, inspection: &Inspection, user: Option<&EmailAddress>) -> Result<(), Failure> {
+    let _lock = lock::state_dir(place.path())?;
     let accounts = match user {
         Some(user) => vec![account_of(inspection, user)?],
         None => inspection.accounts().map_err(failed)?,
     };
-    let store = Store::open(state_dir).map_err(failed)?;
+    let store = Store::open(place).map_err(failed)?;
     for account in accounts {
         match store.account(account).and_then(|account| account.repair()) {
             Ok(repaired) => repaired.iter().for_each(|line| eprintln!("accounts/{account}: repaired {line}")),

@@ -1,9 +1,8 @@
 //! A queued message's octets on their way out: the prepended header fields, then the file, in chunks.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 
-use postern_store::queue::QueuedContent;
+use postern_store::queue::{QueuedContent, StoredReader};
 
 /// Octets in one chunk.
 const CHUNK_OCTETS: usize = 64 * 1024;
@@ -14,7 +13,7 @@ const HEADER_OCTETS_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Body {
     prepend: Vec<u8>,
-    file: Option<File>,
+    file: Option<StoredReader>,
     ascii: bool,
 }
 
@@ -26,7 +25,7 @@ impl Body {
     pub fn open(content: QueuedContent) -> io::Result<Body> {
         let QueuedContent { prepend, mut file } = content;
         let ascii = prepend.is_ascii() && file_is_ascii(&mut file)?;
-        file.rewind()?;
+        file.rewind();
         Ok(Body { prepend, file: Some(file), ascii })
     }
 
@@ -55,7 +54,7 @@ impl Body {
     }
 }
 
-fn file_is_ascii(file: &mut File) -> io::Result<bool> {
+fn file_is_ascii(file: &mut StoredReader) -> io::Result<bool> {
     let mut chunk = vec![0; CHUNK_OCTETS];
     loop {
         let octets = file.read(&mut chunk)?;

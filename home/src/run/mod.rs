@@ -6,8 +6,10 @@
 //! SIGTERM and SIGINT stop the program: sessions say goodbye, the tunnel comes down, what was acknowledged is on the disk
 //! already. SIGHUP takes up changed certificate files.
 
-mod listen;
 pub(crate) mod lock;
+mod locked;
+
+mod listen;
 mod purge;
 mod services;
 
@@ -24,29 +26,44 @@ use crate::config::Config;
 use crate::hostname::Hostname;
 use crate::inner::{self, Choice};
 use crate::status::Listening;
+use crate::store_key::{Keys, Opened};
 use crate::tls::Tls;
 use services::Services;
 
-/// Runs the daemon until it is told to stop. `ready` is called when every service listens.
+/// Runs the daemon until it is told to stop. `ready` is called when every service listens, or when it waits for a passphrase.
 ///
 /// # Errors
 /// What kept it from starting.
-pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), Failure> {
+pub fn run(config: Config, keys: &Keys, ready: impl FnOnce()) -> Result<(), Failure> {
     let _lock = lock::state_dir(&config.state_dir)?;
+    let opened = keys.open(&config.state_dir)?;
     // Its process is made while this one has a single thread.
     let choice = inner::choose(config.tunnel.link, &config.tunnel.interface).map_err(cannot_start)?;
     tracing::info!(kind = %choice.network.kind(), reason = choice.reason.as_deref().unwrap_or("first choice"), "inner network");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
-    runtime.block_on(serve(config, choice, ready))
+    runtime.block_on(serve(config, choice, opened, ready))
 }
 
-async fn serve(config: Config, choice: Choice, ready: impl FnOnce()) -> Result<(), Failure> {
+async fn serve(config: Config, choice: Choice, opened: Opened, ready: impl FnOnce()) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(cannot_start)?;
+    let mut ready = Some(ready);
+    let mut tell_ready = || ready.take().into_iter().for_each(|ready| ready());
+    let place = match opened {
+        Opened::Open(place) => place,
+        Opened::Locked(locked) => {
+            let unlocked = locked::wait(locked, bind_socket(&config)?);
+            tracing::warn!("the mail is locked; `postern-home unlock` opens it");
+            tell_ready();
+            tokio::select! {
+                place = unlocked => place?,
+                () = signals.stop() => return Ok(()),
+            }
+        }
+    };
     let listeners = listen::bind(&config.listen, &choice.network)?;
     listeners.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let socket =
-        local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))?;
-    let mut signals = Signals::new().map_err(cannot_start)?;
-    let (services, wished) = Services::open(config, choice)?;
+    let socket = bind_socket(&config)?;
+    let (services, wished) = Services::open(config, &place, choice)?;
     let keeper = services.keeper()?;
 
     let (stop, shutdown) = watch::channel(false);
@@ -54,7 +71,7 @@ async fn serve(config: Config, choice: Choice, ready: impl FnOnce()) -> Result<(
     background.spawn(keeper.run(wished));
     let mut serving = services.start(listeners.bound, &shutdown);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    ready();
+    tell_ready();
 
     let outcome = loop {
         tokio::select! {
@@ -72,6 +89,10 @@ async fn serve(config: Config, choice: Choice, ready: impl FnOnce()) -> Result<(
     while serving.join_next().await.is_some() {}
     services.link.shutdown().await;
     outcome
+}
+
+fn bind_socket(config: &Config) -> Result<local::Server, Failure> {
+    local::Server::bind(&config.runtime_dir).map_err(|error| Failure::failed(error.to_string()))
 }
 
 /// Every task runs until it is told to stop, so one that ends by itself has panicked. A daemon that does half its work
@@ -142,6 +163,11 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for the end.
+    async fn stop(&mut self) {
+        while let Wish::Reload = self.next().await {}
     }
 
     async fn next(&mut self) -> Wish {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use postern_shared::cli::Failure;
 use postern_smtp::server::Limits;
-use postern_store::Store;
 use postern_store::directory::Directory;
 use postern_store::queue::Queue;
+use postern_store::{Place, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -76,14 +76,18 @@ pub(super) struct Services {
 
 impl Services {
     /// Opens everything, and starts the link last: nothing else can fail after it. Wishes come out of the other end.
-    pub(super) fn open(config: Config, choice: Choice) -> Result<(Self, mpsc::Receiver<Wish>), Failure> {
+    pub(super) fn open(
+        config: Config,
+        place: &Place,
+        choice: Choice,
+    ) -> Result<(Self, mpsc::Receiver<Wish>), Failure> {
         let network = choice.network.clone();
-        let directory = Directory::open(&config.state_dir).map_err(cannot_start)?;
-        let store = Store::open(&config.state_dir).map_err(cannot_start)?;
+        let directory = Directory::open(place).map_err(cannot_start)?;
+        let store = Store::open(place).map_err(cannot_start)?;
         if config.store.undelete().is_some() {
             store.keep_removed();
         }
-        let queue = Arc::new(Queue::open(&config.state_dir).map_err(cannot_start)?);
+        let queue = Arc::new(Queue::open(place).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver, config.dns.dnssec()).map_err(cannot_start)?;

@@ -7,14 +7,16 @@
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::compression::{self, Encoding};
 use crate::db::Database;
-use crate::stage::{BlobHash, INLINE_LIMIT, StagedMessage};
+use crate::hex::hex;
+use crate::place::Place;
+use crate::seal::StoredFile;
+use crate::stage::{INLINE_LIMIT, StagedMessage};
 use crate::{Error, Result, files};
 
 /// A stored message's octets. Immutable; valid until the last copy of the message in the account is expunged.
@@ -36,17 +38,17 @@ impl rusqlite::types::FromSql for BlobId {
 /// The files of one account's large blobs.
 #[derive(Debug)]
 pub(crate) struct BlobFiles {
-    directory: PathBuf,
+    directory: Place,
 }
 
 impl BlobFiles {
-    pub(crate) fn open(directory: PathBuf) -> Result<BlobFiles> {
-        files::create_directory(&directory)?;
+    pub(crate) fn open(directory: Place) -> Result<BlobFiles> {
+        files::create_directory(directory.path())?;
         Ok(BlobFiles { directory })
     }
 
     /// The files of an account that is only read.
-    pub(crate) fn inspected(directory: PathBuf) -> BlobFiles {
+    pub(crate) fn inspected(directory: Place) -> BlobFiles {
         BlobFiles { directory }
     }
 
@@ -58,24 +60,19 @@ impl BlobFiles {
         if content.inline().is_some() {
             return Ok(None);
         }
-        let hash = hex(&message.hash());
-        let prefix = hash.get(..2).unwrap_or_default();
-        files::create_directory(&self.directory.join(prefix))?;
-        for number in 0u32.. {
-            let name = format!("{prefix}/{hash}-{number}");
-            match content.persist(&self.directory.join(&name)) {
-                Ok(()) => return Ok(Some(name)),
-                Err(Error::Conflict(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Temporary("no name is left for a blob".to_owned()))
+        // A hash would tell who has the same message that it is here.
+        let stem = content.salt().unwrap_or_else(|| hex(&message.hash().0));
+        let prefix = stem.get(..2).unwrap_or_default();
+        let directory = self.directory.join(prefix);
+        files::create_directory(directory.path())?;
+        let name = content.persist(&directory, &stem)?;
+        Ok(Some(format!("{prefix}/{name}")))
     }
 
     /// Removes files that no committed row refers to.
     pub(crate) fn remove_files(&self, names: &[String]) {
         for name in names {
-            if let Err(error) = std::fs::remove_file(self.directory.join(name)) {
+            if let Err(error) = std::fs::remove_file(self.directory.join(name).path()) {
                 tracing::warn!(file = %name, %error, "unreferenced blob stays until the account is opened again");
             }
         }
@@ -95,8 +92,8 @@ impl BlobFiles {
 
     fn names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for prefix in entries(&self.directory)? {
-            for file in entries(&self.directory.join(&prefix))? {
+        for prefix in entries(self.directory.path())? {
+            for file in entries(self.directory.join(&prefix).path())? {
                 names.push(format!("{prefix}/{file}"));
             }
         }
@@ -122,8 +119,9 @@ impl BlobFiles {
     }
 }
 
-fn read_file(path: &Path, encoding: Encoding, size: u64, range: Range<u64>) -> Result<Vec<u8>> {
-    let read = std::fs::File::open(path).and_then(|file| match encoding {
+fn read_file(place: &Place, encoding: Encoding, size: u64, range: Range<u64>) -> Result<Vec<u8>> {
+    let path = place.path();
+    let read = StoredFile::open(path, place.seal()).and_then(|file| match encoding {
         Encoding::Zstandard => compression::read_file(&file, size, range),
         Encoding::Identity => {
             let mut octets = vec![0; length(&range).map_err(io::Error::other)?];
@@ -219,8 +217,4 @@ pub(crate) fn release(connection: &Connection, blob: BlobId) -> Result<Option<St
     }
     connection.prepare_cached("DELETE FROM blob WHERE blob_id = ?1")?.execute([blob])?;
     Ok(file)
-}
-
-fn hex(hash: &BlobHash) -> String {
-    hash.0.iter().map(|octet| format!("{octet:02x}")).collect()
 }

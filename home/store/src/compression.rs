@@ -14,12 +14,12 @@
 //! Refused, as corrupt: frames whose checksum does not hold, a table that does not fit the file. A range costs the
 //! memory of one frame and the table. Level 1: on mail the higher ones gain a hundredth and cost twice the time.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 use zstd::bulk::{Compressor, Decompressor};
+
+use crate::seal::StoredFile;
 
 /// Octets in a frame, a multiple of what readers ask for at once.
 pub(crate) const FRAME: usize = 64 * 1024;
@@ -85,7 +85,7 @@ pub(crate) fn compress_file(octets: &[u8], file: &mut impl Write) -> io::Result<
 }
 
 /// Reads a range of the `size` octets that a file of [`compress_file`] stands for; the range lies within them.
-pub(crate) fn read_file(file: &File, size: u64, range: Range<u64>) -> io::Result<Vec<u8>> {
+pub(crate) fn read_file(file: &StoredFile, size: u64, range: Range<u64>) -> io::Result<Vec<u8>> {
     let table = Table::read(file, size)?;
     let (mut octets, mut decompressor) = (Vec::new(), Decompressor::new()?);
     let mut position = 0;
@@ -112,10 +112,10 @@ struct Table {
 }
 
 impl Table {
-    fn read(file: &File, size: u64) -> io::Result<Table> {
+    fn read(file: &StoredFile, size: u64) -> io::Result<Table> {
         let frames = size.div_ceil(FRAME as u64);
         let length = frames * ENTRY_OCTETS + FOOTER_OCTETS;
-        let whole = file.metadata()?.len();
+        let whole = file.size()?;
         let start = whole.checked_sub(length).ok_or_else(|| corrupt("the table is not whole"))?;
         let mut table = vec![0; usize::try_from(length).map_err(|_| corrupt("the table is too long"))?];
         file.read_exact_at(&mut table, start)?;
@@ -156,16 +156,23 @@ fn corrupt(reason: &str) -> io::Error {
 #[allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 mod tests {
     use super::*;
+    use crate::seal::StoredWriter;
 
     fn content(octets: usize) -> Vec<u8> {
         (0..octets).map(|number| b"a letter of the family\r\n"[number * number % 24]).collect()
     }
 
-    fn stored(octets: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
+    fn stored(octets: &[u8]) -> StoredFile {
+        let mut file = Vec::new();
         let written = compress_file(octets, &mut file).unwrap();
-        assert_eq!(file.metadata().unwrap().len(), written);
-        file
+        assert_eq!(file.len() as u64, written);
+        as_file(&file)
+    }
+
+    fn as_file(octets: &[u8]) -> StoredFile {
+        let mut writer = StoredWriter::new(tempfile::tempfile().unwrap(), None).unwrap();
+        writer.write_all(octets).unwrap();
+        writer.finish().unwrap()
     }
 
     #[test]
@@ -196,8 +203,7 @@ mod tests {
         for octet in 0..compressed.len() {
             let mut damaged = compressed.clone();
             damaged[octet] ^= 0x10;
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(&damaged).unwrap();
+            let file = as_file(&damaged);
             // A damaged mark of the skippable frame, or the lengths that nothing needs, change nothing.
             if let Ok(read) = read_file(&file, plain.len() as u64, 0..plain.len() as u64) {
                 assert!(read == plain, "octet {octet}");

@@ -69,6 +69,10 @@ impl From<rusqlite::Error> for Error {
             rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
                 Code::DiskFull => Error::DiskFull(text),
                 Code::DatabaseCorrupt | Code::NotADatabase => Error::Corrupt(text),
+                // What the sealing layer says of a page that is not what was sealed.
+                Code::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA => {
+                    Error::Corrupt(format!("a sealed page is damaged: {text}"))
+                }
                 Code::DatabaseBusy
                 | Code::DatabaseLocked
                 | Code::SystemIoFailure

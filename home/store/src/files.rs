@@ -1,7 +1,8 @@
 //! Files and directories made durable: what every writer outside SQLite uses.
 
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -25,6 +26,22 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(at(path, &error)),
     }
+}
+
+/// Replaces a small file, so that a crash leaves the old content or the new.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = std::path::PathBuf::from(new);
+    let written = (|| {
+        let options = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new);
+        let mut file = options?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)
+    })();
+    written.map_err(|error| at(path, &error))?;
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Names the file an error is about.

@@ -4,24 +4,25 @@
 //! version than this program's. SQLite's own reading needs the two files beside a database (`-wal`, `-shm`), which it
 //! makes where they are missing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::account::{Account, AccountId};
 use crate::db::{Database, Schema};
 use crate::directory::{self, DirectoryError, Snapshot};
+use crate::place::Place;
 use crate::{Error, Result, files, queue};
 
 /// A state directory that is only read.
 #[derive(Debug, Clone)]
 pub struct Inspection {
-    state_dir: PathBuf,
+    state_dir: Place,
 }
 
 impl Inspection {
     /// Looks at `state_dir`.
-    pub fn of(state_dir: &Path) -> Inspection {
-        Inspection { state_dir: state_dir.to_owned() }
+    pub fn of(state_dir: impl Into<Place>) -> Inspection {
+        Inspection { state_dir: state_dir.into() }
     }
 
     /// Users and domains.
@@ -38,7 +39,7 @@ impl Inspection {
     /// # Errors
     /// `Temporary`
     pub fn accounts(&self) -> Result<Vec<AccountId>> {
-        accounts_in(&self.state_dir.join("accounts"))
+        accounts_in(&self.state_dir.path().join("accounts"))
     }
 
     /// One account.
@@ -62,11 +63,11 @@ impl Inspection {
     }
 
     fn database(&self, name: &str, schema: &'static Schema) -> Result<Database> {
-        let path = self.state_dir.join(name);
-        if !path.is_file() {
-            return Err(Error::NotFound(path.display().to_string()));
+        let place = self.state_dir.clone().admit()?.join(name);
+        if !place.path().is_file() {
+            return Err(Error::NotFound(place.path().display().to_string()));
         }
-        Database::read_only(&path, schema)
+        Database::read_only(place, schema)
     }
 }
 

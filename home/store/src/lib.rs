@@ -3,6 +3,10 @@
 mod compression;
 mod error;
 mod files;
+mod hex;
+
+mod place;
+pub mod seal;
 
 pub mod db;
 
@@ -21,6 +25,7 @@ pub mod queue;
 
 pub use error::{Error, Result};
 pub use inspect::Inspection;
+pub use place::Place;
 pub use stage::{BlobHash, StagedBytes, StagedMessage, Staging};
 pub use store::{Delivery, Store};
 

@@ -6,13 +6,12 @@
 //! memory, because it will be written into a database; a larger one goes to a file in `staging/`, which a store or
 //! queue then links into its own place without copying. The file is removed when the value is dropped, and whatever
 //! a crash left behind is removed at the next start. A staged message is *not* durable: it becomes so where it is
-//! accepted.
+//! accepted. Where the mail is sealed its file is too, from the first octet on; it is then opened into memory to be read.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +20,8 @@ use sha2::{Digest, Sha256};
 use crate::account::Parsed;
 use crate::compression::{self, Encoding};
 use crate::files;
+use crate::place::Place;
+use crate::seal::{StoredFile, StoredWriter};
 use crate::{Error, Result};
 
 /// The largest message, in octets, that is kept inside a database instead of in a file of its own.
@@ -33,7 +34,7 @@ pub struct BlobHash(pub [u8; 32]);
 /// A message that is being received.
 #[derive(Debug)]
 pub struct Staging {
-    directory: PathBuf,
+    directory: Place,
     hasher: Sha256,
     size: u64,
     sink: Sink,
@@ -42,7 +43,7 @@ pub struct Staging {
 #[derive(Debug)]
 enum Sink {
     Memory(Vec<u8>),
-    File(BufWriter<File>, Temporary),
+    File(StoredWriter, Temporary),
 }
 
 /// A file that is removed when it is no longer wanted.
@@ -65,13 +66,14 @@ pub struct StagedMessage {
     parsed: OnceLock<Arc<Parsed>>,
     /// `None` inside where compressing does not pay.
     compact: OnceLock<Option<Staged>>,
+    directory: Place,
 }
 
 /// Where the octets wait.
 #[derive(Debug)]
 pub(crate) enum Staged {
     Memory(Vec<u8>),
-    File { file: File, path: Temporary, synced: OnceLock<()> },
+    File { file: StoredFile, path: Temporary, synced: OnceLock<()> },
 }
 
 /// The octets of a staged message, in memory or mapped from its file.
@@ -81,6 +83,8 @@ pub enum StagedBytes<'a> {
     Memory(&'a [u8]),
     /// Mapped.
     Mapped(memmap2::Mmap),
+    /// Opened from a sealed file.
+    Opened(Vec<u8>),
 }
 
 impl Deref for StagedBytes<'_> {
@@ -90,14 +94,15 @@ impl Deref for StagedBytes<'_> {
         match self {
             StagedBytes::Memory(bytes) => bytes,
             StagedBytes::Mapped(map) => map,
+            StagedBytes::Opened(bytes) => bytes,
         }
     }
 }
 
 impl Staging {
-    pub(crate) fn new(directory: &Path) -> Staging {
+    pub(crate) fn new(directory: &Place) -> Staging {
         Staging {
-            directory: directory.to_owned(),
+            directory: directory.clone(),
             hasher: Sha256::new(),
             size: 0,
             sink: Sink::Memory(Vec::new()),
@@ -137,8 +142,8 @@ impl Staging {
     pub fn finish(self) -> Result<StagedMessage> {
         let content = match self.sink {
             Sink::Memory(bytes) => Staged::Memory(bytes),
-            Sink::File(buffer, path) => {
-                let file = buffer.into_inner().map_err(|error| files::at(&path.0, error.error()))?;
+            Sink::File(writer, path) => {
+                let file = writer.finish().map_err(|error| files::at(&path.0, &error))?;
                 Staged::File { file, path, synced: OnceLock::new() }
             }
         };
@@ -149,14 +154,14 @@ impl Staging {
             content,
             parsed: OnceLock::new(),
             compact: OnceLock::new(),
+            directory: self.directory,
         })
     }
 
     fn spill(&self, buffered: &[u8]) -> Result<Sink> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let (file, path) = new_file(self.directory.join(name))?;
-        let mut file = BufWriter::with_capacity(256 * 1024, file);
+        let (mut file, path) = new_file(&self.directory.join(name))?;
         file.write_all(buffered).map_err(|error| files::at(&path.0, &error))?;
         Ok(Sink::File(file, path))
     }
@@ -191,10 +196,14 @@ impl StagedMessage {
     pub fn bytes(&self) -> Result<StagedBytes<'_>> {
         match &self.content {
             Staged::Memory(bytes) => Ok(StagedBytes::Memory(bytes)),
+            Staged::File { file, path, .. } if !file.is_plain() => {
+                let opened = file.read_all().map_err(|error| files::at(&path.0, &error))?;
+                Ok(StagedBytes::Opened(opened))
+            }
             Staged::File { file, .. } => {
                 // SAFETY: the file was made by this process with a name of its own, mode 0600, in a directory that
                 // only it writes; nothing writes to it after `finish`, and links to it are read-only by rule.
-                let map = unsafe { memmap2::Mmap::map(file) };
+                let map = unsafe { memmap2::Mmap::map(file.as_file()) };
                 Ok(StagedBytes::Mapped(map.map_err(Error::from)?))
             }
         }
@@ -234,22 +243,20 @@ impl StagedMessage {
                 Ok(pays.then_some(Staged::Memory(frame)))
             }
             Staged::File { path, .. } => {
-                let (mut file, path) = new_file(path.0.with_extension("zst"))?;
+                let name = path.0.with_extension("zst");
+                let (mut file, path) = new_file(&self.directory.join(name.file_name().unwrap_or_default()))?;
                 let written = compression::compress_file(&self.bytes()?, &mut file);
                 let written = written.map_err(|error| files::at(&path.0, &error))?;
+                let file = file.finish().map_err(|error| files::at(&path.0, &error))?;
                 let pays = compression::pays(self.size, written);
                 Ok(pays.then(|| Staged::File { file, path, synced: OnceLock::new() }))
             }
         }
     }
 
-    /// Gives the octets, as they came, the durable name `target` on the same file system: contents and directory are
-    /// flushed when this returns. A larger message is linked, not copied.
-    ///
-    /// # Errors
-    /// `Conflict` if the name is taken; `DiskFull` or `Temporary`.
-    pub fn persist(&self, target: &Path) -> Result<()> {
-        self.content.persist(target)
+    /// The octets as they came, to be kept as [`Staged::persist`] says.
+    pub(crate) fn content(&self) -> &Staged {
+        &self.content
     }
 }
 
@@ -262,36 +269,61 @@ impl Staged {
         }
     }
 
-    /// As [`StagedMessage::persist`].
-    pub(crate) fn persist(&self, target: &Path) -> Result<()> {
-        let made = match self {
-            Staged::Memory(bytes) => write_durably(target, bytes),
+    /// The salt with which the name of a sealed file must begin.
+    pub(crate) fn salt(&self) -> Option<String> {
+        match self {
+            Staged::Memory(_) => None,
+            Staged::File { file, .. } => file.salt(),
+        }
+    }
+
+    /// Gives the octets a durable name in `directory` that begins with `stem`, and gives that name: contents and directory
+    /// are flushed when this returns. Those of a file are linked, not copied; the stem is its salt if it has one.
+    ///
+    /// # Errors
+    /// `DiskFull` or `Temporary`.
+    pub(crate) fn persist(&self, directory: &Place, stem: &str) -> Result<String> {
+        for number in 0u32.. {
+            let name = format!("{stem}-{number}");
+            let target = directory.join(&name);
+            match self.put(&target) {
+                Ok(()) => return files::sync_directory(directory.path()).map(|()| name),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(files::at(target.path(), &error)),
+            }
+        }
+        Err(Error::Temporary("no name is left for a message's file".to_owned()))
+    }
+
+    fn put(&self, target: &Place) -> std::io::Result<()> {
+        match self {
+            Staged::Memory(bytes) => write_synced(target, bytes),
             Staged::File { file, path, synced } => {
                 if synced.get().is_none() {
-                    file.sync_all().map_err(|error| files::at(&path.0, &error))?;
+                    file.as_file().sync_all()?;
                     let _ = synced.set(());
                 }
-                std::fs::hard_link(&path.0, target)
+                std::fs::hard_link(&path.0, target.path())
             }
-        };
-        made.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Error::Conflict(format!("{} exists", target.display())),
-            _ => files::at(target, &error),
-        })?;
-        target.parent().map_or(Ok(()), files::sync_directory)
+        }
     }
 }
 
 /// A file of the staging area that nobody had before.
-fn new_file(path: PathBuf) -> Result<(File, Temporary)> {
+fn new_file(place: &Place) -> Result<(StoredWriter, Temporary)> {
     let mut options = std::fs::OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path);
-    let file = file.map_err(|error| files::at(&path, &error))?;
-    Ok((file, Temporary(path)))
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(place.path());
+    let file = file.map_err(|error| files::at(place.path(), &error))?;
+    let path = Temporary(place.path().to_owned());
+    Ok((StoredWriter::new(file, place.seal())?, path))
 }
 
-fn write_durably(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// Makes a file of these octets, and flushes them. Where it is to be sealed its name begins with 32 hexadecimal digits that
+/// are of it alone.
+fn write_synced(target: &Place, octets: &[u8]) -> std::io::Result<()> {
+    let name = target.path().file_name().and_then(|name| name.to_str());
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(target.path())?;
+    let mut writer = StoredWriter::named(file, target.seal(), name.unwrap_or_default())?;
+    writer.write_all(octets)?;
+    writer.finish()?.as_file().sync_all()
 }

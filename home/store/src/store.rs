@@ -7,12 +7,12 @@
 //! ```
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
 use crate::inspect::accounts_in;
+use crate::place::Place;
 use crate::search::Indexer;
 use crate::stage::{StagedMessage, Staging};
 use crate::{Error, Result, Timestamp, files};
@@ -23,8 +23,8 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    staging: PathBuf,
-    accounts: PathBuf,
+    staging: Place,
+    accounts: Place,
     /// A slot for each account, so that opening one does not keep others waiting.
     open: Mutex<Slots>,
     indexer: Indexer,
@@ -51,14 +51,15 @@ impl Store {
     ///
     /// # Errors
     /// `Temporary` or `DiskFull` if the directories cannot be made.
-    pub fn open(state_dir: &Path) -> Result<Store> {
+    pub fn open(state_dir: impl Into<Place>) -> Result<Store> {
+        let state_dir = state_dir.into().admit()?;
         let staging = state_dir.join("staging");
-        if staging.exists() {
-            std::fs::remove_dir_all(&staging).map_err(|error| files::at(&staging, &error))?;
+        if staging.path().exists() {
+            std::fs::remove_dir_all(staging.path()).map_err(|error| files::at(staging.path(), &error))?;
         }
         let accounts = state_dir.join("accounts");
-        files::create_directory(&staging)?;
-        files::create_directory(&accounts)?;
+        files::create_directory(staging.path())?;
+        files::create_directory(accounts.path())?;
         Ok(Store(Arc::new(Inner {
             staging,
             accounts,
@@ -113,7 +114,7 @@ impl Store {
     /// # Errors
     /// `Temporary`
     pub fn accounts(&self) -> Result<Vec<AccountId>> {
-        accounts_in(&self.0.accounts)
+        accounts_in(self.0.accounts.path())
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
@@ -128,10 +129,10 @@ impl Store {
     /// `Temporary` if the files cannot be removed.
     pub fn delete_account(&self, id: AccountId) -> Result<()> {
         self.slots().remove(&id);
-        let directory = self.0.accounts.join(id.to_string());
+        let directory = self.0.accounts.path().join(id.to_string());
         match std::fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::at(&directory, &error)),
-            _ => files::sync_directory(&self.0.accounts),
+            _ => files::sync_directory(self.0.accounts.path()),
         }
     }
 

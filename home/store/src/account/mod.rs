@@ -36,7 +36,6 @@ mod sort_keys;
 mod store_flags;
 mod verify;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
@@ -60,6 +59,7 @@ pub use sort_keys::{SortKeys, ThreadLinks};
 
 use crate::blob::BlobFiles;
 use crate::db::Database;
+use crate::place::Place;
 use crate::search::News;
 use crate::{Error, Result, files};
 
@@ -87,15 +87,15 @@ impl From<Arc<Inner>> for Account {
 }
 
 impl Account {
-    pub(crate) fn open(directory: &Path, id: AccountId, news: News) -> Result<Account> {
-        files::create_directory(directory)?;
-        let file = directory.join("account.sqlite");
-        let blobs = directory.join("blobs");
+    pub(crate) fn open(directory: &Place, id: AccountId, news: News) -> Result<Account> {
+        files::create_directory(directory.path())?;
+        let file = directory.path().join("account.sqlite");
+        let blobs = directory.path().join("blobs");
         if !file.exists() && std::fs::read_dir(&blobs).is_ok_and(|mut entries| entries.next().is_some()) {
             // A new database would know none of the messages, and their files would be taken for left over.
             return Err(Error::Corrupt(format!("{}: missing, beside messages; restore it", file.display())));
         }
-        let database = Database::open(&file, &schema::SCHEMA)?;
+        let database = Database::open(directory.join("account.sqlite"), &schema::SCHEMA)?;
         let blobs = BlobFiles::open(directory.join("blobs"))?;
         blobs.sweep(&database)?;
         let mod_seq = database.write(begin)?;
@@ -107,8 +107,8 @@ impl Account {
     }
 
     /// Opens an account that is there, to read it, also while another process has it open.
-    pub(crate) fn inspect(directory: &Path, id: AccountId) -> Result<Account> {
-        let database = Database::read_only(&directory.join("account.sqlite"), &schema::SCHEMA)?;
+    pub(crate) fn inspect(directory: &Place, id: AccountId) -> Result<Account> {
+        let database = Database::read_only(directory.join("account.sqlite"), &schema::SCHEMA)?;
         let blobs = BlobFiles::inspected(directory.join("blobs"));
         let (mod_seq, keeps_removed) = (watch::channel(ModSeq(0)).0, AtomicBool::new(false));
         // Nobody listens at the other end: what is only read has no news.

@@ -115,7 +115,7 @@ struct World {
 impl World {
     fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(crate::seal::tests::state_dir(directory.path())).unwrap();
         let account = store.account(AccountId(1)).unwrap();
         let model = vec![Model { uid_next: 1, ..Model::default() }; MAILBOXES.len()];
         World { store, account, directory, model, history: Vec::new() }
@@ -153,7 +153,7 @@ impl World {
                 // Another account takes the place, so that nothing holds the files while they are opened again.
                 self.account =
                     Store::open(&self.directory.path().join("other")).unwrap().account(AccountId(2)).unwrap();
-                self.store = Store::open(self.directory.path()).unwrap();
+                self.store = Store::open(crate::seal::tests::state_dir(self.directory.path())).unwrap();
                 self.account = self.store.account(AccountId(1)).unwrap();
             }
         }

@@ -1,12 +1,12 @@
 //! SEARCH for texts: asks the account's index, and fills it.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
 use super::{Account, EmailId, MailboxId, ModSeq, UidSet};
 use crate::blob::BlobId;
+use crate::place::Place;
 use crate::search::text::{self, Enough};
 use crate::search::{Column, Document, Field, Hits, Index, Progress};
 use crate::structure::Structure;
@@ -20,13 +20,13 @@ const BATCH_TERMS: usize = 60_000;
 /// The index, opened when it is first used.
 #[derive(Debug)]
 pub(super) struct LazyIndex {
-    path: PathBuf,
+    place: Place,
     open: Mutex<Option<Arc<Index>>>,
 }
 
 impl LazyIndex {
-    pub(super) fn at(directory: &Path) -> LazyIndex {
-        LazyIndex { path: directory.join("search.sqlite"), open: Mutex::new(None) }
+    pub(super) fn at(directory: &Place) -> LazyIndex {
+        LazyIndex { place: directory.join("search.sqlite"), open: Mutex::new(None) }
     }
 
     fn get(&self) -> Result<Arc<Index>> {
@@ -34,7 +34,7 @@ impl LazyIndex {
         if let Some(index) = &*open {
             return Ok(index.clone());
         }
-        Ok(open.insert(Arc::new(Index::open(&self.path)?)).clone())
+        Ok(open.insert(Arc::new(Index::open(&self.place)?)).clone())
     }
 
     /// The next use opens the file again; a damaged one goes first.
@@ -42,9 +42,9 @@ impl LazyIndex {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         *open = None;
         if let Error::Corrupt(_) = error
-            && let Err(error) = Index::remove(&self.path)
+            && let Err(error) = Index::remove(self.place.path())
         {
-            tracing::warn!(path = %self.path.display(), %error, "the damaged search index cannot be removed");
+            tracing::warn!(path = %self.place.path().display(), %error, "the damaged search index cannot be removed");
         }
     }
 }

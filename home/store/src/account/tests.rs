@@ -13,7 +13,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let directory = Arc::new(tempfile::tempdir().unwrap());
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(crate::seal::tests::state_dir(directory.path())).unwrap();
     let account = store.account(AccountId(1)).unwrap();
     Fixture { store, account, directory }
 }
@@ -44,7 +44,7 @@ impl Fixture {
     fn reopen(self) -> Fixture {
         let directory = Arc::clone(&self.directory);
         drop(self);
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(crate::seal::tests::state_dir(directory.path())).unwrap();
         let account = store.account(AccountId(1)).unwrap();
         Fixture { store, account, directory }
     }
@@ -544,7 +544,7 @@ fn an_account_of_the_first_schema_is_taken_over() {
     connection.pragma_update(None, "application_id", schema::SCHEMA.application_id).unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     drop(connection);
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(crate::seal::tests::state_dir(directory.path())).unwrap();
     let account = store.account(AccountId(1)).unwrap();
     let fixture = Fixture { store, account, directory };
     fixture.append("INBOX", &mail("a", ""), seen());
@@ -588,7 +588,7 @@ fn an_account_whose_database_is_missing_keeps_its_messages() {
     let file = account.join("blobs/ab/message-1");
     std::fs::create_dir_all(file.parent().expect("a directory")).expect("made");
     std::fs::write(&file, "a message").expect("written");
-    let store = crate::Store::open(directory.path()).expect("a store");
+    let store = crate::Store::open(crate::seal::tests::state_dir(directory.path())).expect("a store");
     let refused = store.account(AccountId(1)).expect_err("refused").to_string();
     assert!(refused.contains("account.sqlite: missing"), "{refused}");
     assert!(file.exists() && !account.join("account.sqlite").exists());

@@ -1,6 +1,6 @@
 //! One SQLite database: how it is opened, brought up to date, written by one thread and read by many.
 //!
-//! In: a path, a [`Schema`], and closures over a connection. Out: their results, after the commit that made them
+//! In: a [`Place`], a [`Schema`], and closures over a connection. Out: their results, after the commit that made them
 //! durable. Refused: files of another application, files of a newer schema, foreign-key violations.
 //!
 //! *Durability.* WAL with `synchronous=FULL`: a commit returns after `fdatasync` of the log, so [`Database::write`]
@@ -17,16 +17,17 @@
 //! [`Error::Temporary`] (or [`Error::DiskFull`]), the handle is closed, and the next group opens the file anew,
 //! writes the log into it, and checks it, before it adds anything.
 
-mod open;
+pub(crate) mod open;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 pub use rusqlite::{Connection, OptionalExtension, params};
 
 pub use crate::error::{Error, Result};
+use crate::place::Place;
 use writer::{Job, Task};
 
 /// What a database file must be.
@@ -47,7 +48,7 @@ const IDLE_READERS: usize = 4;
 /// An open database with its writer thread. Dropping it finishes what was submitted and closes the file.
 #[derive(Debug)]
 pub struct Database {
-    path: PathBuf,
+    place: Place,
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     readers: Mutex<Vec<Connection>>,
@@ -70,29 +71,26 @@ impl<T, E: From<Error>> Ticket<T, E> {
 }
 
 impl Database {
-    /// Opens the file at `path`, creating it (mode 0600) if it does not exist, and migrates it to `schema`.
+    /// Opens the file at `place`, creating it (mode 0600) if it does not exist, and migrates it to `schema`.
     ///
     /// # Errors
     /// `NewerSchema` and `Permanent` (a file of another application) need an operator; `Corrupt` a repair.
-    pub fn open(path: &Path, schema: &'static Schema) -> Result<Database> {
-        let connection = open::writer(path, schema)?;
+    pub fn open(place: impl Into<Place>, schema: &'static Schema) -> Result<Database> {
+        let place = place.into();
+        let connection = open::writer(&place, schema)?;
         let (jobs, queue) = mpsc::channel();
-        let thread = writer::spawn(path.to_owned(), schema, connection, queue)?;
-        Ok(Database {
-            path: path.to_owned(),
-            jobs: Some(jobs),
-            thread: Some(thread),
-            readers: Mutex::new(Vec::new()),
-        })
+        let thread = writer::spawn(place.clone(), schema, connection, queue)?;
+        Ok(Database { place, jobs: Some(jobs), thread: Some(thread), readers: Mutex::new(Vec::new()) })
     }
 
     /// Opens an existing file for reading alone, also while another process writes to it. Writing is refused.
     ///
     /// # Errors
     /// As for [`Database::open`]; `Permanent` also for a file of an older schema, which only the daemon brings up to date.
-    pub fn read_only(path: &Path, schema: &'static Schema) -> Result<Database> {
-        let reader = open::inspected(path, schema)?;
-        Ok(Database { path: path.to_owned(), jobs: None, thread: None, readers: Mutex::new(vec![reader]) })
+    pub fn read_only(place: impl Into<Place>, schema: &'static Schema) -> Result<Database> {
+        let place = place.into();
+        let reader = open::inspected(&place, schema)?;
+        Ok(Database { place, jobs: None, thread: None, readers: Mutex::new(vec![reader]) })
     }
 
     /// Every damage that SQLite finds in pages, indexes and references between rows; none means whole.
@@ -105,7 +103,7 @@ impl Database {
 
     /// The database file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
     }
 
     /// Runs `operation` in the next group commit and returns its result once it is durable. Blocks the calling
@@ -160,7 +158,7 @@ impl Database {
 
     fn reader(&self) -> Result<Connection> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| open::reader(&self.path), Ok)
+        idle.map_or_else(|| open::reader(&self.place), Ok)
     }
 
     fn keep(&self, reader: Connection) {

@@ -1,12 +1,15 @@
-//! Opening a database file: pragmas, identity and schema version, migrations, and the check after a failure.
+//! Opening a database file: the seal, pragmas, identity and schema version, migrations, and the check after a failure.
+//!
+//! Temporary tables, sorters and statement journals of a sealed database stay in memory: files of theirs would not be sealed.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Error, Result, Schema};
+use super::{Error, Place, Result, Schema};
+use crate::seal::RESERVED;
 
 /// How long a connection waits for a lock before it reports `Temporary`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,14 +19,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const CHECKPOINT_PAGES: u32 = 4000;
 
 /// Opens the one connection that writes, creating and migrating the file as needed.
-pub(super) fn writer(path: &Path, schema: &Schema) -> Result<Connection> {
+pub(super) fn writer(place: &Place, schema: &Schema) -> Result<Connection> {
+    let path = place.path();
     create_private(path)?;
-    let mut connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_EXRESCODE,
-    )?;
+    let mut connection = connect(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     configure(&connection)?;
     identify(&connection, path, schema)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -35,19 +34,17 @@ pub(super) fn writer(path: &Path, schema: &Schema) -> Result<Connection> {
 }
 
 /// Opens a connection that can only read.
-pub(super) fn reader(path: &Path) -> Result<Connection> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
-    )?;
+pub(super) fn reader(place: &Place) -> Result<Connection> {
+    let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     configure(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
 /// Opens a file of the present schema that is there already, to read it.
-pub(super) fn inspected(path: &Path, schema: &Schema) -> Result<Connection> {
-    let connection = reader(path)?;
+pub(super) fn inspected(place: &Place, schema: &Schema) -> Result<Connection> {
+    let path = place.path();
+    let connection = reader(place)?;
     identify(&connection, path, schema)?;
     if version(&connection)? < latest(schema) {
         let shown = path.display();
@@ -78,8 +75,9 @@ fn first_column(connection: &Connection, query: &str) -> Result<Vec<String>> {
 /// The log may hold a transaction whose flush failed: readable from memory, missing on the disk, and never written
 /// again by a flush of the log. Copying the log into the file and emptying it writes everything afresh, so that later
 /// commits do not stand on pages that a power cut would take away.
-pub(super) fn reopen_verified(path: &Path, schema: &Schema) -> Result<Connection> {
-    let connection = writer(path, schema)?;
+pub(super) fn reopen_verified(place: &Place, schema: &Schema) -> Result<Connection> {
+    let path = place.path();
+    let connection = writer(place, schema)?;
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy {
         return Err(Error::Temporary(format!("{}: the log is in use", path.display())));
@@ -89,6 +87,34 @@ pub(super) fn reopen_verified(path: &Path, schema: &Schema) -> Result<Connection
         Ok(connection)
     } else {
         Err(Error::Corrupt(format!("{}: {verdict}", path.display())))
+    }
+}
+
+/// Connects through the seal, if there is one.
+pub(crate) fn connect(place: &Place, mode: OpenFlags) -> Result<Connection> {
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let Some(seal) = place.seal() else { return Ok(Connection::open_with_flags(place.path(), flags)?) };
+    let connection = Connection::open_with_flags_and_vfs(place.path(), flags, seal.vfs().as_c_str())?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    reserve(&connection)?;
+    Ok(connection)
+}
+
+/// Has SQLite leave room in the pages of a database that is still to be made.
+fn reserve(connection: &Connection) -> Result<()> {
+    let mut octets = i32::try_from(RESERVED).unwrap_or(i32::MAX);
+    // SAFETY: the connection is open, and the operation takes a pointer to an `int`.
+    let code = unsafe {
+        ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_RESERVE_BYTES,
+            (&raw mut octets).cast(),
+        )
+    };
+    match code {
+        ffi::SQLITE_OK => Ok(()),
+        code => Err(Error::Fault(format!("no room for the seal (SQLite says {code})"))),
     }
 }
 

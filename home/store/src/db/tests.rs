@@ -10,7 +10,8 @@ static SCHEMA: Schema = Schema {
 
 fn open() -> (tempfile::TempDir, Database) {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&directory.path().join("test.sqlite"), &SCHEMA).unwrap();
+    let database =
+        Database::open(crate::seal::tests::state_dir(directory.path()).join("test.sqlite"), &SCHEMA).unwrap();
     (directory, database)
 }
 
@@ -37,7 +38,8 @@ fn a_write_is_seen_by_the_next_read_and_after_reopening() {
     assert_eq!(database.write(insert("a")).unwrap(), 1);
     assert_eq!(values(&database), ["a"]);
     drop(database);
-    let database = Database::open(&directory.path().join("test.sqlite"), &SCHEMA).unwrap();
+    let database =
+        Database::open(crate::seal::tests::state_dir(directory.path()).join("test.sqlite"), &SCHEMA).unwrap();
     assert_eq!(values(&database), ["a"]);
 }
 

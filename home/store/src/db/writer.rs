@@ -8,13 +8,12 @@
 //! | closed | a group comes, the file does not open | closed; the group is answered with the error |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use super::{Error, Result, Schema, open};
+use super::{Error, Place, Result, Schema, open};
 
 /// The most operations in one transaction: bounds what one failed commit can undo, and the wait of the first.
 const GROUP_LIMIT: usize = 256;
@@ -74,18 +73,18 @@ where
 
 /// Starts the thread; it ends when every sender of `queue` is gone and the queue is drained.
 pub(super) fn spawn(
-    path: PathBuf,
+    place: Place,
     schema: &'static Schema,
     connection: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
 ) -> Result<JoinHandle<()>> {
-    let writer = Writer { path, schema, connection: Some(connection) };
+    let writer = Writer { place, schema, connection: Some(connection) };
     let builder = std::thread::Builder::new().name(format!("{}-writer", schema.name));
     Ok(builder.spawn(move || writer.serve(&queue))?)
 }
 
 struct Writer {
-    path: PathBuf,
+    place: Place,
     schema: &'static Schema,
     connection: Option<Connection>,
 }
@@ -96,7 +95,7 @@ impl Writer {
             let mut group = Vec::new();
             let outcome = self.commit_group(first, queue, &mut group);
             if let Err(error) = &outcome {
-                tracing::error!(path = %self.path.display(), %error, operations = group.len(), "commit failed");
+                tracing::error!(path = %self.place.path().display(), %error, operations = group.len(), "commit failed");
                 self.connection = None;
             }
             group.into_iter().for_each(|job| job.finish(&outcome));
@@ -126,7 +125,7 @@ impl Writer {
     fn usable(&mut self) -> Result<&Connection> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => open::reopen_verified(&self.path, self.schema)?,
+            None => open::reopen_verified(&self.place, self.schema)?,
         };
         Ok(self.connection.insert(connection))
     }

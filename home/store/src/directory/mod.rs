@@ -57,7 +57,6 @@ mod zones;
 
 mod snapshot;
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use postern_message::address::{DomainName, EmailAddress};
@@ -67,6 +66,7 @@ use tokio::sync::watch;
 
 use crate::account::AccountId;
 use crate::db::Database;
+use crate::place::Place;
 
 pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERATIONS};
 pub use dkim::{DkimAlgorithm, DkimKey};
@@ -175,8 +175,9 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::Storage`] when the file cannot be used, [`DirectoryError::Corrupt`] when its rows make no
     /// sense.
-    pub fn open(state_dir: &Path) -> Result<Self, DirectoryError> {
-        let database = Database::open(&state_dir.join("server.sqlite"), &schema::SCHEMA)?;
+    pub fn open(state_dir: impl Into<Place>) -> Result<Self, DirectoryError> {
+        let state_dir = state_dir.into().admit()?;
+        let database = Database::open(state_dir.join("server.sqlite"), &schema::SCHEMA)?;
         let decoy_secret = database.write(settings::decoy_secret)?;
         let snapshot = database.read(Snapshot::load)?;
         Ok(Self {

@@ -1,13 +1,13 @@
 //! The files of `state_dir/queue`: made before their row, removed after it.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Content, Queue, QueueId};
 use crate::db::{Connection, OptionalExtension, params};
 use crate::files;
+use crate::hex::hex;
+use crate::seal::{StoredFile, StoredReader};
+use crate::stage::Staged;
 use crate::{Error, Result};
 
 /// A queued message's octets: the prepended header fields, then the file.
@@ -16,7 +16,7 @@ pub struct QueuedContent {
     /// Header fields, each with its CRLF.
     pub prepend: Vec<u8>,
     /// The rest, positioned at its beginning.
-    pub file: File,
+    pub file: StoredReader,
 }
 
 impl Queue {
@@ -32,28 +32,30 @@ impl Queue {
             Ok(row.optional()?)
         })?;
         let Some((name, prepend)) = row else { return Ok(None) };
-        let path = self.content_dir.join(name);
-        let file = File::open(&path).map_err(|error| files::at(&path, &error))?;
-        Ok(Some(QueuedContent { prepend, file }))
+        let place = self.content_dir.join(name);
+        let file = StoredFile::open(place.path(), place.seal());
+        let file = file.map_err(|error| files::at(place.path(), &error))?;
+        Ok(Some(QueuedContent { prepend, file: StoredReader::new(file) }))
     }
 
     /// Puts content into a new file, durably. Gives its name and its octets.
     pub(super) fn keep_content(&self, content: &Content<'_>) -> Result<(NewFile, u64)> {
-        let new = NewFile::random(&self.content_dir)?;
-        let octets = match content {
-            Content::Staged(staged) => staged.persist(&new.path).map(|()| staged.size())?,
-            Content::Bytes(octets) => {
-                write_synced(&new.path, octets)?;
-                files::sync_directory(&self.content_dir)?;
-                octets.len() as u64
-            }
+        let kept = match content {
+            Content::Staged(staged) => (self.keep(staged.content())?, staged.size()),
+            Content::Bytes(octets) => (self.keep(&Staged::Memory(octets.to_vec()))?, octets.len() as u64),
         };
-        Ok((new, octets))
+        Ok(kept)
+    }
+
+    fn keep(&self, content: &Staged) -> Result<NewFile> {
+        let stem = content.salt().map_or_else(random_stem, Ok)?;
+        let name = content.persist(&self.content_dir, &stem)?;
+        Ok(NewFile { path: self.content_dir.path().join(&name), name, kept: false })
     }
 
     /// Removes the file of a message whose row is gone. What remains after a failure is removed at the next start.
     pub(super) fn remove_content(&self, name: &str) {
-        let path = self.content_dir.join(name);
+        let path = self.content_dir.path().join(name);
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "queued content not removed");
         }
@@ -61,11 +63,12 @@ impl Queue {
 
     /// Removes files that have no row: a crash came between the file and its row, or between the row and its file.
     pub(super) fn remove_orphans(&self) -> Result<()> {
-        let entries = std::fs::read_dir(&self.content_dir).map_err(|e| files::at(&self.content_dir, &e))?;
+        let directory = self.content_dir.path();
+        let entries = std::fs::read_dir(directory).map_err(|error| files::at(directory, &error))?;
         self.database.read(|connection: &Connection| -> Result<()> {
             let mut select = connection.prepare_cached("SELECT 1 FROM message WHERE content = ?1")?;
             for entry in entries {
-                let name = entry.map_err(|error| files::at(&self.content_dir, &error))?.file_name();
+                let name = entry.map_err(|error| files::at(directory, &error))?.file_name();
                 let name = name.to_string_lossy();
                 if !select.exists(params![name])? {
                     self.remove_content(&name);
@@ -85,13 +88,6 @@ pub(super) struct NewFile {
 }
 
 impl NewFile {
-    fn random(directory: &Path) -> Result<NewFile> {
-        let mut octets = [0; 16];
-        aws_lc_rs::rand::fill(&mut octets).map_err(|_| Error::Fault("no random numbers".to_owned()))?;
-        let name = octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-        Ok(NewFile { path: directory.join(&name), name, kept: false })
-    }
-
     /// Leaves the file in its place and gives its name.
     pub(super) fn keep(mut self) -> String {
         self.kept = true;
@@ -108,8 +104,8 @@ impl Drop for NewFile {
     }
 }
 
-fn write_synced(path: &Path, octets: &[u8]) -> Result<()> {
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let write = |mut file: File| file.write_all(octets).and_then(|()| file.sync_all());
-    file.and_then(write).map_err(|error| files::at(path, &error))
+fn random_stem() -> Result<String> {
+    let mut octets = [0; 16];
+    aws_lc_rs::rand::fill(&mut octets).map_err(|_| Error::Fault("no random numbers".to_owned()))?;
+    Ok(hex(&octets))
 }

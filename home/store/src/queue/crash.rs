@@ -46,7 +46,8 @@ fn message(content: &[u8]) -> NewMessage<'_> {
 #[test]
 fn child() {
     let Some(state_dir) = std::env::var_os(CHILD) else { return };
-    let queue = Queue::open(Path::new(&state_dir)).expect("the queue opens after every kill");
+    let queue = Queue::open(crate::seal::tests::state_dir(Path::new(&state_dir)))
+        .expect("the queue opens after every kill");
     std::thread::scope(|threads| {
         for _ in 0..3 {
             threads.spawn(|| {
@@ -142,7 +143,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
 /// What was said to be queued is there unless it was settled, or was being settled when the end came; what was said to
 /// be settled is not there; every row has its file, and no file is without its row.
 fn check(state_dir: &Path, waiting: &HashSet<i64>, settled: &HashMap<i64, i64>, in_doubt: &HashSet<i64>) {
-    let queue = Queue::open(state_dir).expect("opens");
+    let queue = Queue::open(crate::seal::tests::state_dir(state_dir)).expect("opens");
     let present: HashSet<i64> =
         queue.list(None, usize::MAX).expect("listed").iter().map(|summary| summary.id.0).collect();
     for id in waiting {

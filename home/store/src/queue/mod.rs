@@ -9,7 +9,7 @@
 //! state_dir/queue.sqlite     envelopes, recipients, attempts (schema.rs)
 //! state_dir/queue/NAME       one file for each message: its content, without the prepended header fields
 //! ```
-//! `NAME` is 32 random hexadecimal digits, written in the message's row. The file is there, with its name flushed,
+//! `NAME` is 32 random hexadecimal digits and a number, written in the message's row. The file is there, with its name flushed,
 //! before the row is; it is removed after the row is gone. So a crash can leave a file without a row, which
 //! [`Queue::open`] removes, and never a row without its file.
 //!
@@ -48,7 +48,6 @@ mod crash;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -56,7 +55,9 @@ use tokio::sync::watch;
 
 use crate::Result;
 use crate::db::{Connection, Database, params};
+use crate::place::Place;
 
+pub use crate::seal::StoredReader;
 pub use content::QueuedContent;
 pub use due::Slots;
 pub use message::{
@@ -69,7 +70,7 @@ pub use settle::Settled;
 #[derive(Debug)]
 pub struct Queue {
     database: Database,
-    content_dir: PathBuf,
+    content_dir: Place,
     changes: watch::Sender<u64>,
     retries: watch::Sender<u64>,
     held_because: Mutex<Option<String>>,
@@ -80,10 +81,11 @@ impl Queue {
     ///
     /// # Errors
     /// As [`Database::open`], or where the content directory cannot be made or read.
-    pub fn open(state_dir: &Path) -> Result<Queue> {
+    pub fn open(state_dir: impl Into<Place>) -> Result<Queue> {
+        let state_dir = state_dir.into().admit()?;
         let content_dir = state_dir.join("queue");
-        crate::files::create_directory(&content_dir)?;
-        let database = Database::open(&state_dir.join("queue.sqlite"), &schema::SCHEMA)?;
+        crate::files::create_directory(content_dir.path())?;
+        let database = Database::open(state_dir.join("queue.sqlite"), &schema::SCHEMA)?;
         let queue = Queue {
             database,
             content_dir,

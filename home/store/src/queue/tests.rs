@@ -48,7 +48,7 @@ fn message<'a>(recipients: &[&str], content: &'a [u8]) -> NewMessage<'a> {
 
 fn open() -> (tempfile::TempDir, Queue) {
     let directory = tempfile::tempdir().unwrap();
-    let queue = Queue::open(directory.path()).unwrap();
+    let queue = Queue::open(crate::seal::tests::state_dir(directory.path())).unwrap();
     (directory, queue)
 }
 
@@ -70,7 +70,7 @@ fn settlement(job: &Job, index: usize, outcome: Outcome) -> Settlement {
 }
 
 fn files(queue: &Queue) -> usize {
-    std::fs::read_dir(&queue.content_dir).unwrap().count()
+    std::fs::read_dir(queue.content_dir.path()).unwrap().count()
 }
 
 fn octets(content: QueuedContent) -> Vec<u8> {
@@ -86,7 +86,7 @@ fn what_goes_in_comes_out_after_a_restart() {
         .enqueue(message(&["bo@far.example", "cy@far.example", "di@near.example"], b"hello\r\n"))
         .unwrap();
     drop(queue);
-    let queue = Queue::open(directory.path()).unwrap();
+    let queue = Queue::open(crate::seal::tests::state_dir(directory.path())).unwrap();
     let jobs = due(&queue);
     let shape: Vec<_> = jobs.iter().map(|job| (job.domain.as_str(), job.recipients.len())).collect();
     assert_eq!(shape, [("far.example", 2), ("near.example", 1)]);
@@ -100,7 +100,7 @@ fn what_goes_in_comes_out_after_a_restart() {
 #[test]
 fn a_staged_message_is_queued_inline_and_large() {
     let (directory, queue) = open();
-    let store = crate::Store::open(directory.path()).unwrap();
+    let store = crate::Store::open(crate::seal::tests::state_dir(directory.path())).unwrap();
     for size in [10, 300_000] {
         let mut staging = store.stage();
         staging.write(&vec![b'x'; size]).unwrap();
@@ -241,7 +241,7 @@ fn the_operator_sees_the_queue_in_pages_and_why_it_is_held() {
 fn files_without_a_row_go_at_the_next_start() {
     let (directory, queue) = open();
     queue.enqueue(message(&["a@x.example"], b"x")).unwrap();
-    std::fs::write(queue.content_dir.join("00112233445566778899aabbccddeeff"), b"left over").unwrap();
+    std::fs::write(queue.content_dir.path().join("00112233445566778899aabbccddeeff"), b"left over").unwrap();
     drop(queue);
-    assert_eq!(files(&Queue::open(directory.path()).unwrap()), 1);
+    assert_eq!(files(&Queue::open(crate::seal::tests::state_dir(directory.path())).unwrap()), 1);
 }

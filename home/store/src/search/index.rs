@@ -10,6 +10,7 @@ use super::terms::{self, Pattern};
 use super::{Certainty, Field, Hits, fold, schema};
 use crate::account::{EmailId, ModSeq};
 use crate::db::Database;
+use crate::place::Place;
 use crate::{Error, Result};
 
 /// With more terms than this that hold a needle, reading the messages is no slower.
@@ -149,13 +150,14 @@ impl Document {
 
 impl Index {
     /// Opens the index at `path`; one that is no index or is damaged is made anew.
-    pub(crate) fn open(path: &Path) -> Result<Index> {
-        let opened = Database::open(path, &schema::SCHEMA);
+    pub(crate) fn open(place: &Place) -> Result<Index> {
+        let path = place.path();
+        let opened = Database::open(place, &schema::SCHEMA);
         let database = match opened {
             Err(Error::Corrupt(_) | Error::Permanent(_) | Error::NewerSchema { .. }) => {
                 tracing::warn!(path = %path.display(), "the search index is made anew");
                 Index::remove(path)?;
-                Database::open(path, &schema::SCHEMA)
+                Database::open(place, &schema::SCHEMA)
             }
             other => other,
         };
