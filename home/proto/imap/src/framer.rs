@@ -119,6 +119,13 @@ impl Framer {
         self.input.extend_from_slice(octets);
     }
 
+    /// Gives back what has been taken and not consumed: it was not meant for the framer.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let rest = self.input.split_off(self.at);
+        (self.input, self.at, self.scanned) = (Vec::new(), 0, 0);
+        rest
+    }
+
     /// Octets taken and not yet consumed.
     pub fn buffered(&self) -> usize {
         self.input.len() - self.at

@@ -1,9 +1,10 @@
 //! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
 
 use postern_imap::commands::{
-    Authenticate, Body, Close, Command, Copy, Create, Delete, Enable, Expunge, Fetch, FetchModifiers,
-    GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub, Noop, QResync, Rename, Search, SearchReturn,
-    Select, SelectParameter, Sort, Status, Store, StoreResponse, Subscribe, Thread, Vanished, parse,
+    Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Enable, Expunge, Fetch,
+    FetchModifiers, GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub, Noop, QResync, Rename,
+    Search, SearchReturn, Select, SelectParameter, Sort, Status, Store, StoreResponse, Subscribe, Thread,
+    Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
@@ -312,6 +313,7 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
 fn others() -> impl Strategy<Value = Body> {
     prop_oneof![
         Just(Body::Capability),
+        Just(Body::Compress(Compress)),
         Just(Body::Idle),
         Just(Body::Logout),
         Just(Body::Namespace),

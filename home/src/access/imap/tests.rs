@@ -11,6 +11,7 @@
 //! | `C2:`, `S2:`, … | the same with a second connection of the same user |
 //! | `Q: 10240` | the operator limits the account to so many octets, and INBOX to one message |
 //! | `D: x.eml` | the message is delivered to INBOX by another hand |
+//! | `Z: on`, `Z: off` | from here on the client compresses, and expects it; or not |
 //! | `X:` | the server has closed the connection |
 //! | `# text` | a remark |
 //!
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use postern_imap::request::{Answer, Request};
 use postern_imap::types::MailboxName;
 use postern_imap::{Config, Output, Session};
@@ -52,6 +54,7 @@ struct Connection {
     backend: Option<Backend>,
     received: Vec<u8>,
     closed: bool,
+    deflate: Option<(Compress, Decompress)>,
 }
 
 impl World {
@@ -69,11 +72,13 @@ impl World {
             backend: None,
             received: Vec::new(),
             closed: false,
+            deflate: None,
         })
     }
 
     fn send(&mut self, number: u8, octets: &[u8]) {
         self.connection(number);
+        let octets = &self.connection(number).deflated(octets);
         let size = match self.arrival {
             Arrival::Whole => octets.len(),
             Arrival::Single => 1,
@@ -99,7 +104,7 @@ impl World {
         let connection = self.connection(number);
         loop {
             match connection.session.poll() {
-                Output::Send(octets) => connection.received.extend(octets),
+                Output::Send(octets) => connection.receive(octets),
                 Output::Request(request) => connection.answer(request, &store, &account),
                 Output::Wait { .. } => return,
                 Output::Close => {
@@ -143,6 +148,7 @@ impl World {
             "Q" => self.limit(text.parse().map_err(|_| "not a number")?),
             "S" => return self.expect_line(number, &with_sizes(text)),
             "B" => return self.expect_octets(number, &message(text)),
+            "Z" => self.connection(number).compress(text)?,
             "X" if self.connection(number).closed => {}
             "X" => return Err("still open".to_owned()),
             _ => return Err("not a transcript line".to_owned()),
@@ -172,6 +178,29 @@ impl World {
 }
 
 impl Connection {
+    fn compress(&mut self, text: &str) -> Result<(), String> {
+        self.deflate = match text {
+            "on" => Some((Compress::new(Compression::default(), false), Decompress::new(false))),
+            "off" => None,
+            _ => return Err("neither on nor off".to_owned()),
+        };
+        Ok(())
+    }
+
+    fn deflated(&mut self, octets: &[u8]) -> Vec<u8> {
+        let Some((compress, _)) = &mut self.deflate else { return octets.to_vec() };
+        let mut out = Vec::with_capacity(octets.len() + 1000);
+        compress.compress_vec(octets, &mut out, FlushCompress::Sync).expect("deflated");
+        out
+    }
+
+    fn receive(&mut self, octets: Vec<u8>) {
+        let Some((_, decompress)) = &mut self.deflate else { return self.received.extend(octets) };
+        let mut out = Vec::with_capacity(1 << 20);
+        decompress.decompress_vec(&octets, &mut out, FlushDecompress::Sync).expect("a DEFLATE stream");
+        self.received.extend(out);
+    }
+
     fn answer(&mut self, request: Request, store: &Store, account: &Account) {
         let answer = match request {
             Request::VerifyPassword { password, .. } if password.expose() == "secret" => {

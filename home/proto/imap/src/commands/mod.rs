@@ -7,6 +7,7 @@ mod append;
 mod authenticate;
 mod capability;
 mod close;
+mod compress;
 mod copy;
 mod create;
 mod delete;
@@ -42,6 +43,7 @@ pub use append::Append;
 pub use authenticate::Authenticate;
 pub(crate) use capability::words as capability_words;
 pub use close::Close;
+pub use compress::Compress;
 pub use copy::Copy;
 pub use create::Create;
 pub use delete::Delete;
@@ -79,6 +81,7 @@ pub enum Body {
     Authenticate(Authenticate),
     Capability,
     Close(Close),
+    Compress(Compress),
     Copy(Copy),
     Create(Create),
     Delete(Delete),
@@ -157,6 +160,7 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "CAPABILITY" => Body::Capability,
         "CHECK" => Body::Noop(Noop::Check),
         "CLOSE" => Body::Close(Close::Expunging),
+        "COMPRESS" => Body::Compress(Compress::parse(parser)?),
         "COPY" | "MOVE" => Body::Copy(Copy::parse(name, Numbering::Sequence, parser)?),
         "CREATE" => Body::Create(Create::parse(parser)?),
         "DELETE" => Body::Delete(Delete::parse(parser)?),
@@ -228,7 +232,8 @@ impl Body {
         match self {
             Body::Capability | Body::Id(_) | Body::Logout | Body::Noop(Noop::Noop) => When::Always,
             Body::Authenticate(_) | Body::Login(_) => When::BeforeLogin,
-            Body::Create(_)
+            Body::Compress(_)
+            | Body::Create(_)
             | Body::Delete(_)
             | Body::Enable(_)
             | Body::GetQuota(_)
@@ -258,6 +263,7 @@ impl Body {
             Body::Authenticate(authenticate) => authenticate.into_task(),
             Body::Capability => Box::new(capability::Capability),
             Body::Close(close) => Box::new(close),
+            Body::Compress(compress) => Box::new(compress),
             Body::Copy(copy) => Box::new(copy),
             Body::Create(create) => Box::new(create),
             Body::Delete(delete) => Box::new(delete),
@@ -302,6 +308,7 @@ impl Body {
             Body::Authenticate(authenticate) => authenticate.encode(out),
             Body::Capability => word("CAPABILITY"),
             Body::Close(close) => word(close.name()),
+            Body::Compress(Compress) => word("COMPRESS DEFLATE"),
             Body::Copy(copy) => copy.encode(names, out),
             Body::Create(create) => create.encode(names, out),
             Body::Delete(delete) => delete.encode(names, out),

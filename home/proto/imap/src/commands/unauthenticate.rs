@@ -13,7 +13,7 @@ impl Task for Unauthenticate {
         match input {
             Input::Start => Progress::Ask(Request::CloseAccount),
             Input::Answer(Answer::Done) => {
-                // RFC 8437 §4.1: everything but TLS is as it was at the start.
+                // RFC 8437 §4.1: everything but TLS is as it was at the start; compression ends behind the response.
                 core.reset();
                 Completion::ok("UNAUTHENTICATE completed").into()
             }

@@ -56,6 +56,18 @@ pub enum Expunges {
     Held,
 }
 
+/// Whether both sides compress (RFC 4978).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Compression {
+    #[default]
+    Off,
+    /// From the end of the command that runs.
+    Wanted,
+    On,
+    /// Until the end of the command that runs (RFC 8437 §4.1).
+    Unwanted,
+}
+
 /// State, selected mailbox, output.
 #[derive(Debug)]
 pub struct Core {
@@ -70,6 +82,7 @@ pub struct Core {
     pub(crate) login_failures: u32,
     /// The host has said that the account changed.
     pub(crate) changed: bool,
+    pub(crate) compression: Compression,
     /// Set when the connection is to end after the output is sent.
     pub(crate) closing: bool,
 }
@@ -105,6 +118,7 @@ impl Core {
             output: Vec::new(),
             login_failures: 0,
             changed: false,
+            compression: Compression::Off,
             closing: false,
         }
     }
@@ -116,6 +130,9 @@ impl Core {
         self.names = NameEncoding::default();
         self.enabled = Enabled::default();
         self.changed = false;
+        if self.compression == Compression::On {
+            self.compression = Compression::Unwanted;
+        }
     }
 
     /// Writes an untagged line.

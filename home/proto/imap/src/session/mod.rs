@@ -16,6 +16,7 @@
 //! | any | LOGOUT, broken framing, autologout, shutdown | closing |
 
 pub(crate) mod core;
+mod deflate;
 pub(crate) mod enabled;
 pub(crate) mod task;
 mod view;
@@ -27,8 +28,9 @@ use crate::framer::{Frame, FrameError, Framer, LiteralHeader, LiteralKind};
 use crate::request::{Answer, Request};
 use crate::response::Completion;
 
+use self::core::{Compression, Core, Expunges};
 pub use self::core::{Config, Numbering, State};
-use self::core::{Core, Expunges};
+use self::deflate::Layer;
 pub use self::enabled::Extension;
 use self::task::{Input, Progress, Task};
 pub use self::view::MessageView;
@@ -67,8 +69,11 @@ pub enum Output {
 pub struct Session {
     core: Core,
     framer: Framer,
+    layer: Layer,
     phase: Phase,
     request: Option<Request>,
+    /// Compression begins or ends behind the output that is there.
+    turns: bool,
     /// The request given out changes the account.
     wrote: bool,
     /// Nobody is logged in since then, or whoever is may go by the command that runs.
@@ -108,8 +113,10 @@ impl Session {
         Session {
             core,
             framer: Framer::new(MAX_COMMAND_BEFORE_LOGIN),
+            layer: Layer::default(),
             phase: Phase::Ready,
             request: None,
+            turns: false,
             wrote: false,
             unauthenticated_since: now,
             last_input: now,
@@ -119,7 +126,7 @@ impl Session {
     /// Takes octets from the client.
     pub fn handle_input(&mut self, octets: &[u8], now: Instant) {
         self.last_input = now;
-        self.framer.push(octets);
+        self.layer.push(octets, &mut self.framer);
     }
 
     /// Takes note that a deadline has passed.
@@ -149,7 +156,7 @@ impl Session {
                 if let Answer::Changes(changes) = answer {
                     self.core.apply_changes(changes, expunges);
                 }
-                self.core.conclude(completion);
+                self.conclude(completion);
             }
             other => self.phase = other,
         }
@@ -162,22 +169,60 @@ impl Session {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Output {
-        while self.core.output.len() < HIGH_WATER && !self.core.closing {
+        while self.core.output.len() < HIGH_WATER && !self.core.closing && !self.turns {
             if let Some(request) = self.request.take() {
                 self.wrote = request.writes();
                 return Output::Request(request);
             }
-            if !self.advance() {
+            if !self.advance() && !self.inflate() {
                 break;
             }
         }
         if !self.core.output.is_empty() {
-            return Output::Send(std::mem::take(&mut self.core.output));
+            return Output::Send(self.outgoing());
         }
-        match self.core.closing {
-            true => Output::Close,
-            false => Output::Wait { deadline: self.autologout() },
+        if self.core.closing {
+            return Output::Close;
         }
+        self.layer.rest();
+        Output::Wait { deadline: self.autologout() }
+    }
+
+    /// The output for the connection; behind it compression begins or ends where a command said so.
+    fn outgoing(&mut self) -> Vec<u8> {
+        let octets = self.layer.deflate(std::mem::take(&mut self.core.output));
+        if std::mem::take(&mut self.turns) {
+            match self.core.compression {
+                Compression::On => self.layer.begin(&mut self.framer),
+                _ => self.layer.end(&mut self.framer),
+            }
+        }
+        octets
+    }
+
+    /// Makes input of what came compressed, if a command or a part of one is waited for.
+    fn inflate(&mut self) -> bool {
+        let waits = match &self.phase {
+            Phase::Ready => true,
+            Phase::Running(running) => running.waits_for != WaitsFor::Answer,
+            Phase::Syncing { .. } => false,
+        };
+        let inflated = if waits { self.layer.inflate(&mut self.framer) } else { Ok(false) };
+        inflated.unwrap_or_else(|corrupt| {
+            self.bye(&corrupt.to_string());
+            false
+        })
+    }
+
+    /// Writes the end of a command, and decides what lies between the session and the connection from there on.
+    fn conclude(&mut self, completion: Completion) {
+        self.core.conclude(completion);
+        self.core.compression = match self.core.compression {
+            Compression::Wanted => Compression::On,
+            Compression::Unwanted => Compression::Off,
+            Compression::On | Compression::Off => return,
+        };
+        self.turns = true;
     }
 
     fn autologout(&self) -> Instant {
@@ -338,7 +383,7 @@ impl Session {
                 self.request = Some(request);
                 self.phase = Phase::Syncing { completion, expunges };
             }
-            None => self.core.conclude(completion),
+            None => self.conclude(completion),
         }
     }
 
