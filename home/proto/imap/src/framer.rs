@@ -171,6 +171,14 @@ impl Framer {
         self.take_line(max)
     }
 
+    /// The undecided literal.
+    pub fn announced(&self) -> Option<LiteralHeader> {
+        match self.state {
+            State::Undecided(header) => Some(header),
+            _ => None,
+        }
+    }
+
     /// The command before an undecided literal, its header included.
     pub fn prefix(&self) -> &[u8] {
         &self.command

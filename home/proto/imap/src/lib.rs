@@ -36,6 +36,8 @@
 //! | BINARY | RFC 3516 | |
 //! | MULTIAPPEND | RFC 3502 | at most 100 messages at once, together as large as one may be |
 //! | UNAUTHENTICATE | RFC 8437 | |
+//! | REPLACE | RFC 8508 | |
+//! | CATENATE | RFC 4469 | URLs of this server's messages, without a scheme (RFC 5092) |
 //! | COMPRESS=DEFLATE | RFC 4978 | after login only |
 //! | QUOTA=RES-STORAGE, QUOTA=RES-MESSAGE | RFC 9208 | a root for the account, and one for each mailbox |
 //!

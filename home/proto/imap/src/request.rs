@@ -5,8 +5,9 @@
 
 use postern_sasl::{Password, ScramCredentials};
 
+pub use crate::commands::Replaced;
 use crate::thread::{Algorithm, Node};
-use crate::types::{DateTime, Flag, MailboxName, Message, SearchKey, SortCriterion, SpecialUse};
+use crate::types::{DateTime, Flag, MailboxName, Message, MessageUrl, SearchKey, SortCriterion, SpecialUse};
 
 /// The store's lasting number of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -152,14 +153,30 @@ pub enum Request {
     AppendBegin {
         /// Where to.
         mailbox: MailboxName,
-        /// Octets that will come.
+        /// Octets of the literal that comes first; 0 where a URL does.
         size: u64,
+        /// The message that goes when this one is stored (RFC 8508).
+        replaces: Option<Replaced>,
+    },
+    /// Another literal of the same message is about to come. Answered by `Done`, or a refusal.
+    AppendLiteral {
+        /// Its octets.
+        size: u64,
+    },
+    /// The message goes on with octets of another one (RFC 4469). Answered by `Taken`, or refused with `BadUrl`.
+    AppendUrl {
+        /// Where they are.
+        url: MessageUrl,
+        /// The selected mailbox.
+        selected: Option<MailboxId>,
+        /// There may be no more octets than these.
+        at_most: u64,
     },
     /// The next octets of the message. Answered by `Done`.
     AppendData(Vec<u8>),
     /// The message is complete, and another one comes that is stored with it. Answered by `Done`, or a refusal.
     AppendNext {
-        /// Octets that will come.
+        /// Octets of the literal that comes first; 0 where a URL does.
         size: u64,
         /// The flags of the message that is complete.
         flags: Vec<Flag>,
@@ -309,6 +326,8 @@ pub enum Answer {
     Quotas(Vec<Quota>),
     /// To `Search`: ascending by UID; to `Sort`.
     Found(Vec<Found>),
+    /// To `AppendUrl`: how many octets that were.
+    Taken(u64),
     /// To `AppendCommit`.
     Appended {
         /// The mailbox's.
@@ -329,6 +348,12 @@ pub enum Refusal {
     HasChildren,
     /// It cannot be done with this mailbox.
     Cannot,
+    /// The message is gone.
+    Expunged,
+    /// There is no such message part.
+    BadUrl,
+    /// It would become larger than allowed.
+    TooLarge,
     /// The account is full.
     OverQuota,
     /// Temporary: try later.

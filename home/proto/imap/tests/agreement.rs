@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use postern_imap::request::{
-    Answer, Changes, FlagChange, Flagged, MailboxId, Refusal, Request, Snapshot, Stored,
+    Answer, Changes, FlagChange, Flagged, MailboxId, Refusal, Replaced, Request, Snapshot, Stored,
 };
 use postern_imap::types::{Arrival, DateTime, Flag, Message};
 use postern_imap::{Config, Output, Session};
@@ -21,6 +21,8 @@ struct Server {
     uid_next: u32,
     messages: BTreeMap<u32, (u64, Vec<Flag>)>,
     gone: Vec<(u64, u32)>,
+    /// What goes at the end of the REPLACE that runs; one command runs at a time here.
+    replaced: Option<u32>,
 }
 
 impl Server {
@@ -44,9 +46,8 @@ impl Server {
     fn answer(&mut self, request: Request) -> Answer {
         match request {
             Request::VerifyPassword { .. } => Answer::Verdict(Verdict::Accepted),
-            Request::OpenAccount { .. } | Request::AppendBegin { .. } | Request::AppendData(_) => {
-                Answer::Done
-            }
+            Request::AppendBegin { replaces, .. } => self.begin(replaces),
+            Request::OpenAccount { .. } | Request::AppendData(_) | Request::AppendAbort => Answer::Done,
             Request::Open(..) => Answer::Opened(Snapshot {
                 mailbox: MailboxId(1),
                 object_id: "M1".to_owned(),
@@ -67,9 +68,26 @@ impl Server {
                 Answer::Stored(self.store(&uids, change, &flags))
             }
             Request::Expunge { uids, .. } => Answer::Expunged(self.expunge(uids.as_deref())),
-            Request::AppendCommit { .. } => Answer::Appended { uid_validity: 1, uids: vec![self.deliver()] },
+            Request::AppendCommit { .. } => self.commit(),
             _ => Answer::Refused(Refusal::Fault),
         }
+    }
+
+    fn begin(&mut self, replaces: Option<Replaced>) -> Answer {
+        self.replaced = replaces.map(|replaced| replaced.uid);
+        match self.replaced.is_none_or(|uid| self.messages.contains_key(&uid)) {
+            true => Answer::Done,
+            false => Answer::Refused(Refusal::Expunged),
+        }
+    }
+
+    fn commit(&mut self) -> Answer {
+        let uid = self.deliver();
+        if let Some(old) = self.replaced.take() {
+            self.messages.remove(&old);
+            self.gone.push((self.mod_seq, old));
+        }
+        Answer::Appended { uid_validity: 1, uids: vec![uid] }
     }
 
     fn changes(&self, since: u64) -> Changes {
@@ -404,7 +422,7 @@ enum Step {
     Reconnect(usize),
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "NOOP",
     "FETCH {} FLAGS",
     "FETCH 1:* (UID FLAGS)",
@@ -418,6 +436,8 @@ const COMMANDS: [&str; 14] = [
     "EXPUNGE",
     "UID EXPUNGE 1:3",
     "APPEND INBOX {1+}\r\nx",
+    "REPLACE {} INBOX {1+}\r\nx",
+    "UID REPLACE 3 INBOX {1+}\r\nx",
     "NOOP",
 ];
 

@@ -1,10 +1,10 @@
 //! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
 
 use postern_imap::commands::{
-    Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Enable, Expunge, Fetch,
-    FetchModifiers, GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub, Noop, QResync, Rename,
-    Search, SearchReturn, Select, SelectParameter, Sort, Status, Store, StoreResponse, Subscribe, Thread,
-    Vanished, parse,
+    Append, AppendMessage, Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Enable,
+    Expunge, Fetch, FetchModifiers, GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub, Noop, Piece,
+    QResync, Rename, Replace, Search, SearchReturn, Select, SelectParameter, Sort, Status, Store,
+    StoreResponse, Subscribe, Thread, Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
@@ -261,6 +261,22 @@ fn sort() -> impl Strategy<Value = Sort> {
     )
 }
 
+/// APPEND and REPLACE of nothing but URLs: others are not read whole.
+fn append() -> impl Strategy<Value = Append> {
+    let number = prop_oneof![(1u32..).prop_map(Number::Exactly), Just(Number::Largest)];
+    let replaces = (numbering(), number).prop_map(|(numbering, message)| Replace { numbering, message });
+    let flags = prop::collection::vec(prop::sample::select(vec![Flag::Seen, Flag::keyword("Work")]), 0..2);
+    let list = (flags, prop::collection::vec(octets(), 1..3)).prop_map(|(flags, urls)| {
+        let begin = Piece::List(AppendMessage { flags, internal_date: None });
+        std::iter::once(begin)
+            .chain(urls.into_iter().map(Piece::Url))
+            .chain([Piece::ListEnd])
+            .collect::<Vec<_>>()
+    });
+    (prop::option::of(replaces), mailbox(), prop::collection::vec(list, 1..3))
+        .prop_map(|(replaces, mailbox, lists)| Append { replaces, mailbox, pieces: lists.concat() })
+}
+
 fn thread() -> impl Strategy<Value = Thread> {
     let algorithm = prop::sample::select(vec![Algorithm::OrderedSubject, Algorithm::References]);
     (algorithm, numbering(), search_key()).prop_map(|(algorithm, numbering, key)| Thread {
@@ -280,6 +296,7 @@ fn on_messages() -> impl Strategy<Value = Body> {
             to
         })),
         prop::option::of(set()).prop_map(|uids| Body::Expunge(Expunge { uids })),
+        append().prop_map(Body::Append),
         fetch().prop_map(Body::Fetch),
         store().prop_map(Body::Store),
         search().prop_map(Body::Search),
@@ -361,7 +378,7 @@ proptest! {
             "a", " ", "FETCH", "1:*", "(", ")", "BODY", "[", "]", "HEADER.FIELDS", "<", ">", "UID", "SEARCH", "NOT",
             "OR", "\"", "\\", "{3}\r\nabc", "{2}", "STORE", "+FLAGS", "\\Seen", "LIST", "*", "%", "RETURN", "STATUS",
             "CHANGEDSINCE", "VANISHED", "UNCHANGEDSINCE", "SORT", "THREAD", "REVERSE", "REFERENCES", "BINARY", "~", "GETQUOTA", "QRESYNC", "CONDSTORE", "MODSEQ", "PREVIEW", "LAZY", "PRIV",
-            "MESSAGES", "APPEND", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
+            "MESSAGES", "APPEND", "CATENATE", "REPLACE", "URL", "TEXT", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
         ]), 0..14),
     ) {
         postern_imap::fuzz_command(words.concat().as_bytes());

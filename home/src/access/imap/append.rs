@@ -1,17 +1,22 @@
-//! APPEND: the messages of one command, on their way into a mailbox.
+//! APPEND and REPLACE: the messages of one command, on their way into a mailbox.
 //!
-//! In: octets. Out: messages, stored all or none (RFC 3502). Refused: what the quotas have no room for, before its octets
+//! In: octets, and where the octets of other messages are (RFC 4469). Out: messages, stored all or none (RFC 3502), or one
+//! in the place of another (RFC 8508). Refused: what the quotas have no room for, before its octets
 //! come; the store looks once more when it stores them. A step that fails takes everything with it that was staged, so
 //! that a client which goes on or waits after a refusal holds nothing on the disk.
 
 use std::sync::Arc;
 
-use postern_imap::request::Answer;
+use postern_imap::request::{Answer, Refusal};
 use postern_imap::types::{DateTime, Flag};
-use postern_store::account::{Account, Append, MailboxId, QuotaRoot};
+use postern_store::account::{Account, Append, Detail, MailboxId, QuotaRoot, Uid};
 use postern_store::{Error, Result, Staging, Store, Timestamp};
 
+use super::catenate::Part;
 use super::convert;
+
+/// Octets of another message that are read at once.
+const STEP: u64 = 1024 * 1024;
 
 /// Messages that are being received.
 pub(super) struct Appending {
@@ -24,6 +29,25 @@ pub(super) struct Appending {
     complete: Vec<Append>,
     /// Octets of them all.
     announced: u64,
+    /// What goes when they are stored.
+    replaces: Option<Replaced>,
+}
+
+/// A message that makes room for another one.
+#[derive(Clone, Copy)]
+pub(super) struct Replaced {
+    mailbox: MailboxId,
+    uid: Uid,
+    size: u64,
+}
+
+impl Replaced {
+    /// Finds the message; nothing if it is gone.
+    pub(super) fn find(account: &Account, mailbox: MailboxId, uid: u32) -> Result<Option<Replaced>> {
+        let message =
+            account.messages(mailbox, &convert::uid_set(&[uid]), Detail::Summary).next().transpose()?;
+        Ok(message.map(|message| Replaced { mailbox, uid: message.uid, size: message.email.size }))
+    }
 }
 
 impl Appending {
@@ -36,6 +60,7 @@ impl Appending {
         account: &Account,
         mailbox: MailboxId,
         size: u64,
+        replaces: Option<Replaced>,
     ) -> Result<Appending> {
         let appending = Appending {
             store: store.clone(),
@@ -44,6 +69,7 @@ impl Appending {
             staging: store.stage(),
             complete: Vec::new(),
             announced: size,
+            replaces,
         };
         appending.check_room()?;
         Ok(appending)
@@ -53,6 +79,34 @@ impl Appending {
     pub(super) fn data(mut self, octets: &[u8]) -> Result<Appending> {
         self.staging.write(octets)?;
         Ok(self)
+    }
+
+    /// The message goes on with a literal of `size` octets.
+    ///
+    /// # Errors
+    /// `OverQuota`
+    pub(super) fn literal(mut self, size: u64) -> Result<Appending> {
+        self.announced = self.announced.saturating_add(size);
+        self.check_room()?;
+        Ok(self)
+    }
+
+    /// The message goes on with these octets of another one.
+    ///
+    /// # Errors
+    /// `OverQuota`; `NotFound` when they have gone meanwhile.
+    pub(super) fn copy(self, part: &Part) -> Result<Appending> {
+        let mut appending = self.literal(part.size())?;
+        let mut at = 0;
+        while at < part.size() {
+            let octets = part.read(&appending.account, at, STEP)?;
+            if octets.is_empty() {
+                return Err(Error::Corrupt("a message is shorter than its structure says".to_owned()));
+            }
+            appending.staging.write(&octets)?;
+            at += octets.len() as u64;
+        }
+        Ok(appending)
     }
 
     /// The message is complete, and one of `size` octets follows.
@@ -68,9 +122,18 @@ impl Appending {
 
     /// The last message is complete: stores them all.
     pub(super) fn commit(self, flags: &[Flag], date: Option<DateTime>) -> Result<Answer> {
-        let Appending { account, mailbox, complete, .. } = self.complete(flags, date)?;
-        let appended = account.append(mailbox, complete)?;
-        let first = appended.first().ok_or_else(|| Error::Fault("nothing was appended".to_owned()))?;
+        let Appending { account, mailbox, complete, replaces, .. } = self.complete(flags, date)?;
+        let appended = match replaces {
+            None => account.append(mailbox, complete)?,
+            Some(old) => {
+                let new = complete.into_iter().next().ok_or_else(nothing)?;
+                match account.replace(old.mailbox, old.uid, mailbox, new)? {
+                    Some(appended) => vec![appended],
+                    None => return Ok(Answer::Refused(Refusal::Expunged)),
+                }
+            }
+        };
+        let first = appended.first().ok_or_else(nothing)?;
         let uids = appended.iter().map(|appended| appended.uid.get()).collect();
         Ok(Answer::Appended { uid_validity: first.uid_validity.0, uids })
     }
@@ -91,12 +154,19 @@ impl Appending {
         let messages = self.complete.len() as u64 + 1;
         for root in [QuotaRoot::Account, QuotaRoot::Mailbox(self.mailbox)] {
             let usage = self.account.quota(root)?;
-            if over(self.announced, usage.octets, usage.limits.octets)
-                || over(messages, usage.messages, usage.limits.messages)
+            let goes = self.replaces.filter(|old| root == QuotaRoot::Account || old.mailbox == self.mailbox);
+            let octets = usage.octets.saturating_sub(goes.map_or(0, |old| old.size));
+            let held = usage.messages.saturating_sub(goes.map_or(0, |_| 1));
+            if over(self.announced, octets, usage.limits.octets)
+                || over(messages, held, usage.limits.messages)
             {
                 return Err(Error::OverQuota);
             }
         }
         Ok(())
     }
+}
+
+fn nothing() -> Error {
+    Error::Fault("nothing was appended".to_owned())
 }

@@ -1,17 +1,18 @@
 //! Carries out the core's requests on one account. Blocks; runs in a thread for that.
 
 use postern_imap::request::{
-    Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Quota, QuotaOf, Refusal, Request,
+    self, Access, Answer, CopyMode, MailboxId, MailboxInfo, MailboxKind, Quota, QuotaOf, Refusal, Request,
     Snapshot, Subscription, Wanted,
 };
-use postern_imap::types::{MailboxName, SpecialUse};
+use postern_imap::types::{MailboxName, MessageUrl, SpecialUse};
 use postern_store::account::{
     self as store, Account, Detail, Expunge, ModSeq, QuotaRoot, Remaining, SystemFlags,
 };
 use postern_store::blob::BlobId;
 use postern_store::{Error, Result, Store};
 
-use super::append::Appending;
+use super::append::{Appending, Replaced};
+use super::catenate::Part;
 use super::{convert, search, sort};
 
 /// One session's hold on an account.
@@ -79,12 +80,9 @@ impl Backend {
             Request::Search { mailbox, key } => {
                 Ok(Answer::Found(search::find(&self.account, id(mailbox), &key)?))
             }
-            Request::AppendBegin { mailbox, size } => {
-                self.appending = None;
-                let mailbox = self.named(&mailbox)?.id;
-                self.appending = Some(Appending::begin(&self.store, &self.account, mailbox, size)?);
-                Ok(Answer::Done)
-            }
+            Request::AppendBegin { mailbox, size, replaces } => self.append_begin(&mailbox, size, replaces),
+            Request::AppendLiteral { size } => self.go_on_appending(|appending| appending.literal(size)),
+            Request::AppendUrl { url, selected, at_most } => self.append_url(&url, selected, at_most),
             Request::AppendNext { flags, internal_date, size } => {
                 self.go_on_appending(|appending| appending.next(&flags, internal_date, size))
             }
@@ -239,6 +237,54 @@ impl Backend {
             CopyMode::Move => self.account.move_messages(from, &uids, to)?,
         };
         Ok(Answer::Copied(convert::copied(&copied)))
+    }
+
+    fn append_begin(
+        &mut self,
+        mailbox: &MailboxName,
+        size: u64,
+        replaces: Option<request::Replaced>,
+    ) -> Result<Answer> {
+        self.appending = None;
+        let mailbox = self.named(mailbox)?.id;
+        let replaced = match replaces {
+            None => None,
+            Some(request::Replaced { mailbox, uid }) => {
+                match Replaced::find(&self.account, id(mailbox), uid)? {
+                    None => return Ok(Answer::Refused(Refusal::Expunged)),
+                    found => found,
+                }
+            }
+        };
+        self.appending = Some(Appending::begin(&self.store, &self.account, mailbox, size, replaced)?);
+        Ok(Answer::Done)
+    }
+
+    fn append_url(&mut self, url: &MessageUrl, selected: Option<MailboxId>, at_most: u64) -> Result<Answer> {
+        let Some(part) = self.part_at(url, selected)? else {
+            return Ok(Answer::Refused(Refusal::BadUrl));
+        };
+        if part.size() > at_most {
+            return Ok(Answer::Refused(Refusal::TooLarge));
+        }
+        self.go_on_appending(|appending| appending.copy(&part))?;
+        Ok(Answer::Taken(part.size()))
+    }
+
+    /// What a URL names; nothing where there is no such mailbox, generation of UIDs, message or part.
+    fn part_at(&self, url: &MessageUrl, selected: Option<MailboxId>) -> Result<Option<Part>> {
+        let mailbox = match (&url.mailbox, selected) {
+            (None, Some(selected)) => id(selected),
+            (None, None) => return Ok(None),
+            (Some(named), _) => match self.named(&named.name) {
+                Ok(mailbox) if named.uid_validity.is_none_or(|wanted| wanted == mailbox.uid_validity.0) => {
+                    mailbox.id
+                }
+                Ok(_) | Err(Error::NotFound(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        Part::find(&self.account, mailbox, url)
     }
 
     /// An APPEND that fails is forgotten, with everything that it has staged.

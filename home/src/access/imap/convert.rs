@@ -238,7 +238,7 @@ fn address(address: structure::Address) -> imap::Address {
     imap::Address { name, route, mailbox, host }
 }
 
-fn part(part: structure::Part) -> imap::BodyStructure {
+pub(super) fn part(part: structure::Part) -> imap::BodyStructure {
     let span = |range: std::ops::Range<u64>| imap::Span { start: range.start, end: range.end };
     let is_message = part.media_type.eq_ignore_ascii_case(b"message");
     let is_text = part.media_type.eq_ignore_ascii_case(b"text");

@@ -7,10 +7,11 @@
 //! The core (`postern-imap`) decides everything about the protocol. Here its requests are carried out: `session`
 //! joins it to the network's driver, `host` answers what concerns logins and gives the rest to `backend`, which
 //! works on the store in a blocking thread; `convert` translates between the store's types and the core's, `append`
-//! receives messages, `search` finds them and `sort` puts them in order.
+//! receives messages, `catenate` finds the parts that they are made of, `search` finds them and `sort` puts them in order.
 
 mod append;
 mod backend;
+mod catenate;
 mod convert;
 mod host;
 mod search;

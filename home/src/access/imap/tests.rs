@@ -324,7 +324,10 @@ fn staged_after(failing: impl FnOnce(&Account) -> Request) -> usize {
         || std::fs::read_dir(world.directory.path().join("staging")).expect("the staging area").count();
     let mailbox = MailboxName::new("Box");
     let size = 8 * 1024 * 1024;
-    for request in [Request::AppendBegin { mailbox, size }, Request::AppendData(vec![b'x'; size as usize])] {
+    for request in [
+        Request::AppendBegin { mailbox, size, replaces: None },
+        Request::AppendData(vec![b'x'; size as usize]),
+    ] {
         assert!(matches!(backend.answer(request), Answer::Done));
     }
     assert_eq!(staged(), 1);
@@ -348,6 +351,7 @@ fn a_refused_append_leaves_nothing_staged() {
         Request::AppendNext { size: 1, flags: Vec::new(), internal_date: None }
     };
     assert_eq!(staged_after(next), 0);
-    let begin = |_: &Account| Request::AppendBegin { mailbox: MailboxName::new("Gone"), size: 1 };
+    let begin =
+        |_: &Account| Request::AppendBegin { mailbox: MailboxName::new("Gone"), size: 1, replaces: None };
     assert_eq!(staged_after(begin), 0);
 }

@@ -70,7 +70,7 @@ impl Account {
     }
 }
 
-fn store(change: &Change<'_>, target: Target, messages: Vec<Incoming>) -> Result<Vec<Appended>> {
+pub(super) fn store(change: &Change<'_>, target: Target, messages: Vec<Incoming>) -> Result<Vec<Appended>> {
     let mut counters = open(change, target)?;
     let mut keywords = change.keywords()?;
     let stored = messages

@@ -30,6 +30,7 @@ mod mailboxes;
 mod maildrop;
 mod removed;
 mod repair;
+mod replace;
 mod search;
 mod snapshot;
 mod sort_keys;

@@ -24,6 +24,7 @@ mod namespace;
 mod noop;
 mod quota;
 mod rename;
+mod replace;
 mod search;
 mod select;
 mod sort;
@@ -39,7 +40,7 @@ use crate::session::core::{Core, Numbering, State};
 use crate::session::task::Task;
 use crate::types::NameEncoding;
 
-pub use append::Append;
+pub use append::{Append, AppendMessage, Piece};
 pub use authenticate::Authenticate;
 pub(crate) use capability::words as capability_words;
 pub use close::Close;
@@ -49,7 +50,7 @@ pub use create::Create;
 pub use delete::Delete;
 pub use enable::Enable;
 pub use expunge::Expunge;
-pub use fetch::{Fetch, FetchModifiers, Vanished};
+pub use fetch::{Fetch, FetchModifiers, Vanished, header_fields};
 pub use id::Id;
 pub use list::{List, ListReturn, ListSelection};
 pub use login::Login;
@@ -57,6 +58,7 @@ pub use lsub::Lsub;
 pub use noop::Noop;
 pub use quota::GetQuota;
 pub use rename::Rename;
+pub use replace::{Replace, Replaced};
 pub use search::{Search, SearchReturn};
 pub use select::{QResync, Select, SelectParameter};
 pub use sort::Sort;
@@ -74,10 +76,12 @@ pub struct Command {
     pub body: Body,
 }
 
-/// Every command but APPEND, which is read while its literal is still to come ([`parse_append`]).
+/// Every command. APPEND and REPLACE are read while their literals are still to come ([`parse_append`]), unless there are
+/// none.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "each variant is the command of that name, documented in its file")]
 pub enum Body {
+    Append(Append),
     Authenticate(Authenticate),
     Capability,
     Close(Close),
@@ -127,14 +131,23 @@ pub fn parse_append(
     let mut parser = Parser::new(prefix, names);
     let tag = parser.tag().ok()?.to_owned();
     parser.space().ok()?;
-    if !parser.eat_keyword("APPEND") {
-        return None;
-    }
-    match Append::parse(&mut parser) {
+    match append(&mut parser)? {
         Ok(append) => Some(Ok((tag, append))),
         Err(ParseError::Incomplete) => None,
         Err(error) => Some(Err((tag, error))),
     }
+}
+
+/// APPEND, REPLACE or UID REPLACE, to its first literal.
+fn append(parser: &mut Parser<'_>) -> Option<Result<Append>> {
+    if parser.eat_keyword("APPEND") {
+        return Some(Append::parse(parser));
+    }
+    let numbering = if parser.eat_keyword("UID") { Numbering::Uid } else { Numbering::Sequence };
+    if numbering == Numbering::Uid {
+        parser.space().ok()?;
+    }
+    parser.eat_keyword("REPLACE").then(|| Replace::parse(numbering, parser))
 }
 
 /// The tag of a command that has not been parsed; `*` where there is none.
@@ -155,7 +168,7 @@ fn body(parser: &mut Parser<'_>) -> Result<Body> {
 
 fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
     Ok(match name {
-        "APPEND" => return Err(ParseError::Syntax("APPEND needs a literal")),
+        "APPEND" => Body::Append(Append::parse(parser)?.without_literals()?),
         "AUTHENTICATE" => Body::Authenticate(Authenticate::parse(parser)?),
         "CAPABILITY" => Body::Capability,
         "CHECK" => Body::Noop(Noop::Check),
@@ -179,6 +192,7 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "NAMESPACE" => Body::Namespace,
         "NOOP" => Body::Noop(Noop::Noop),
         "RENAME" => Body::Rename(Rename::parse(parser)?),
+        "REPLACE" => Body::Append(Replace::parse(Numbering::Sequence, parser)?.without_literals()?),
         "SEARCH" => Body::Search(Search::parse(Numbering::Sequence, parser)?),
         "SORT" => Body::Sort(Sort::parse(Numbering::Sequence, parser)?),
         "STATUS" => Body::Status(Status::parse(parser)?),
@@ -199,6 +213,7 @@ fn uid_body(parser: &mut Parser<'_>) -> Result<Body> {
         "COPY" | "MOVE" => Body::Copy(Copy::parse(&name, Numbering::Uid, parser)?),
         "EXPUNGE" => Body::Expunge(Expunge::parse_uid(parser)?),
         "FETCH" => Body::Fetch(Fetch::parse(Numbering::Uid, parser)?),
+        "REPLACE" => Body::Append(Replace::parse(Numbering::Uid, parser)?.without_literals()?),
         "SEARCH" => Body::Search(Search::parse(Numbering::Uid, parser)?),
         "SORT" => Body::Sort(Sort::parse(Numbering::Uid, parser)?),
         "STORE" => Body::Store(Store::parse(Numbering::Uid, parser)?),
@@ -232,7 +247,9 @@ impl Body {
         match self {
             Body::Capability | Body::Id(_) | Body::Logout | Body::Noop(Noop::Noop) => When::Always,
             Body::Authenticate(_) | Body::Login(_) => When::BeforeLogin,
-            Body::Compress(_)
+            Body::Append(Append { replaces: Some(_), .. }) => When::Selected,
+            Body::Append(_)
+            | Body::Compress(_)
             | Body::Create(_)
             | Body::Delete(_)
             | Body::Enable(_)
@@ -260,6 +277,7 @@ impl Body {
 
     pub(crate) fn into_task(self) -> Box<dyn Task> {
         match self {
+            Body::Append(append) => append.into_task(None),
             Body::Authenticate(authenticate) => authenticate.into_task(),
             Body::Capability => Box::new(capability::Capability),
             Body::Close(close) => Box::new(close),
@@ -305,6 +323,7 @@ impl Body {
     fn encode(&self, names: NameEncoding, out: &mut Vec<u8>) {
         let mut word = |text: &str| out.extend_from_slice(text.as_bytes());
         match self {
+            Body::Append(append) => append.encode(names, out),
             Body::Authenticate(authenticate) => authenticate.encode(out),
             Body::Capability => word("CAPABILITY"),
             Body::Close(close) => word(close.name()),

@@ -89,6 +89,14 @@ pub fn literal8_header(size: u64, out: &mut Vec<u8>) {
     literal_header(size, out);
 }
 
+/// An octet of a URL inside a response code; what cannot stand there (RFC 4469 §5 `url-resp-text`) is `%` encoded.
+pub fn resp_text(octet: u8, out: &mut Vec<u8>) {
+    match octet {
+        b']' | b'\\' | 0..=0x1f | 0x7f.. => out.extend_from_slice(format!("%{octet:02X}").as_bytes()),
+        _ => out.push(octet),
+    }
+}
+
 /// A parenthesised list, its members separated by spaces.
 pub fn parenthesised<T>(
     members: impl IntoIterator<Item = T>,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::parser::ParseError;
 use crate::request::Refusal;
+use crate::response::encode;
 use crate::types::encode_uids;
 
 /// `resp-cond-state`.
@@ -38,6 +39,8 @@ pub enum Code {
     },
     /// CAPABILITY with these words.
     Capability(String),
+    /// BADURL (RFC 4469 §4.1) with the URL.
+    BadUrl(Vec<u8>),
     /// BADCHARSET with what is supported.
     BadCharset,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1); the number is put in when everything before it has been told.
@@ -123,6 +126,10 @@ impl Code {
                 out.extend_from_slice(b"MODIFIED ");
                 encode_uids(numbers.iter().copied(), out);
             }
+            Code::BadUrl(url) => {
+                out.extend_from_slice(b"BADURL ");
+                url.iter().for_each(|octet| encode::resp_text(*octet, out));
+            }
             Code::BadCharset => out.extend_from_slice(b"BADCHARSET (UTF-8 US-ASCII)"),
         }
     }
@@ -136,6 +143,9 @@ impl From<Refusal> for Completion {
             Refusal::AlreadyExists => Completion::no("ALREADYEXISTS", "Mailbox already exists"),
             Refusal::HasChildren => Completion::no("HASCHILDREN", "Mailbox has children"),
             Refusal::Cannot => Completion::no("CANNOT", "That cannot be done with this mailbox"),
+            Refusal::Expunged => Completion::no("EXPUNGEISSUED", "That message is gone"),
+            Refusal::BadUrl => Completion::no("NONEXISTENT", "No such message part"),
+            Refusal::TooLarge => Completion::no("TOOBIG", "Message too large"),
             Refusal::OverQuota => Completion::no("OVERQUOTA", "The account is over its quota"),
             Refusal::Unavailable => Completion::no("UNAVAILABLE", "Temporary failure, try again later"),
             Refusal::Fault => Completion::no("SERVERBUG", "Internal error"),

@@ -285,7 +285,7 @@ impl Session {
 
     fn begin_append(&mut self, tag: String, append: commands::Append, header: LiteralHeader) {
         match append.permitted(&self.core, header) {
-            Ok(()) => self.run(tag, append.into_task(header)),
+            Ok(()) => self.run(tag, append.into_task(Some(header))),
             Err(completion) => self.refuse_literal(&tag, completion, header),
         }
     }
@@ -358,6 +358,12 @@ impl Session {
                 WaitsFor::Literal
             }
             Progress::MoreLiteral => WaitsFor::Literal,
+            Progress::CollectLiteral => {
+                if let Some(header) = self.framer.announced() {
+                    self.collect(header);
+                }
+                WaitsFor::Literal
+            }
             Progress::Done(completion) => return self.finish(&running, completion),
             Progress::Close => {
                 self.core.closing = true;

@@ -54,6 +54,8 @@ pub(crate) enum Progress {
     LineOrChange,
     /// The octets of the literal that the command ends with: to be taken now.
     Literal,
+    /// The literal is part of the command's text, which follows as `Line` or `AnotherLiteral`.
+    CollectLiteral,
     /// The sending of what it has written so far: there is much of it.
     Written,
     /// More of a literal already being taken, or the line after it.

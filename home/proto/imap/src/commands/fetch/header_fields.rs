@@ -55,6 +55,15 @@ pub(super) fn wanted(items: &[FetchItem]) -> WantedHeader {
     wanted
 }
 
+/// What of a header a section shows, where it shows only some of its fields.
+pub fn fields(text: Option<&SectionText>, header: &[u8]) -> Option<Vec<u8>> {
+    match text? {
+        SectionText::HeaderFields(names) => Some(filter(header, names, Keep::Named)),
+        SectionText::HeaderFieldsNot(names) => Some(filter(header, names, Keep::Others)),
+        SectionText::Header | SectionText::Text | SectionText::Mime => None,
+    }
+}
+
 /// The fields of `header` that stay, and the empty line if it has one.
 pub(super) fn filter(header: &[u8], names: &[Vec<u8>], keep: Keep) -> Vec<u8> {
     let mut kept = Vec::new();

@@ -16,6 +16,7 @@ use crate::session::core::Numbering;
 use crate::session::task::Task;
 use crate::types::{FetchItem, SequenceSet};
 
+pub use header_fields::fields as header_fields;
 pub use modifiers::{FetchModifiers, Vanished};
 
 /// Which messages, and what of them.
