@@ -139,7 +139,7 @@ fn repair_all(place: &Place, inspection: &Inspection, user: Option<&EmailAddress
     };
     let store = Store::open(place).map_err(failed)?;
     for account in accounts {
-        match store.account(account).and_then(|account| account.repair()) {
+        match store.existing_account(account).and_then(|account| account.repair()) {
             Ok(repaired) => repaired.iter().for_each(|line| eprintln!("accounts/{account}: repaired {line}")),
             Err(error) => eprintln!("accounts/{account}: {error}"),
         }
@@ -173,6 +173,9 @@ fn list(checked: &[Checked]) -> String {
 
 fn story(report: &Report, target: &Path) -> String {
     let mut text = format!("{} message(s) are in {}.", report.messages, target.display());
+    for renamed in &report.renamed {
+        let _ = write!(text, "\nname too long: {renamed}");
+    }
     for lost in &report.lost {
         let _ = write!(text, "\ncould not be read: {lost}");
     }

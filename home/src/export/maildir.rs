@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! TARGET/{cur,new,tmp}            INBOX
-//! TARGET/.Work.2026/{cur,new,tmp} Work/2026; `.`, `/` and control characters in a name become `_`
+//! TARGET/.Work.2026/{cur,new,tmp} Work/2026, in modified UTF-7 (RFC 3501 §5.1.3); `.` in a level is `\2e`, see `name`
 //! …/cur/SECONDS.UID.postern,S=OCTETS:2,FLAGS    modification time: when the message was received
 //! …/dovecot-keywords              the names of the flags a to z
 //! ```
@@ -14,12 +14,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use postern_imap::types::NameEncoding;
 use postern_store::account::{Flags, SystemFlags};
 
-use super::Readable;
+use super::{Readable, name};
 
 /// System flags by their letters, which stand in this order.
-const LETTERS: [(SystemFlags, char); 5] = [
+pub(crate) const LETTERS: [(SystemFlags, char); 5] = [
     (SystemFlags::DRAFT, 'D'),
     (SystemFlags::FLAGGED, 'F'),
     (SystemFlags::ANSWERED, 'R'),
@@ -28,12 +29,11 @@ const LETTERS: [(SystemFlags, char); 5] = [
 ];
 const KEYWORDS: usize = 26;
 
-pub(super) fn write(messages: &mut Readable<'_>, target: &Path) -> io::Result<()> {
-    let directory = directory(target, &messages.mailbox.name);
+pub(super) fn write(messages: &mut Readable<'_>, directory: &Path) -> io::Result<()> {
     for part in ["cur", "new", "tmp"] {
         fs::create_dir_all(directory.join(part))?;
     }
-    if directory != target {
+    if messages.mailbox.name != "INBOX" {
         File::create(directory.join("maildirfolder"))?;
     }
     let mut keywords = Vec::new();
@@ -64,13 +64,15 @@ pub(super) fn write(messages: &mut Readable<'_>, target: &Path) -> io::Result<()
     Ok(())
 }
 
-fn directory(target: &Path, mailbox: &str) -> PathBuf {
+/// The directory of a mailbox.
+pub(super) fn path(target: &Path, mailbox: &str) -> PathBuf {
     if mailbox == "INBOX" {
         return target.to_owned();
     }
-    let level = |name: &str| name.replace(|character: char| character == '.' || character.is_control(), "_");
+    let level = |level: &str| name::escape(level, |_, character| character == '.');
     let levels: Vec<String> = mailbox.split('/').map(level).collect();
-    target.join(format!(".{}", levels.join(".")))
+    let name = NameEncoding::ModifiedUtf7.encode(&format!(".{}", levels.join(".")));
+    target.join(name::fit(name, name::LONGEST))
 }
 
 /// The flags' letters, in the order of ASCII; keywords past the twenty-sixth have none.
@@ -98,8 +100,8 @@ mod tests {
     #[test]
     fn mailboxes_have_their_directories() {
         let target = Path::new("/t");
-        assert_eq!(directory(target, "INBOX"), Path::new("/t"));
-        assert_eq!(directory(target, "Work/v1.2/Grüße"), Path::new("/t/.Work.v1_2.Grüße"));
-        assert_eq!(directory(target, ".."), Path::new("/t/.__"));
+        assert_eq!(path(target, "INBOX"), Path::new("/t"));
+        assert_eq!(path(target, "Work/v1.2/Grüße"), Path::new("/t/.Work.v1\\2e2.Gr&APwA3w-e"));
+        assert_eq!(path(target, ".."), Path::new("/t/.\\2e\\2e"));
     }
 }

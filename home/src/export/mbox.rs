@@ -1,4 +1,5 @@
-//! The form mboxrd: a file `TARGET/MAILBOX.mbox` for each mailbox, a directory for each level above it.
+//! The form mboxrd: a file `TARGET/MAILBOX.mbox` for each mailbox, a directory for each level above it. A `.` that begins a
+//! level, or its ending `.mbox`, is `\2e`, see `name`.
 //!
 //! A message begins with `From - DATE`, the moment of its receipt, then come the fields that mail programs read flags
 //! from (`Status`, `X-Status`, `X-Keywords`), then its octets with LF at the end of lines. A line that begins with `From `
@@ -10,10 +11,12 @@ use std::path::{Path, PathBuf};
 
 use postern_store::account::{Message, SystemFlags};
 
-use super::{Octets, Readable};
+use super::{Octets, Readable, name};
 
-pub(super) fn write(messages: &mut Readable<'_>, target: &Path) -> io::Result<()> {
-    let path = path(target, &messages.mailbox.name);
+/// What a file's name ends with.
+pub(crate) const ENDING: &str = ".mbox";
+
+pub(super) fn write(messages: &mut Readable<'_>, path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -22,18 +25,19 @@ pub(super) fn write(messages: &mut Readable<'_>, target: &Path) -> io::Result<()
     file.flush()
 }
 
-fn path(target: &Path, mailbox: &str) -> PathBuf {
-    let level = |name: &str| name.replace(char::is_control, "_");
+/// The file of a mailbox.
+pub(super) fn path(target: &Path, mailbox: &str) -> PathBuf {
+    let (above, last) = mailbox.rsplit_once('/').map_or((None, mailbox), |(above, last)| (Some(above), last));
     let mut path = target.to_owned();
-    // `..` would lead out of the target.
-    path.extend(
-        mailbox
-            .split('/')
-            .map(level)
-            .map(|name| if name.starts_with('.') { format!("_{name}") } else { name }),
-    );
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!("{name}.mbox"))
+    let levels = above.into_iter().flat_map(|above| above.split('/'));
+    path.extend(levels.map(|level| name::fit(escape(level), name::LONGEST)));
+    path.join(name::fit(escape(last), name::LONGEST - ENDING.len()) + ENDING)
+}
+
+/// `..` would lead out of the target, and a directory `a.mbox` would be where the file of the mailbox `a` is.
+fn escape(level: &str) -> String {
+    let ending = level.strip_suffix(ENDING).map(str::len);
+    name::escape(level, |at, character| character == '.' && (at == 0 || Some(at) == ending))
 }
 
 fn write_message(file: &mut impl Write, message: &Message, octets: &mut Octets<'_>) -> io::Result<()> {
@@ -109,6 +113,7 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_the_target() {
         assert_eq!(path(Path::new("/t"), "Work/2026"), Path::new("/t/Work/2026.mbox"));
-        assert_eq!(path(Path::new("/t"), "../x"), Path::new("/t/_../x.mbox"));
+        assert_eq!(path(Path::new("/t"), "../x"), Path::new("/t/\\2e./x.mbox"));
+        assert_eq!(path(Path::new("/t"), "a.mbox/b"), Path::new("/t/a\\2embox/b.mbox"));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! In: an account that is only read, whole or damaged, while the daemon runs or not. Out: a directory with every message
 //! that can be read: octets, flags, keywords and the date of receipt. Refused: a directory that exists. What cannot be
-//! read is named in the [`Report`], and everything else is written.
+//! read, or is not what it was when it came (by its hash), is named in the [`Report`], and everything else is written.
 
-mod maildir;
-mod mbox;
+pub(crate) mod maildir;
+pub(crate) mod mbox;
+pub(crate) mod name;
 
 use std::io;
 use std::path::Path;
@@ -27,8 +28,10 @@ pub enum Form {
 pub struct Report {
     /// Messages written.
     pub messages: u64,
-    /// A line for each thing that could not be read.
+    /// A line for each thing that could not be read or written.
     pub lost: Vec<String>,
+    /// A line for each mailbox whose name is too long for the file system.
+    pub renamed: Vec<String>,
 }
 
 /// Octets of a message that are read at once.
@@ -43,13 +46,32 @@ pub fn export(account: &Account, target: &Path, form: Form) -> io::Result<Report
     let mut report = Report::default();
     let mailboxes = account.mailboxes().map_err(io::Error::other)?;
     for mailbox in mailboxes.iter().filter(|mailbox| mailbox.selectable) {
-        let mut messages = Readable { account, mailbox, report: &mut report };
-        match form {
-            Form::Maildir => maildir::write(&mut messages, target)?,
-            Form::Mbox => mbox::write(&mut messages, target)?,
-        }
+        write(Readable { account, mailbox, report: &mut report }, target, form)?;
     }
     Ok(report)
+}
+
+fn write(mut messages: Readable<'_>, target: &Path, form: Form) -> io::Result<()> {
+    let name = &messages.mailbox.name;
+    let path = match form {
+        Form::Maildir => maildir::path(target, name),
+        Form::Mbox => mbox::path(target, name),
+    };
+    if name::is_cut(&path) {
+        messages.report.renamed.push(format!("{name} is in {}", path.display()));
+    }
+    let written = match form {
+        Form::Maildir => maildir::write(&mut messages, &path),
+        Form::Mbox => mbox::write(&mut messages, &path),
+    };
+    match written {
+        // A path of too many long levels is this mailbox's misfortune alone.
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            messages.report.lost.push(format!("{}: {error}", messages.mailbox.name));
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// The messages of one mailbox, those that cannot be read passed over.
@@ -72,7 +94,11 @@ impl Readable<'_> {
                 }
                 None => continue,
             };
-            // The first octets show whether the rest can be read; where it then cannot, what was written ends there.
+            // What is read twice is right in an mbox too, from which nothing can be taken back.
+            if let Err(error) = self.account.verify_blob(message.email.blob) {
+                self.lose(uid, &error);
+                continue;
+            }
             let mut octets = Octets { account: self.account, message: &message, position: 0, failed: None };
             write(&message, &mut octets)?;
             match octets.failed {
@@ -210,6 +236,57 @@ mod tests {
              Subject: hello\n\n>From here to there.\n\n"
         );
         assert!(target.path().join("out/Old/2026.mbox").is_file());
+    }
+
+    #[test]
+    fn names_that_no_file_can_have_do_not_meet() {
+        let home = Home::new();
+        let long = format!("{}1", "ü".repeat(250));
+        let names = ["v1.2", "v1_2", "v1\\2e2", ".x", "_.x", "a", "a.mbox/b", &long];
+        for name in names {
+            home.account().create_mailbox(name, None).expect("made");
+            home.append(name, &format!("Subject: in {name}\r\n\r\n"), Flags::default());
+        }
+        for form in [Form::Maildir, Form::Mbox] {
+            let (target, report) = home.export(form);
+            assert_eq!(
+                (report.messages, report.lost.as_slice()),
+                (2 + names.len() as u64, [].as_slice()),
+                "{form:?}"
+            );
+            assert!(
+                matches!(report.renamed.as_slice(), [one] if one.starts_with(&long)),
+                "{:?}",
+                report.renamed
+            );
+            for name in names {
+                let path = match form {
+                    Form::Maildir => {
+                        files(&maildir::path(&target.path().join("out"), name).join("cur")).remove(0)
+                    }
+                    Form::Mbox => mbox::path(&target.path().join("out"), name),
+                };
+                let text = fs::read_to_string(path).expect("there");
+                assert!(text.contains(&format!("Subject: in {name}")), "{name}: {text}");
+            }
+        }
+    }
+
+    /// Each of two files can be read, and is the other message.
+    #[test]
+    fn octets_that_are_not_those_that_came_are_left_out() {
+        let home = Home::new();
+        home.append("INBOX", &format!("{TEXT}{}", "b longer letter\r\n".repeat(20_000)), Flags::default());
+        let blobs = files(&home.directory.path().join("accounts/1/blobs"));
+        let [one, other] = [0, 1].map(|number| files(&blobs[number]).remove(0));
+        let between = home.directory.path().join("between");
+        fs::rename(&one, &between).and_then(|()| fs::rename(&other, &one)).expect("moved");
+        fs::rename(between, other).expect("moved");
+        for form in [Form::Maildir, Form::Mbox] {
+            let (_target, report) = home.export(form);
+            assert_eq!((report.messages, report.lost.len()), (1, 2), "{form:?}");
+            assert!(report.lost[0].contains("do not match their hash"), "{:?}", report.lost);
+        }
     }
 
     #[test]

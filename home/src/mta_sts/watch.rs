@@ -162,7 +162,7 @@ impl Watcher {
     fn look(&self) -> BTreeMap<DomainName, DomainSeen> {
         let (edge, mail_host) = (self.link.edge_zones(), self.hostname.current());
         let now = seconds_now();
-        let time = believed(now, &edge).map_err(|why| (now, why));
+        let time = clock::agreed(now, edge.time()).map_err(|why| (now, why));
         let snapshot = self.directory.snapshot();
         let see = |domain: &DomainName| (domain.clone(), self.look_at(domain, &mail_host, &edge, time));
         snapshot.domains().map(see).collect()
@@ -253,16 +253,6 @@ type Time = Result<u64, (u64, &'static str)>;
 
 fn unreached() -> Judgement {
     Judgement::Wrong("the world does not reach home's web service: see `listen.https`".to_owned())
-}
-
-/// The time, where this machine's clock and the edge's agree on it.
-fn believed(now: u64, edge: &EdgeZones) -> Result<u64, &'static str> {
-    let evidence = clock::Evidence { now, edge: edge.time(), newest_signature: None };
-    match (edge.time(), clock::judge(evidence)) {
-        (None, _) => Err("the edge is not heard"),
-        (Some(_), Err(_)) => Err("this machine's clock is in doubt"),
-        (Some(_), Ok(())) => Ok(now),
-    }
 }
 
 fn zone_seen(directory: &Directory, domain: &DomainName) -> Option<ZoneSeen> {

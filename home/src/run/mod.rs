@@ -109,7 +109,7 @@ fn background(services: &Services, socket: local::Server, listening: Arc<Listeni
     let admin = services.admin(listening);
     let mut tasks = JoinSet::new();
     tasks.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
-    tasks.spawn(purge::run(services.store.clone(), services.config.store.undelete()));
+    tasks.spawn(purge::run(services.store.clone(), services.link.clone(), services.config.store.undelete()));
     tasks.spawn(services.publisher().run());
     tasks.spawn(services.survey.clone().watch());
     tasks.spawn(services.policy_watcher().run());

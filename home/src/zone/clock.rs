@@ -72,6 +72,18 @@ pub fn judge(evidence: Evidence) -> Result<(), Doubt> {
     }
 }
 
+/// The time, where this machine's clock and the edge's agree on it: for what cannot be undone and can wait.
+///
+/// # Errors
+/// Why it is not known.
+pub fn agreed(now: u64, edge: Option<u64>) -> Result<u64, &'static str> {
+    match (edge, judge(Evidence { now, edge, newest_signature: None })) {
+        (None, _) => Err("the edge is not heard"),
+        (Some(_), Err(_)) => Err("this machine's clock is in doubt"),
+        (Some(_), Ok(())) => Ok(now),
+    }
+}
+
 /// Seconds since 1970 as a time; the last one there is where they are too many.
 pub fn timestamp(seconds: u64) -> Timestamp {
     i64::try_from(seconds)
@@ -95,6 +107,14 @@ mod tests {
         assert!(matches!(judge(12, Some(12), None), Err(Doubt::BeforeProgram(_))));
         assert!(matches!(judge(TODAY, Some(TODAY + 3600), None), Err(Doubt::Edge { .. })));
         assert!(matches!(judge(TODAY, None, Some(TODAY + 86_400)), Err(Doubt::BeforeSignature { .. })));
+    }
+
+    #[test]
+    fn the_time_is_what_two_clocks_say() {
+        assert_eq!(agreed(TODAY, Some(TODAY + 60)), Ok(TODAY));
+        agreed(TODAY, None).expect_err("one clock alone");
+        agreed(TODAY + 31 * 86_400, Some(TODAY)).expect_err("ahead");
+        agreed(12, Some(12)).expect_err("before the program was written");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
 use crate::inspect::accounts_in;
@@ -29,6 +30,13 @@ struct Inner {
     open: Mutex<Slots>,
     indexer: Indexer,
     keeps_removed: AtomicBool,
+}
+
+/// What becomes of an account that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Made,
+    Refused,
 }
 
 type Slots = HashMap<AccountId, Arc<Mutex<Option<Account>>>>;
@@ -75,12 +83,28 @@ impl Store {
     /// # Errors
     /// As for [`crate::db::Database::open`].
     pub fn account(&self, id: AccountId) -> Result<Account> {
+        self.slot(id, Missing::Made)
+    }
+
+    /// The account `id`, if its database is there: what a deletion left half done is not made a new account of.
+    ///
+    /// # Errors
+    /// `NotFound`; and as for [`Store::account`].
+    pub fn existing_account(&self, id: AccountId) -> Result<Account> {
+        self.slot(id, Missing::Refused)
+    }
+
+    fn slot(&self, id: AccountId, missing: Missing) -> Result<Account> {
         let slot = Arc::clone(self.slots().entry(id).or_default());
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = &*slot {
             return Ok(account.clone());
         }
-        let account = Account::open(&self.0.accounts.join(id.to_string()), id, self.0.indexer.news())?;
+        let directory = self.0.accounts.join(id.to_string());
+        if missing == Missing::Refused && !Account::is_at(&directory) {
+            return Err(Error::NotFound(format!("account {id}")));
+        }
+        let account = Account::open(&directory, id, self.0.indexer.news())?;
         if self.0.keeps_removed.load(Ordering::Relaxed) {
             account.keep_removed();
         }
@@ -93,23 +117,24 @@ impl Store {
         self.0.keeps_removed.store(true, Ordering::Relaxed);
     }
 
-    /// Lets go of what was expunged before `moment`, in every account; gives how many messages that were. An account
-    /// that cannot be opened does not keep the others waiting.
+    /// As [`Account::purge_removed`], in every account that is there; gives how many messages went. An account that
+    /// cannot be opened does not keep the others waiting.
     ///
     /// # Errors
     /// `Temporary` when not even the accounts can be listed.
-    pub fn purge_removed(&self, moment: Timestamp) -> Result<usize> {
+    pub fn purge_removed(&self, now: Timestamp, keep: Duration) -> Result<usize> {
         let mut purged = 0;
         for id in self.accounts()? {
-            match self.account(id).and_then(|account| account.purge_removed(moment)) {
+            match self.existing_account(id).and_then(|account| account.purge_removed(now, keep)) {
                 Ok(messages) => purged += messages,
+                Err(Error::NotFound(_)) => {}
                 Err(error) => tracing::warn!(account = %id, %error, "removed messages stay longer"),
             }
         }
         Ok(purged)
     }
 
-    /// Every account that is on the disk.
+    /// Every account that has a directory on the disk.
     ///
     /// # Errors
     /// `Temporary`

@@ -332,6 +332,14 @@ impl Disk {
         must(Command::new("mount").args(["-o", "loop"]).arg(self.image.path()).arg(self.mounted.path()));
     }
 
+    /// A copy takes the image's place: where another mount namespace still holds the one that was shut down, mounting the
+    /// same image again would give the same file system.
+    fn copy_image(&mut self) {
+        let copy = tempfile::NamedTempFile::new().unwrap();
+        must(Command::new("cp").arg("--sparse=always").arg(self.image.path()).arg(copy.path()));
+        self.image = copy;
+    }
+
     /// Nothing reaches the image from here on, as if the power were gone: neither data nor log is flushed.
     fn cut_power(&self) {
         const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
@@ -343,8 +351,9 @@ impl Disk {
         assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
     }
 
-    fn power_on(&self) {
+    fn power_on(&mut self) {
         must(Command::new("umount").arg(self.mounted.path()));
+        self.copy_image();
         self.mount();
     }
 }
@@ -364,7 +373,7 @@ fn must(command: &mut Command) {
 }
 
 /// Runs a script until it has said `lines` lines, and cuts the power under it.
-fn run_until_power_cut(disk: &Disk, script: &str, lines: usize, record: &mut Record) {
+fn run_until_power_cut(disk: &mut Disk, script: &str, lines: usize, record: &mut Record) {
     let mut child = child_command(disk.mounted.path(), script, None).spawn().unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     said.by_ref().take(lines).for_each(|line| record.hear(&line));
@@ -379,10 +388,10 @@ fn run_until_power_cut(disk: &Disk, script: &str, lines: usize, record: &mut Rec
 
 #[test]
 fn after_a_power_cut_nothing_acknowledged_is_lost() {
-    let disk = Disk::new();
+    let mut disk = Disk::new();
     let mut record = Record::default();
     for round in 0..4 {
-        run_until_power_cut(&disk, &format!("endless {round}"), 40 + 30 * round, &mut record);
+        run_until_power_cut(&mut disk, &format!("endless {round}"), 40 + 30 * round, &mut record);
         record.check(disk.mounted.path());
     }
     assert!(record.messages.len() > 100, "only {} messages were delivered", record.messages.len());
@@ -391,8 +400,8 @@ fn after_a_power_cut_nothing_acknowledged_is_lost() {
 /// The same cut takes what SQLite says is committed, where it does not flush at each commit: the test above can fail.
 #[test]
 fn a_power_cut_takes_what_was_not_flushed() {
-    let (disk, mut record) = (Disk::new(), Record::default());
-    run_until_power_cut(&disk, "careless -", 200, &mut record);
+    let (mut disk, mut record) = (Disk::new(), Record::default());
+    run_until_power_cut(&mut disk, "careless -", 200, &mut record);
     let database = rusqlite::Connection::open(disk.mounted.path().join("careless.sqlite")).unwrap();
     let kept =
         database.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, usize>(0)).unwrap_or(0);

@@ -38,9 +38,14 @@ fn look(account: &Account, mailbox: MailboxId, key: &SearchKey, answers: &Answer
     let mut found = Vec::new();
     for message in account.messages(mailbox, &uids, detail) {
         let candidate = Candidate { account, answers, message: message?, now, header: OnceCell::new() };
-        if candidate.matches(key)? {
-            let Message { uid, mod_seq, .. } = candidate.message;
-            found.push(Found { uid: uid.get(), mod_seq: mod_seq.0 });
+        let matches = candidate.matches(key);
+        let Message { uid, mod_seq, .. } = candidate.message;
+        match matches {
+            Ok(true) => found.push(Found { uid: uid.get(), mod_seq: mod_seq.0 }),
+            Ok(false) => {}
+            // One damaged message does not hide the others.
+            Err(error @ Error::Corrupt(_)) => tracing::warn!(%uid, %error, "a message cannot be searched"),
+            Err(error) => return Err(error),
         }
     }
     Ok(found)

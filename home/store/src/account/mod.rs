@@ -64,6 +64,9 @@ use crate::place::Place;
 use crate::search::News;
 use crate::{Error, Result, files};
 
+/// The database of an account, in its directory.
+const DATABASE: &str = "account.sqlite";
+
 /// An open account. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Account(Arc<Inner>);
@@ -88,11 +91,18 @@ impl From<Arc<Inner>> for Account {
 }
 
 impl Account {
+    /// Whether the database of an account is in this directory.
+    pub(crate) fn is_at(directory: &Place) -> bool {
+        directory.path().join(DATABASE).exists()
+    }
+
     pub(crate) fn open(directory: &Place, id: AccountId, news: News) -> Result<Account> {
         files::create_directory(directory.path())?;
-        let file = directory.path().join("account.sqlite");
+        let file = directory.path().join(DATABASE);
         let blobs = directory.path().join("blobs");
-        if !file.exists() && std::fs::read_dir(&blobs).is_ok_and(|mut entries| entries.next().is_some()) {
+        if !Account::is_at(directory)
+            && std::fs::read_dir(&blobs).is_ok_and(|mut entries| entries.next().is_some())
+        {
             // A new database would know none of the messages, and their files would be taken for left over.
             return Err(Error::Corrupt(format!("{}: missing, beside messages; restore it", file.display())));
         }
@@ -101,7 +111,8 @@ impl Account {
         blobs.sweep(&database)?;
         let mod_seq = database.write(begin)?;
         let mod_seq = watch::channel(mod_seq).0;
-        let (search, keeps_removed) = (search::LazyIndex::at(directory), AtomicBool::new(false));
+        let keeps_removed = AtomicBool::new(false);
+        let search = search::LazyIndex::at(directory, database.read(search::reached)?);
         let account = Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news, keeps_removed }));
         account.tell_indexer();
         Ok(account)
@@ -109,11 +120,12 @@ impl Account {
 
     /// Opens an account that is there, to read it, also while another process has it open.
     pub(crate) fn inspect(directory: &Place, id: AccountId) -> Result<Account> {
-        let database = Database::read_only(directory.join("account.sqlite"), &schema::SCHEMA)?;
+        let database = Database::read_only(directory.join(DATABASE), &schema::SCHEMA)?;
         let blobs = BlobFiles::inspected(directory.join("blobs"));
         let (mod_seq, keeps_removed) = (watch::channel(ModSeq(0)).0, AtomicBool::new(false));
         // Nobody listens at the other end: what is only read has no news.
-        let (search, news) = (search::LazyIndex::at(directory), mpsc::sync_channel(0).0);
+        let search = search::LazyIndex::at(directory, database.read(search::reached)?);
+        let news = mpsc::sync_channel(0).0;
         Ok(Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news, keeps_removed })))
     }
 

@@ -7,6 +7,7 @@
 //! one, an account with a quota in octets keeps at most that many octets again: the longest removed go first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use super::expunge::Placement;
 use super::keywords::{Keywords, StoredFlags};
 use super::{Account, Append, Appended, Flags, MailboxId, SystemFlags, mailboxes};
 use crate::blob::{self, BlobId};
-use crate::{Error, Result, Staging, Timestamp};
+use crate::{Error, Result, StagedMessage, Staging, Timestamp};
 
 /// Octets that are copied at once.
 const STEP: u64 = 1024 * 1024;
@@ -62,36 +63,45 @@ impl Account {
     /// where its octets go on their way.
     ///
     /// # Errors
-    /// `NotFound` when it is not kept any more; `OverQuota`, and then it is kept on.
+    /// `NotFound` when it is not kept any more; `OverQuota`, or `Corrupt` where its octets are damaged, and then it is
+    /// kept on.
     pub fn restore(&self, id: i64, staging: Staging) -> Result<Appended> {
         let kept = self.kept(id)?;
         let append = Append {
-            message: Arc::new(self.copy_out(kept.blob, staging)?.finish()?),
+            message: Arc::new(self.copy_out(kept.blob, staging)?),
             flags: kept.flags,
             internal_date: kept.internal_date,
         };
-        let mailbox = self.named_or_made(&kept.mailbox)?;
+        let mailbox = self.mailbox_named_or_made(&kept.mailbox)?;
         let appended = self.append(mailbox, vec![append])?;
         // Between the two commits a power cut would leave the message both here and there, and lose nothing.
         self.change(move |change| forget(change, &[id]))?;
         appended.into_iter().next().ok_or_else(|| Error::Fault("nothing was put back".to_owned()))
     }
 
-    /// Lets go of what was removed before `moment`; gives how many messages that were.
+    /// Lets go of what has been kept for as long as `keep`; gives how many messages that were. The time counts from
+    /// the first of these calls that found the message, since only here the caller has made sure that `now` is true:
+    /// when the message was removed nobody asked whether the clock was right.
     ///
     /// # Errors
     /// `Temporary`
-    pub fn purge_removed(&self, moment: Timestamp) -> Result<usize> {
-        let old: Vec<i64> = self.0.database.read(|connection| {
+    pub fn purge_removed(&self, now: Timestamp, keep: Duration) -> Result<usize> {
+        let (now, keep) = (now.as_second(), i64::try_from(keep.as_secs()).unwrap_or(i64::MAX));
+        let before = now.saturating_sub(keep);
+        let (old, unseen): (Vec<i64>, bool) = self.0.database.read(|connection| {
             let mut statement =
-                connection.prepare_cached("SELECT removed_id FROM removed WHERE removed_at < ?1")?;
-            let rows = statement.query_map([moment.as_second()], |row| row.get(0))?;
-            Ok::<_, Error>(rows.collect::<Result<_, _>>()?)
+                connection.prepare_cached("SELECT removed_id FROM removed WHERE kept_since < ?1")?;
+            let old = statement.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let unseen = "SELECT EXISTS (SELECT 1 FROM removed WHERE kept_since IS NULL)";
+            Ok::<_, Error>((old, connection.prepare_cached(unseen)?.query_row([], |row| row.get(0))?))
         })?;
-        if old.is_empty() {
+        if old.is_empty() && !unseen {
             return Ok(0);
         }
-        self.change(move |change| forget(change, &old).map(|()| old.len()))
+        self.change(move |change| {
+            change.execute("UPDATE removed SET kept_since = ?1 WHERE kept_since IS NULL", [now])?;
+            forget(change, &old).map(|()| old.len())
+        })
     }
 
     fn kept(&self, id: i64) -> Result<Kept> {
@@ -111,17 +121,25 @@ impl Account {
         })
     }
 
-    fn copy_out(&self, blob: BlobId, mut staging: Staging) -> Result<Staging> {
+    /// The octets as they came: damaged ones would be a message that nobody sent, under a hash of its own.
+    fn copy_out(&self, blob: BlobId, mut staging: Staging) -> Result<StagedMessage> {
         loop {
             let octets = self.read_blob(blob, staging.size()..staging.size() + STEP)?;
             if octets.is_empty() {
-                return Ok(staging);
+                break;
             }
             staging.write(&octets)?;
         }
+        let message = staging.finish()?;
+        self.compare_hash(blob, message.hash())?;
+        Ok(message)
     }
 
-    fn named_or_made(&self, name: &str) -> Result<MailboxId> {
+    /// The mailbox of this name, which is made where it is missing or only a name.
+    ///
+    /// # Errors
+    /// As for [`Account::create_mailbox`].
+    pub fn mailbox_named_or_made(&self, name: &str) -> Result<MailboxId> {
         match self.mailbox_named(name) {
             Ok(mailbox) if mailbox.selectable => Ok(mailbox.id),
             Ok(_) | Err(Error::NotFound(_)) => Ok(self.create_mailbox(name, None)?.id),
@@ -185,9 +203,8 @@ fn forget_beyond_quota(change: &Change<'_>) -> Result<()> {
         .query_row([], |row| row.get(0))?;
     let Some(mut excess) = excess.filter(|excess| *excess > 0) else { return Ok(()) };
     let mut gone = Vec::new();
-    let mut statement = change
-        .connection
-        .prepare_cached("SELECT removed_id, size FROM removed ORDER BY removed_at, removed_id")?;
+    let mut statement =
+        change.connection.prepare_cached("SELECT removed_id, size FROM removed ORDER BY removed_id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()?.filter(|_| excess > 0) {
         gone.push(row.get(0)?);
@@ -195,6 +212,28 @@ fn forget_beyond_quota(change: &Change<'_>) -> Result<()> {
     }
     drop(rows);
     forget(change, &gone)
+}
+
+/// Keeps octets that no email refers to any more, as if their message had been expunged from INBOX now.
+pub(super) fn keep_unreferenced(change: &Change<'_>, blob: BlobId, header: &Header) -> Result<()> {
+    let now = change::now();
+    let size: i64 = change
+        .connection
+        .prepare_cached(
+            "INSERT INTO removed (blob_id, mailbox, flags, size, internal_date, removed_at, subject, sender, preview)
+             SELECT blob_id, 'INBOX', 0, size, ?2, ?2, ?3, ?4, '' FROM blob WHERE blob_id = ?1 RETURNING size",
+        )?
+        .query_row(params![blob, now, header.subject, header.sender], |row| row.get(0))?;
+    change.execute("UPDATE blob SET refs = refs + 1 WHERE blob_id = ?1", [blob])?;
+    change.execute("UPDATE account SET removed_size = removed_size + ?1", [size])?;
+    Ok(())
+}
+
+/// By what a person knows a message again.
+#[derive(Debug, Default)]
+pub(super) struct Header {
+    pub(super) subject: String,
+    pub(super) sender: String,
 }
 
 fn forget(change: &Change<'_>, ids: &[i64]) -> Result<()> {

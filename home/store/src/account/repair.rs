@@ -2,13 +2,20 @@
 //!
 //! In: an account that nobody else has open. Out: a line for each rule that was broken and no longer is. Indexes are built
 //! anew from their tables, counters and references are counted again, and numbers that only rise are lifted above
-//! everything that was given out. An email that has lost its last placement goes into INBOX, so that a person can judge it.
+//! everything that was given out. An email that has lost its last placement goes into INBOX, so that a person can judge it;
+//! octets that have lost their email go to what was removed, from where they can be put back. Nothing is deleted.
 //! Octets that are damaged cannot be made right; they stay, are named by `verify`, and hinder nothing.
 
 use super::change::Change;
 use super::keywords::StoredFlags;
+use super::removed::{self, Header};
 use super::{Account, EmailId, SystemFlags, mailboxes, verify};
-use crate::Result;
+use crate::blob::BlobId;
+use crate::structure::{self, text};
+use crate::{Error, Result};
+
+/// Octets of a message in which its header is looked for.
+const HEADER: u64 = 64 * 1024;
 
 /// For rules of `verify`, by name, what makes them hold for the rows that the rule's query gives (`{broken}`).
 const REPAIRS: &[(&str, &str)] = &[
@@ -69,11 +76,41 @@ impl Account {
         if found > 0 {
             repaired.push(format!("{found} message(s) of no mailbox are in INBOX now"));
         }
-        self.change(|change| {
-            change.execute("DELETE FROM blob WHERE refs = 0", [])?;
-            change.execute("DELETE FROM thread WHERE emails = 0", [])
-        })?;
+        let kept = self.keep_unreferenced()?;
+        if kept > 0 {
+            repaired
+                .push(format!("{kept} message(s) that had lost their row can be put back: `mail deleted`"));
+        }
+        self.change(|change| change.execute("DELETE FROM thread WHERE emails = 0", []))?;
         Ok(repaired)
+    }
+
+    /// Octets without an email may be all that a damaged page has left of a message.
+    fn keep_unreferenced(&self) -> Result<usize> {
+        let blobs: Vec<BlobId> = self.0.database.read(|connection| {
+            let mut statement = connection.prepare("SELECT blob_id FROM blob WHERE refs = 0")?;
+            Ok::<_, Error>(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })?;
+        if blobs.is_empty() {
+            return Ok(0);
+        }
+        let blobs: Vec<(BlobId, Header)> = blobs.into_iter().map(|blob| (blob, self.header(blob))).collect();
+        self.change(move |change| {
+            for (blob, header) in &blobs {
+                removed::keep_unreferenced(change, *blob, header)?;
+            }
+            Ok(blobs.len())
+        })
+    }
+
+    /// Of octets that cannot be read, nothing.
+    fn header(&self, blob: BlobId) -> Header {
+        let octets = self.read_blob(blob, 0..HEADER).unwrap_or_default();
+        let value = |name| {
+            let field = structure::fields(&octets).find(|field| field.is(name));
+            field.map(|field| text::decode_header(field.value).trim().to_uppercase()).unwrap_or_default()
+        };
+        Header { subject: value("Subject"), sender: value("From") }
     }
 }
 

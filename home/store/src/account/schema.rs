@@ -5,7 +5,7 @@
 //!   account.sqlite        everything below; the only file that must be whole
 //!   blobs/ab/HASH-N       a message larger than INLINE_LIMIT: hex SHA-256 of its octets, and a number that makes
 //!                         the name new; `ab` is the first octet of the hash
-//!   search.sqlite         full-text index, see the module `search`: filled behind the mail, it can be thrown away and
+//!   search-N.sqlite       full-text index, see the module `search`: filled behind the mail, it can be thrown away and
 //!                         is built again, so it has no part in any commit here
 //! ```
 //!
@@ -53,7 +53,7 @@ use crate::db::Schema;
 pub(super) static SCHEMA: Schema = Schema {
     name: "account",
     application_id: 0x506f_7341,
-    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS],
+    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS, KEPT_SINCE],
 };
 
 const FIRST: &str = "
@@ -212,4 +212,10 @@ CREATE TABLE email_fields (
     email_id INTEGER PRIMARY KEY REFERENCES email ON DELETE CASCADE,
     fields   BLOB NOT NULL                          -- see the module structure::kept
 ) STRICT;
+";
+
+const KEPT_SINCE: &str = "
+ALTER TABLE removed ADD COLUMN kept_since INTEGER;   -- seconds since 1970 by a clock that was right; NULL: not yet seen
+DROP INDEX removed_moment;
+CREATE INDEX removed_kept ON removed (kept_since);
 ";

@@ -1,6 +1,7 @@
 mod chunks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::{Delivery, StagedMessage, Store, Timestamp};
@@ -52,6 +53,12 @@ impl Fixture {
     /// Every test ends with this: whatever it did, the account is whole.
     fn is_whole(&self) {
         assert_eq!(self.account.verify().unwrap(), Vec::<String>::new());
+    }
+
+    /// Changes rows behind the account's back.
+    fn run(&self, statements: &'static str) {
+        let database = &self.account.0.database;
+        database.write(move |connection| Ok::<_, Error>(connection.execute_batch(statements)?)).unwrap();
     }
 
     fn blob_files(&self) -> usize {
@@ -501,9 +508,80 @@ fn what_was_expunged_goes_with_time_and_beyond_the_quota() {
     assert_eq!(subjects(fixture.account.removed().unwrap()), ["C", "B"]);
     assert_eq!(fixture.blob_files(), 2);
     fixture.is_whole();
-    assert_eq!(fixture.store.purge_removed(at(1_000)).unwrap(), 0);
-    assert_eq!(fixture.store.purge_removed(at(i64::from(u32::MAX))).unwrap(), 2);
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(fixture.store.purge_removed(at(1_000), hour).unwrap(), 0);
+    assert_eq!(fixture.store.purge_removed(at(4_600), hour).unwrap(), 0);
+    assert_eq!(fixture.store.purge_removed(at(4_601), hour).unwrap(), 2);
     assert_eq!(fixture.blob_files(), 0);
+}
+
+/// Whatever the clock said when the message was removed: nobody had asked then whether it was right.
+#[test]
+fn removed_mail_is_kept_for_its_time_from_when_the_clock_was_known_to_be_right() {
+    let fixture = fixture();
+    fixture.account.keep_removed();
+    fixture.append("INBOX", &mail("a", ""), seen());
+    fixture.account.expunge(fixture.id("INBOX"), Expunge::Exactly(UidSet::all())).unwrap();
+    let (days, now) = (Duration::from_secs(30 * 86_400), Timestamp::now());
+    let after = |days: i64| now + jiff::SignedDuration::from_hours(24 * days);
+    assert_eq!(
+        fixture.store.purge_removed(after(31), days).unwrap(),
+        0,
+        "the clock was back when it was removed"
+    );
+    assert_eq!(fixture.store.purge_removed(after(61), days).unwrap(), 0);
+    assert_eq!(fixture.store.purge_removed(after(62), days).unwrap(), 1);
+}
+
+/// As a deletion leaves it that a crash has ended.
+#[test]
+fn a_purge_makes_no_account_of_what_a_deletion_has_left() {
+    let fixture = fixture();
+    let left = fixture.directory.path().join("accounts/7");
+    std::fs::create_dir_all(left.join("blobs/ab")).unwrap();
+    std::fs::create_dir_all(fixture.directory.path().join("accounts/8")).unwrap();
+    fixture.store.purge_removed(Timestamp::now(), Duration::ZERO).unwrap();
+    assert!(matches!(fixture.store.existing_account(AccountId(8)), Err(Error::NotFound(_))));
+    for account in ["accounts/7", "accounts/8"] {
+        assert!(!fixture.directory.path().join(account).join("account.sqlite").exists(), "{account}");
+    }
+    assert!(left.join("blobs/ab").exists());
+}
+
+#[test]
+fn octets_that_lost_their_row_are_kept_by_a_repair() {
+    let fixture = fixture();
+    let text = mail("lost", "") + &"x".repeat(100_000);
+    fixture.append("INBOX", &text, seen());
+    let damage = "DELETE FROM message; DELETE FROM email;
+        UPDATE mailbox SET messages = 0, size = 0; UPDATE account SET size = 0";
+    fixture.run(damage);
+    fixture.account.repair().unwrap();
+    fixture.is_whole();
+    let removed = fixture.account.removed().unwrap();
+    let [one] = removed.as_slice() else { panic!("{removed:?}") };
+    assert_eq!((one.subject.as_str(), one.from.as_str()), ("LOST", "ANA <ANA@HOME.EXAMPLE>"));
+    assert_eq!(one.size, text.len() as u64);
+    let back = fixture.account.restore(one.id, fixture.store.stage()).unwrap();
+    let mut messages = fixture.account.messages(back.mailbox, &UidSet::all(), Detail::Summary);
+    let blob = messages.next().unwrap().unwrap().email.blob;
+    assert!(fixture.account.read_blob(blob, 0..u64::MAX).unwrap() == text.as_bytes());
+}
+
+/// Octets that were not compressed can change without a frame that breaks.
+#[test]
+fn a_damaged_message_is_not_put_back_as_another() {
+    let fixture = fixture();
+    fixture.account.keep_removed();
+    fixture.append("INBOX", "a", seen());
+    fixture.account.expunge(fixture.id("INBOX"), Expunge::Exactly(UidSet::all())).unwrap();
+    fixture.run("UPDATE blob_content SET content = CAST('b' AS BLOB); UPDATE blob SET encoding = 0");
+    let removed = fixture.account.removed().unwrap();
+    let refused = fixture.account.restore(removed[0].id, fixture.store.stage());
+    assert!(matches!(refused, Err(Error::Corrupt(_))), "{refused:?}");
+    assert_eq!(fixture.account.removed().unwrap(), removed, "it is kept on");
+    fixture.run("UPDATE blob_content SET content = CAST('a' AS BLOB)");
+    fixture.account.restore(removed[0].id, fixture.store.stage()).unwrap();
 }
 
 #[test]
@@ -518,12 +596,7 @@ fn counts_that_went_wrong_are_put_right() {
         UPDATE mailbox SET messages = 9, unseen = 9, deleted = 9, size = 9, uid_next = 1, highest_mod_seq = 0;
         UPDATE account SET size = 9, removed_size = 9, mod_seq = 0, next_uid_validity = 1;
         UPDATE blob SET refs = 9; UPDATE thread SET emails = 9";
-    fixture
-        .account
-        .0
-        .database
-        .write(move |connection| Ok::<_, Error>(connection.execute_batch(damage)?))
-        .unwrap();
+    fixture.run(damage);
     let broken = fixture.account.verify().unwrap();
     assert!(broken.len() >= 8, "{broken:?}");
     let repaired = fixture.account.repair().unwrap();

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Account, MailboxId, Uid};
 use crate::blob::BlobId;
+use crate::stage::BlobHash;
 use crate::{Error, Result};
 
 /// What must hold, each with a query that gives the rows for which it does not.
@@ -78,19 +79,40 @@ impl Account {
         Ok(damages)
     }
 
+    /// Reads a message's octets and compares them with their hash.
+    ///
+    /// # Errors
+    /// `Corrupt` where they differ or cannot be read; `NotFound`.
+    pub fn verify_blob(&self, blob: BlobId) -> Result<()> {
+        self.compare_hash(blob, BlobHash(self.hash_of(blob)?))
+    }
+
+    /// Compares the hash of octets that were read with the one that they came with.
+    ///
+    /// # Errors
+    /// `Corrupt` where they differ.
+    pub(super) fn compare_hash(&self, blob: BlobId, found: BlobHash) -> Result<()> {
+        let hash: [u8; 32] = self.0.database.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT hash FROM blob WHERE blob_id = ?1")?;
+            Ok::<_, Error>(statement.query_row([blob], |row| row.get(0))?)
+        })?;
+        if found == BlobHash(hash) {
+            return Ok(());
+        }
+        Err(Error::Corrupt(format!("the octets of blob {} do not match their hash", blob.0)))
+    }
+
     fn verify_blobs(&self) -> Result<Vec<String>> {
-        let blobs: Vec<(BlobId, [u8; 32])> = self.0.database.read(|connection| {
-            let mut statement = connection.prepare("SELECT blob_id, hash FROM blob")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let blobs: Vec<BlobId> = self.0.database.read(|connection| {
+            let mut statement = connection.prepare("SELECT blob_id FROM blob")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
             Ok::<_, Error>(rows.collect::<Result<_, _>>()?)
         })?;
         let mut damages = Vec::new();
-        for (blob, hash) in blobs {
-            match self.hash_of(blob) {
-                Ok(found) if found == hash => {}
-                // Expunged while the check went on.
-                Err(Error::NotFound(_)) => {}
-                Ok(_) => damages.push(self.damage(blob, "the octets do not match their hash")?),
+        for blob in blobs {
+            match self.verify_blob(blob) {
+                // Not there: expunged while the check went on.
+                Ok(()) | Err(Error::NotFound(_)) => {}
                 Err(error) => damages.push(self.damage(blob, &error.to_string())?),
             }
         }

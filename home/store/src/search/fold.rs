@@ -3,14 +3,38 @@
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
+/// Octets that are folded at once.
+const PIECE: usize = 64 * 1024;
+/// So many times as long a text may become, and [`SLACK`] octets longer: the jamo of Korean take three octets each. A single
+/// ligature may become eleven times as long, so a text of nothing else is cut.
+const GROWTH: usize = 3;
+const SLACK: usize = 1024;
+
 /// A text as it is compared.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
-    // The sigma at the end of a word is one inside a longer one.
-    decomposed.to_lowercase().replace('ς', "σ")
+    let most = text.len().saturating_mul(GROWTH).saturating_add(SLACK);
+    let mut folded = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() && folded.len() < most {
+        let (piece, after) = rest.split_at(end_of_piece(rest));
+        let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(piece);
+        // The sigma at the end of a word is one inside a longer one.
+        folded.push_str(&decomposed.to_lowercase().replace('ς', "σ"));
+        rest = after;
+    }
+    folded.truncate(folded.floor_char_boundary(most));
+    folded
+}
+
+/// Before an ASCII character, where marks end: a piece is folded as it would be in its text. Only a text with none in a whole
+/// piece is cut elsewhere.
+fn end_of_piece(text: &str) -> usize {
+    let Some(beyond) = text.as_bytes().get(PIECE..) else { return text.len() };
+    let ascii = beyond.iter().take(PIECE).position(u8::is_ascii);
+    ascii.map_or_else(|| text.floor_char_boundary(PIECE), |more| PIECE + more)
 }
 
 /// A folded text without the marks on its letters.
@@ -40,7 +64,16 @@ mod tests {
         ] {
             assert_eq!(fold(one), fold(other), "{one}");
         }
+        let long = "Ångström ÉTÉ Ὀδυσσεύς 각 ".repeat(PIECE / 20);
+        assert_eq!(fold(&long), fold("Ångström ÉTÉ Ὀδυσσεύς 각 ").repeat(PIECE / 20), "in pieces");
         assert_ne!(fold("résumé"), fold("resume"), "accents count");
         assert_eq!(without_accents(&fold("Résumé ガ")), "resume カ");
+    }
+
+    #[test]
+    fn no_text_grows_beyond_all_measure() {
+        let ligatures = "\u{fdfa}".repeat(1_000_000);
+        assert!(fold(&ligatures).len() <= GROWTH * ligatures.len() + SLACK);
+        assert_eq!(fold("\u{fdfa}").len(), 33, "one is folded whole");
     }
 }

@@ -8,10 +8,10 @@ use rusqlite::{Connection, params};
 use super::fold::without_accents;
 use super::terms::{self, Pattern};
 use super::{Certainty, Field, Hits, fold, schema};
+use crate::Result;
 use crate::account::{EmailId, ModSeq};
 use crate::db::Database;
 use crate::place::Place;
-use crate::{Error, Result};
 
 /// With more terms than this that hold a needle, reading the messages is no slower.
 const MOST_TERMS: usize = 20_000;
@@ -33,6 +33,13 @@ pub(crate) struct Progress {
     pub(crate) email: EmailId,
     /// Emails destroyed up to this mod-sequence are removed.
     pub(crate) mod_seq: ModSeq,
+}
+
+impl Progress {
+    /// Whether this tells of something that had not happened when an account was at `other`.
+    pub(crate) fn is_beyond(self, other: Progress) -> bool {
+        self.email > other.email || self.mod_seq > other.mod_seq
+    }
 }
 
 /// The columns of `document`, in their order.
@@ -121,6 +128,11 @@ impl Document {
         Document { email, size: 0, is_partial: false, terms: Default::default() }
     }
 
+    /// An email that cannot be read now: whoever asks for a text reads it again, when it may have been mended.
+    pub(crate) fn unreadable(email: EmailId) -> Document {
+        Document { is_partial: true, ..Document::new(email) }
+    }
+
     /// Takes a folded text into a column.
     pub(crate) fn add(&mut self, column: Column, text: &str) {
         let Some(terms) = self.terms.get_mut(column as usize) else { return };
@@ -149,19 +161,9 @@ impl Document {
 }
 
 impl Index {
-    /// Opens the index at `path`; one that is no index or is damaged is made anew.
+    /// Opens the index at `place`, or makes one there.
     pub(crate) fn open(place: &Place) -> Result<Index> {
-        let path = place.path();
-        let opened = Database::open(place, &schema::SCHEMA);
-        let database = match opened {
-            Err(Error::Corrupt(_) | Error::Permanent(_) | Error::NewerSchema { .. }) => {
-                tracing::warn!(path = %path.display(), "the search index is made anew");
-                Index::remove(path)?;
-                Database::open(place, &schema::SCHEMA)
-            }
-            other => other,
-        };
-        Ok(Index { database: database? })
+        Ok(Index { database: Database::open(place, &schema::SCHEMA)? })
     }
 
     /// Removes the file with what SQLite keeps beside it.
@@ -176,6 +178,21 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// Terms of all emails that it ever took in.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> Result<u64> {
+        self.database
+            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM term", [], |row| row.get(0))?))
+    }
+
+    /// Emails that were taken out again.
+    pub(crate) fn destroyed(&self) -> Result<u64> {
+        self.database.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT destroyed FROM progress")?;
+            Ok(statement.query_row([], |row| row.get(0))?)
+        })
     }
 
     pub(crate) fn progress(&self) -> Result<Progress> {
@@ -203,12 +220,16 @@ impl Index {
                 partial.execute([document.email])?;
             }
             let mut delete = connection.prepare_cached("DELETE FROM document WHERE rowid = ?1")?;
-            for email in destroyed {
+            let mut forget = connection.prepare_cached("DELETE FROM partial WHERE email_id = ?1")?;
+            for email in &destroyed {
                 delete.execute([email])?;
+                forget.execute([email])?;
             }
             connection
-                .prepare_cached("UPDATE progress SET email_id = ?1, mod_seq = ?2")?
-                .execute(params![to.email, to.mod_seq])?;
+                .prepare_cached(
+                    "UPDATE progress SET email_id = ?1, mod_seq = ?2, destroyed = destroyed + ?3",
+                )?
+                .execute(params![to.email, to.mod_seq, destroyed.len()])?;
             Ok(())
         })
     }

@@ -12,15 +12,18 @@
 //! small beside the mail, so both stay small. A needle that lies in one run of letters and digits, and is no longer than what
 //! every term is sure to hold whole, is answered exactly; for others the emails are candidates.
 //!
-//! *Behind the mail.* `search.sqlite` lies beside `account.sqlite`, is filled in the background ([`indexer`]) in the order of
+//! *Behind the mail.* `search-N.sqlite` lies beside `account.sqlite`, is filled in the background ([`indexer`]) in the order of
 //! `email_id`, and knows how far it is. Nothing waits for it: an email that it does not know yet is read. It has no part in any
-//! commit of mail and can be thrown away; a damaged one is made anew.
+//! commit of mail and can be thrown away: a damaged one, and one that knows more than the account, which was restored from
+//! a backup then, is made anew under the next number, since a reader may still hold the old one. So is one that has seen more
+//! emails destroyed than there are: the words of these are in it still.
 //!
 //! ```text
-//! progress       the greatest email_id that is indexed; the mod-sequence up to which destroyed emails are removed
+//! progress       the greatest email_id that is indexed; the mod-sequence up to which destroyed emails are removed, and how
+//!                many those were
 //! term           each term of the account, and the same without accents
 //! term_trigram   FTS5, trigrams of `term`
-//! partial        emails with more text than is indexed: they are read
+//! partial        emails with more text than is indexed, and those that could not be read: they are read when asked for
 //! document       FTS5 without content: rowid = email_id; in each column the numbers of the terms of that field
 //! ```
 //!

@@ -3,7 +3,7 @@
 use crate::db::Schema;
 
 pub(super) static SCHEMA: Schema =
-    Schema { name: "search", application_id: 0x506f_7353, migrations: &[FIRST] };
+    Schema { name: "search", application_id: 0x506f_7353, migrations: &[FIRST, DESTROYED] };
 
 const FIRST: &str = "
 CREATE TABLE progress (
@@ -26,4 +26,8 @@ CREATE VIRTUAL TABLE term_trigram USING fts5(
 CREATE VIRTUAL TABLE document USING fts5(
     subject, sender, recipient, copy, blind_copy, header, body,
     content = '', contentless_delete = 1, detail = column, tokenize = 'ascii');
+";
+
+const DESTROYED: &str = "
+ALTER TABLE progress ADD COLUMN destroyed INTEGER NOT NULL DEFAULT 0;   -- emails taken out since the index was made
 ";

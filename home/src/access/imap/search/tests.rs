@@ -106,7 +106,7 @@ fn the_index_fills_by_itself_and_damage_to_it_changes_no_result() {
     wait_until_indexed(&account);
     drop((account, store));
 
-    let path = directory.path().join("accounts/1/search.sqlite");
+    let path = directory.path().join("accounts/1/search-1.sqlite");
     let mut file = std::fs::OpenOptions::new().write(true).open(&path).expect("the index");
     let length = file.metadata().expect("metadata").len();
     file.seek(SeekFrom::Start(4096)).expect("sought");
