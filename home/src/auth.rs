@@ -6,18 +6,18 @@
 //!
 //! Bounded: `DEADLINE` for all lookups together, `MAX_SIGNATURES` signatures, `MAX_REVERSE_NAMES` names.
 //!
-//! Implements RFC 7208 (SPF, by mail-auth), RFC 6376 and RFC 8463 (DKIM), RFC 8301 §3.1 (rsa-sha1 is not verified),
+//! Implements RFC 7208 (SPF, by `postern-spf`), RFC 6376 and RFC 8463 (DKIM), RFC 8301 §3.1 (rsa-sha1 is not verified),
 //! RFC 7489 §6.6 (DMARC, by mail-auth, which follows the successor's tree walk), RFC 8601 §2.7 (results).
+
+mod spf;
 
 use std::{net::IpAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator, SpfOutput,
-    SpfResult,
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult,
     common::crypto::Algorithm,
     dmarc::{Policy, verify::DmarcParameters},
-    spf::verify::SpfParameters,
 };
 use postern_message::authres::MethodResult;
 use postern_store::stage::INLINE_LIMIT;
@@ -93,8 +93,8 @@ fn out_of_time() -> Report {
 
 async fn sender_checks(resolver: &Resolver, submitter: Submitter<'_>, octets: &[u8]) -> Report {
     let authenticator = resolver.authenticator();
-    let spf = spf(&authenticator, submitter).await;
-    let mut results = vec![spf_result(&spf, submitter)];
+    let spf = spf::judge(resolver, submitter).await;
+    let mut results = vec![spf::result(spf, submitter)];
     let Some(mut message) = parsed(octets) else {
         results.push(MethodResult::new("dkim", "none"));
         return Report { results, ..Report::default() };
@@ -105,6 +105,7 @@ async fn sender_checks(resolver: &Resolver, submitter: Submitter<'_>, octets: &[
     let signatures = authenticator.verify_dkim(&message).await;
     results.extend(dkim_results(&signatures));
     let domain = mail_from_domain(submitter);
+    let spf = spf::output(spf, domain);
     let dmarc = authenticator.verify_dmarc(DmarcParameters::new(&message, &signatures, domain, &spf)).await;
     results.push(dmarc_result(&dmarc));
     Report { results, dmarc: dmarc_wish(&dmarc), reverse_name: None }
@@ -118,37 +119,8 @@ fn parsed(octets: &[u8]) -> Option<AuthenticatedMessage<'_>> {
     }
 }
 
-/// The null reverse-path is checked by the HELO name (RFC 7208 §2.4).
-async fn spf(authenticator: &MessageAuthenticator, submitter: Submitter<'_>) -> SpfOutput {
-    let Submitter { address, helo, reverse_path, hostname } = submitter;
-    let parameters = match reverse_path {
-        "" => SpfParameters::verify_ehlo(address, helo, hostname),
-        sender => SpfParameters::verify_mail_from(address, helo, hostname, sender),
-    };
-    authenticator.verify_spf(parameters).await
-}
-
 fn mail_from_domain(submitter: Submitter<'_>) -> &str {
     submitter.reverse_path.rsplit_once('@').map_or(submitter.helo, |(_, domain)| domain)
-}
-
-fn spf_result(spf: &SpfOutput, submitter: Submitter<'_>) -> MethodResult {
-    let result = MethodResult::new(
-        "spf",
-        match spf.result() {
-            SpfResult::Pass => "pass",
-            SpfResult::Fail => "fail",
-            SpfResult::SoftFail => "softfail",
-            SpfResult::Neutral => "neutral",
-            SpfResult::TempError => "temperror",
-            SpfResult::PermError => "permerror",
-            SpfResult::None => "none",
-        },
-    );
-    match submitter.reverse_path {
-        "" => result.with("smtp.helo", submitter.helo),
-        sender => result.with("smtp.mailfrom", sender),
-    }
 }
 
 fn dkim_results(signatures: &[DkimOutput<'_>]) -> Vec<MethodResult> {

@@ -157,12 +157,16 @@ impl Resolver {
     ///
     /// # Errors
     /// [`ResolveError::Temporary`] where the DNS gave no usable response, or one that does not validate.
-    pub async fn mx(&self, domain: &str) -> Result<Proven<Mx>, ResolveError> {
-        self.prove(domain, RecordType::MX, |data| match data {
-            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: host_text(&mx.exchange) }),
-            _ => None,
-        })
-        .await
+    pub async fn mx(&self, domain: &str) -> Result<Answer<Mx>, ResolveError> {
+        self.lookup(domain, RecordType::MX, mx).await
+    }
+
+    /// As [`Resolver::mx`], and what DNSSEC says of it.
+    ///
+    /// # Errors
+    /// As [`Resolver::mx`].
+    pub async fn proven_mx(&self, domain: &str) -> Result<Proven<Mx>, ResolveError> {
+        self.prove(domain, RecordType::MX, mx).await
     }
 
     /// Finds the TLSA records of a name (RFC 6698); none that are not secure.
@@ -180,13 +184,13 @@ impl Resolver {
         })
     }
 
-    /// Finds the texts of a name, the strings of each joined (RFC 8461 §3.1).
+    /// Finds the texts of a name, the strings of each joined (RFC 7208 §3.3, RFC 8461 §3.1).
     ///
     /// # Errors
     /// As [`Resolver::mx`].
-    pub async fn txt(&self, name: &str) -> Result<Answer<String>, ResolveError> {
+    pub async fn txt(&self, name: &str) -> Result<Answer<Vec<u8>>, ResolveError> {
         self.lookup(name, RecordType::TXT, |data| match data {
-            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,
         })
         .await
@@ -307,6 +311,13 @@ fn no_records<T>(error: NetError) -> Result<Answer<T>, NetError> {
             _ => Err(error),
         },
         _ => Err(error),
+    }
+}
+
+fn mx(data: &RData) -> Option<Mx> {
+    match data {
+        RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: host_text(&mx.exchange) }),
+        _ => None,
     }
 }
 

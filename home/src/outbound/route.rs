@@ -75,7 +75,7 @@ pub async fn find(
     ourselves: &Ourselves,
     chance: impl FnMut() -> f64,
 ) -> Result<Vec<Host>, NoRoute> {
-    let records = resolver.mx(domain).await.map_err(|error| unresolved(&error))?;
+    let records = resolver.proven_mx(domain).await.map_err(|error| unresolved(&error))?;
     // A domain without MX records has its own addresses in the same zone: those are signed, or the denial is not either.
     let is_secure = records.is_secure || records.answer == Answer::NoData;
     let exchanges = order(domain, records.answer, chance)?;

@@ -92,7 +92,11 @@ impl Policies {
 
     async fn published(&self, domain: &str) -> Option<String> {
         match self.resolver.txt(&format!("_mta-sts.{domain}")).await {
-            Ok(Answer::Records(texts)) => id(&texts),
+            Ok(Answer::Records(texts)) => {
+                let texts: Vec<_> =
+                    texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+                id(&texts)
+            }
             _ => None,
         }
     }
