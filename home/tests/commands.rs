@@ -311,9 +311,17 @@ fn a_home_is_sealed_with_a_key_in_a_file() {
         assert!(text(&domains.stdout).contains("quincunx.example"), "{}", text(&domains.stderr));
         assert!(command(&config, &["store", "verify"], "").status.success());
         assert!(!tells_of_the_domain(&state_dir));
+        assert!(command(&config, &["domain", "add", "other.quincunx.example"], "").status.success());
         let busy = command(&config, &["store", "unseal"], "");
         assert!(text(&busy.stderr).contains("another postern-home uses"), "{}", text(&busy.stderr));
     });
+
+    let mut killed = start(directory.path());
+    assert!(command(&config, &["domain", "add", "third.quincunx.example"], "").status.success());
+    killed.kill().expect("killed");
+    killed.wait().expect("ended");
+    assert!(state_dir.join("server.sqlite-wal").metadata().expect("a log").len() > 0);
+    assert!(!tells_of_the_domain(&state_dir));
 
     let new = keys.path().join("new.key");
     let right = std::fs::read(&key).expect("read");

@@ -21,7 +21,7 @@ use crate::account::Parsed;
 use crate::compression::{self, Encoding};
 use crate::files;
 use crate::place::Place;
-use crate::seal::{StoredFile, StoredWriter};
+use crate::seal::{Opened, StoredFile, StoredWriter};
 use crate::{Error, Result};
 
 /// The largest message, in octets, that is kept inside a database instead of in a file of its own.
@@ -84,7 +84,7 @@ pub enum StagedBytes<'a> {
     /// Mapped.
     Mapped(memmap2::Mmap),
     /// Opened from a sealed file.
-    Opened(Vec<u8>),
+    Opened(Opened),
 }
 
 impl Deref for StagedBytes<'_> {
@@ -192,15 +192,15 @@ impl StagedMessage {
     /// The octets, mapped from the file where there is one.
     ///
     /// # Errors
-    /// `Temporary` when the file cannot be mapped.
+    /// `Temporary` when the file cannot be mapped, or when too many sealed ones are open.
     pub fn bytes(&self) -> Result<StagedBytes<'_>> {
-        match &self.content {
-            Staged::Memory(bytes) => Ok(StagedBytes::Memory(bytes)),
-            Staged::File { file, path, .. } if !file.is_plain() => {
-                let opened = file.read_all().map_err(|error| files::at(&path.0, &error))?;
+        match (&self.content, self.directory.seal()) {
+            (Staged::Memory(bytes), _) => Ok(StagedBytes::Memory(bytes)),
+            (Staged::File { file, path, .. }, Some(seal)) => {
+                let opened = Opened::of(file, seal).map_err(|error| files::at(&path.0, &error))?;
                 Ok(StagedBytes::Opened(opened))
             }
-            Staged::File { file, .. } => {
+            (Staged::File { file, .. }, None) => {
                 // SAFETY: the file was made by this process with a name of its own, mode 0600, in a directory that
                 // only it writes; nothing writes to it after `finish`, and links to it are read-only by rule.
                 let map = unsafe { memmap2::Mmap::map(file.as_file()) };

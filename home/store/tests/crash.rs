@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_store::account::{Account, AccountId, Detail, Expunge, Flags, Uid, UidSet};
+use postern_store::seal::{self, Envelope, Secret};
 use postern_store::{Delivery, StagedMessage, Store, Timestamp};
 
 const CHILD: &str = "POSTERN_STORE_CRASH_CHILD";
@@ -27,6 +28,18 @@ fn content(name: &str) -> Vec<u8> {
     let mut message = format!("Subject: {name}\r\n\r\n").into_bytes();
     message.resize(message.len() + filling, b'x');
     message
+}
+
+/// The store of a directory, through its seal if it has one.
+fn open(directory: &Path) -> Store {
+    match Envelope::of(directory).unwrap() {
+        None => Store::open(directory).unwrap(),
+        Some(envelope) => Store::open(envelope.unseal(directory, &secret()).unwrap()).unwrap(),
+    }
+}
+
+fn secret() -> Secret {
+    Secret::Key(vec![7; 32].into())
 }
 
 fn stage(store: &Store, name: &str) -> Arc<StagedMessage> {
@@ -58,7 +71,7 @@ fn child() {
     let (Ok(script), Ok(directory)) = (std::env::var(CHILD), std::env::var(DIRECTORY)) else { return };
     // The test harness has begun a line.
     say("");
-    let store = Store::open(Path::new(&directory)).unwrap();
+    let store = open(Path::new(&directory));
     match script.split_once(' ') {
         Some(("endless", round)) => endless(&store, round),
         Some(("steps", round)) => steps(&store, round),
@@ -169,7 +182,7 @@ impl Record {
 
     /// Opens the account and holds it against what was acknowledged.
     fn check(&self, directory: &Path) {
-        let store = Store::open(directory).unwrap();
+        let store = open(directory);
         let account = store.account(AccountId(1)).unwrap();
         assert_eq!(account.verify().unwrap(), Vec::<String>::new());
         let found = subjects(&account);
@@ -226,7 +239,17 @@ fn run(directory: &Path, script: &str, inject: &str, record: &mut Record) {
 
 #[test]
 fn killed_at_any_time_nothing_acknowledged_is_lost() {
+    killed_at_any_time(&tempfile::tempdir().unwrap());
+}
+
+#[test]
+fn killed_at_any_time_nothing_sealed_is_lost() {
     let directory = tempfile::tempdir().unwrap();
+    seal::seal(directory.path(), &secret(), &mut |_| {}).unwrap();
+    killed_at_any_time(&directory);
+}
+
+fn killed_at_any_time(directory: &tempfile::TempDir) {
     let mut record = Record::default();
     let mut round = 0u64;
     // On a busy machine a child may be killed before it has done anything; then there are more rounds.
@@ -388,7 +411,17 @@ fn run_until_power_cut(disk: &mut Disk, script: &str, lines: usize, record: &mut
 
 #[test]
 fn after_a_power_cut_nothing_acknowledged_is_lost() {
-    let mut disk = Disk::new();
+    after_a_power_cut(Disk::new());
+}
+
+#[test]
+fn after_a_power_cut_nothing_sealed_is_lost() {
+    let disk = Disk::new();
+    seal::seal(disk.mounted.path(), &secret(), &mut |_| {}).unwrap();
+    after_a_power_cut(disk);
+}
+
+fn after_a_power_cut(mut disk: Disk) {
     let mut record = Record::default();
     for round in 0..4 {
         run_until_power_cut(&mut disk, &format!("endless {round}"), 40 + 30 * round, &mut record);

@@ -72,11 +72,6 @@ impl StoredFile {
         &self.file
     }
 
-    /// Whether the octets lie on the disk as they are.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.sealed.is_none()
-    }
-
     /// Octets in it.
     pub(crate) fn size(&self) -> io::Result<u64> {
         let size = self.file.metadata()?.len();

@@ -39,17 +39,20 @@ mod pages;
 mod vfs;
 
 mod file;
+mod opened;
 
 mod convert;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 pub use convert::{Progress, rekey, seal, unseal};
 pub use key::{Envelope, KEY_OCTETS_MIN, Phase, Secret, SecretKind};
 
 pub use file::StoredReader;
 pub(crate) use file::{StoredFile, StoredWriter};
+pub use opened::Opened;
 pub(crate) use vfs::RESERVED;
 
 use crate::Error;
@@ -107,18 +110,24 @@ pub(crate) struct Unauthentic;
 pub struct Seal {
     key: Arc<DataKey>,
     vfs: vfs::Name,
+    /// Octets of messages that are open in memory.
+    opened: AtomicU64,
 }
 
 impl Seal {
     fn new(state_dir: &Path, key: DataKey) -> Result<Arc<Seal>, SealError> {
         let key = Arc::new(key);
         let vfs = vfs::register(state_dir, Arc::clone(&key))?;
-        Ok(Arc::new(Seal { key, vfs }))
+        Ok(Arc::new(Seal { key, vfs, opened: AtomicU64::new(0) }))
     }
 
     /// The name by which SQLite knows the layer.
     pub(crate) fn vfs(&self) -> &vfs::Name {
         &self.vfs
+    }
+
+    fn opened(&self) -> &AtomicU64 {
+        &self.opened
     }
 
     fn key(&self) -> &DataKey {
@@ -146,5 +155,7 @@ impl Envelope {
     }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -16,7 +16,7 @@ pub(crate) fn state_dir(path: &Path) -> Place {
     if std::env::var_os(EVERYWHERE).is_some() { sealed(path) } else { Place::from(path) }
 }
 
-fn secret() -> Secret {
+pub(super) fn secret() -> Secret {
     Secret::Key(vec![7; 32].into())
 }
 
@@ -57,16 +57,16 @@ fn message(filling: usize) -> String {
 }
 
 /// A home that is open, with mail in every place.
-struct Home {
+pub(super) struct Home {
     store: Store,
     queue: Queue,
-    account: Account,
+    pub(super) account: Account,
 }
 
 const SIZES: [usize; 3] = [10, 40_000, 300_000];
 
 impl Home {
-    fn open(place: &Place) -> Home {
+    pub(super) fn open(place: &Place) -> Home {
         let store = Store::open(place).unwrap();
         let account = store.account(AccountId(1)).unwrap();
         Home { queue: Queue::open(place).unwrap(), store, account }
@@ -78,8 +78,13 @@ impl Home {
         Arc::new(staging.finish().unwrap())
     }
 
-    fn fill(&self) {
-        for size in SIZES {
+    pub(super) fn fill(&self) {
+        self.fill_with(&SIZES, &[1, 2]);
+    }
+
+    /// Messages of these sizes for these accounts and for the queue.
+    pub(super) fn fill_with(&self, sizes: &[usize], accounts: &[u32]) {
+        for &size in sizes {
             let staged = self.stage(size);
             let delivery = |account| Delivery {
                 account: AccountId(account),
@@ -87,7 +92,8 @@ impl Home {
                 flags: crate::account::Flags::default(),
                 internal_date: Timestamp::UNIX_EPOCH,
             };
-            for answer in self.store.deliver(&staged, &[delivery(1), delivery(2)]) {
+            let deliveries: Vec<_> = accounts.iter().map(|account| delivery(*account)).collect();
+            for answer in self.store.deliver(&staged, &deliveries) {
                 answer.unwrap();
             }
             self.queue.enqueue(queued(Content::Staged(&staged))).unwrap();
@@ -97,7 +103,7 @@ impl Home {
     }
 
     /// All messages of the account, and the queue's.
-    fn contents(&self) -> Vec<Vec<u8>> {
+    pub(super) fn contents(&self) -> Vec<Vec<u8>> {
         let inbox = self.account.mailbox_named("INBOX").unwrap().id;
         let messages =
             self.account.messages(inbox, &crate::account::UidSet::all(), crate::account::Detail::Structure);
@@ -131,7 +137,7 @@ fn queued(content: Content<'_>) -> NewMessage<'_> {
     }
 }
 
-fn expected() -> Vec<Vec<u8>> {
+pub(super) fn expected() -> Vec<Vec<u8>> {
     let mut expected: Vec<_> = SIZES.iter().map(|size| message(*size).into_bytes()).collect();
     expected.extend(expected.clone());
     expected.push(message(5).into_bytes());
@@ -139,7 +145,7 @@ fn expected() -> Vec<Vec<u8>> {
 }
 
 /// The markers that a search in all octets below a directory finds; compressed files are opened for it.
-fn found_in(directory: &Path) -> Vec<&'static str> {
+pub(super) fn found_in(directory: &Path) -> Vec<&'static str> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
