@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod hostname;
+pub mod memory;
 pub mod run;
 pub mod store_key;
 

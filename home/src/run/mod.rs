@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::hostname::Hostname;
 use crate::inner::{self, Choice};
+use crate::memory;
 use crate::status::Listening;
 use crate::store_key::{Keys, Opened};
 use crate::tls::Tls;
@@ -35,6 +36,7 @@ use services::Services;
 /// # Errors
 /// What kept it from starting.
 pub fn run(config: Config, keys: &Keys, ready: impl FnOnce()) -> Result<(), Failure> {
+    memory::give_back_what_is_freed();
     let _lock = lock::state_dir(&config.state_dir)?;
     let opened = keys.open(&config.state_dir)?;
     // Its process is made while this one has a single thread.

@@ -16,6 +16,7 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -55,18 +56,27 @@ pub(crate) fn pays(plain: u64, compressed: u64) -> bool {
 
 /// One frame, for a row.
 pub(crate) fn compress(octets: &[u8]) -> io::Result<Vec<u8>> {
-    compressor()?.compress(octets)
+    COMPRESSORS.lend(compressor, |compressor| compressor.compress(octets))
 }
 
 /// What [`compress`] made, as `size` octets.
 pub(crate) fn decompress(frame: &[u8], size: usize) -> io::Result<Vec<u8>> {
-    let octets = Decompressor::new()?.decompress(frame, size)?;
+    let octets =
+        DECOMPRESSORS.lend(Decompressor::new, |decompressor| decompressor.decompress(frame, size))?;
     if octets.len() == size { Ok(octets) } else { Err(corrupt("a frame is too short")) }
 }
 
 /// Writes `octets` as a file's frames and their table; gives the octets written.
 pub(crate) fn compress_file(octets: &[u8], file: &mut impl Write) -> io::Result<u64> {
-    let (mut compressor, mut table, mut written) = (compressor()?, Vec::new(), 0);
+    COMPRESSORS.lend(compressor, |compressor| write_frames(compressor, octets, file))
+}
+
+fn write_frames(
+    compressor: &mut Compressor<'static>,
+    octets: &[u8],
+    file: &mut impl Write,
+) -> io::Result<u64> {
+    let (mut table, mut written) = (Vec::new(), 0);
     for plain in octets.chunks(FRAME) {
         let frame = compressor.compress(plain)?;
         file.write_all(&frame)?;
@@ -86,8 +96,17 @@ pub(crate) fn compress_file(octets: &[u8], file: &mut impl Write) -> io::Result<
 
 /// Reads a range of the `size` octets that a file of [`compress_file`] stands for; the range lies within them.
 pub(crate) fn read_file(file: &StoredFile, size: u64, range: Range<u64>) -> io::Result<Vec<u8>> {
+    DECOMPRESSORS.lend(Decompressor::new, |decompressor| read_frames(decompressor, file, size, range))
+}
+
+fn read_frames(
+    decompressor: &mut Decompressor<'static>,
+    file: &StoredFile,
+    size: u64,
+    range: Range<u64>,
+) -> io::Result<Vec<u8>> {
     let table = Table::read(file, size)?;
-    let (mut octets, mut decompressor) = (Vec::new(), Decompressor::new()?);
+    let mut octets = Vec::new();
     let mut position = 0;
     for (index, length) in table.frames.iter().enumerate() {
         let begin = (index * FRAME) as u64;
@@ -104,6 +123,33 @@ pub(crate) fn read_file(file: &StoredFile, size: u64, range: Range<u64>) -> io::
         position += u64::from(*length);
     }
     Ok(octets)
+}
+
+/// Contexts that are not in use: to make one costs more than a short message.
+struct Contexts<T>(Mutex<Vec<T>>);
+
+static COMPRESSORS: Contexts<Compressor<'static>> = Contexts(Mutex::new(Vec::new()));
+static DECOMPRESSORS: Contexts<Decompressor<'static>> = Contexts(Mutex::new(Vec::new()));
+
+/// Contexts of each kind that are kept: as many as a small machine uses at once.
+const IDLE_CONTEXTS: usize = 2;
+
+impl<T> Contexts<T> {
+    /// Gives the work a context; it goes where the work fails.
+    fn lend<R>(
+        &self,
+        make: impl FnOnce() -> io::Result<T>,
+        work: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut context = idle.map_or_else(make, Ok)?;
+        let result = work(&mut context)?;
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_CONTEXTS {
+            idle.push(context);
+        }
+        Ok(result)
+    }
 }
 
 /// The compressed length of each frame.

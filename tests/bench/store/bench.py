@@ -17,8 +17,10 @@ import time
 from corpus import RARE, Corpus
 from delivery import delivery_rates
 from imap import Imap
+from push import figures as push_figures
 from servers import PASSWORD, USER, Dovecot, Postern
 
+SERVERS = ("Postern", "Dovecot")
 HEADERS = "BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID REFERENCES)]"
 
 # Step, commands before it that are not measured, the command, and the ratio to Dovecot that it may have.
@@ -62,6 +64,14 @@ def hits(lines):
     return found
 
 
+def settle(server):
+    """Waits until what the server does behind the mail, an index for instance, is done."""
+    deadline, before = time.monotonic() + 120, -1.0
+    while time.monotonic() < deadline and (now := server.processor_seconds()) - before > 0.05:
+        before = now
+        time.sleep(2)
+
+
 def measure(server, count):
     """Seconds, processor seconds and answers of each step."""
     figures, client = {}, Imap(server.port, USER, PASSWORD)
@@ -70,6 +80,7 @@ def measure(server, count):
     figures["load"] = {"seconds": time.monotonic() - start, "processor": server.processor_seconds() - before}
     figures["octets"] = octets
     client.close()
+    settle(server)
     # What both keep in memory for a mailbox that is open goes; what is on the disk stays in the page cache of both.
     server.stop()
     figures["disk"] = server.disk_octets() / octets
@@ -115,8 +126,10 @@ def compare(ours, theirs):
         yield name, ratio, bar, verdict(ratio, bar), note
     for name, bar, unit in (("disk", 0.6, "of the octets"), ("PSS at rest", 40, "MB"), ("PSS while reading", 80, "MB")):
         yield name, ours[name], bar, verdict(ours[name], bar), f"{unit}; Dovecot {theirs[name]:.2f}"
-    for (name, bar), rate in ours["delivery"].items():
+    for name, bar, rate in ours["delivery"]:
         yield name, rate, bar, verdict(rate, bar, smaller_is_better=False), "messages a second, each durable"
+    for name, bar, value in ours["push"]:
+        yield name, value, bar, verdict(value, bar), ""
 
 
 def table(ours, theirs):
@@ -130,8 +143,30 @@ def table(ours, theirs):
                 yield row(f"{name}: {key}", unit, ours[name][key], theirs[name][key])
     for name, unit in (("disk", "octets on disk/octet"), ("PSS at rest", "MB"), ("PSS while reading", "MB")):
         yield row(name, unit, ours[name], theirs[name])
-    for (name, _), rate in ours["delivery"].items():
+    for name, _, rate in ours["delivery"]:
         yield {"metric": name, "unit": "messages/s", "ours": rate, "peer": None, "peer_name": None, "ratio": None}
+    for name, _, value in ours["push"]:
+        metric, _, unit = name.rpartition(", ")
+        yield {"metric": metric, "unit": unit, "ours": value, "peer": None, "peer_name": None, "ratio": None}
+
+
+def kept(options, name):
+    """The figures of one server, so that the two can be measured one after the other."""
+    return options.output.with_suffix(f".{name.lower()}.json")
+
+
+def run(name, folder, options):
+    server = Postern(14993, folder, options.program) if name == "Postern" else Dovecot(15993, folder)
+    try:
+        figures = measure(server, options.messages)
+        if name == "Postern":
+            figures["delivery"] = delivery_rates(server.smtp_port, USER)
+            server.stop()
+            server.up()
+            figures["push"] = push_figures(server)
+        return figures
+    finally:
+        server.stop()
 
 
 def main():
@@ -139,21 +174,19 @@ def main():
     parser.add_argument("--program", required=True, help="postern-home, as it runs in production")
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--only", choices=SERVERS, help="measure this one now, and print what is known of both")
     options = parser.parse_args()
     if os.geteuid():
         sys.exit("bench: Dovecot has to be started as root")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     results = {}
-    with tempfile.TemporaryDirectory(dir=options.output.parent.resolve()) as folder:
-        folder = pathlib.Path(folder)
-        for name, make in (("Postern", lambda: Postern(14993, folder, options.program)), ("Dovecot", lambda: Dovecot(15993, folder))):
-            server = make()
-            try:
-                results[name] = measure(server, options.messages)
-                if name == "Postern":
-                    results[name]["delivery"] = delivery_rates(server.smtp_port, USER)
-            finally:
-                server.stop()
+    for name in (options.only,) if options.only else SERVERS:
+        with tempfile.TemporaryDirectory(dir=options.output.parent.resolve()) as folder:
+            kept(options, name).write_text(json.dumps(run(name, pathlib.Path(folder), options)))
+    for name in SERVERS:
+        if not kept(options, name).exists():
+            return print(f"bench: {name} is still to be measured")
+        results[name] = json.loads(kept(options, name).read_text())
     rows = list(compare(results["Postern"], results["Dovecot"]))
     for name, value, bar, judged, note in rows:
         print(f"{name:42} {'' if value is None else f'{value:10.4f}':>10}  {'' if bar is None else f'bar {bar:g}':12} {judged:8} {note}")

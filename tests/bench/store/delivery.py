@@ -44,9 +44,9 @@ async def rate(port, recipient, octets, connections, first):
 
 
 def delivery_rates(port, recipient):
-    """By name and bar."""
-    rates = {}
+    """Names, bars and rates."""
+    rates = []
     for at, ((octets, connections), bar) in enumerate(BARS.items()):
         name = f"delivery, {connections} connection(s), {octets // 1000} kB"
-        rates[name, bar] = asyncio.run(rate(port, recipient, octets, connections, 1_000_000 * at))
+        rates.append((name, bar, asyncio.run(rate(port, recipient, octets, connections, 1_000_000 * at))))
     return rates

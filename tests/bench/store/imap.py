@@ -8,9 +8,9 @@ LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 
 class Imap:
-    def __init__(self, port, user, password):
+    def __init__(self, port, user, password, source="127.0.0.1"):
         context = ssl._create_unverified_context()
-        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 60))
+        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 60, (source, 0)))
         self.socket.settimeout(600)
         self.file = self.socket.makefile("rb", 1 << 18)
         self.number = 0

@@ -263,6 +263,8 @@ pub struct Wanted {
     pub preview: bool,
     /// Header fields of the message itself.
     pub header: WantedHeader,
+    /// Its octets, where they are not many.
+    pub octets: bool,
 }
 
 /// How much of a message's header is needed.

@@ -115,6 +115,7 @@ impl Server {
             object_ids: None,
             preview: None,
             header: None,
+            octets: None,
         })
     }
 

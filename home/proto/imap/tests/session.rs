@@ -42,6 +42,7 @@ fn message(uid: u32) -> Message {
         object_ids: None,
         preview: None,
         header: None,
+        octets: None,
     }
 }
 

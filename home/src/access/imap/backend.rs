@@ -209,7 +209,9 @@ impl Backend {
         }
         let detail = if wanted.envelope || wanted.structure { Detail::Structure } else { Detail::Summary };
         let messages = self.account.messages(id(mailbox), &set, detail);
-        let (chunk, remaining) = messages.with_header(convert::header(&wanted.header)).next_chunk()?;
+        let messages = messages.with_header(convert::header(&wanted.header));
+        let mut messages = if wanted.octets { messages.with_octets() } else { messages };
+        let (chunk, remaining) = messages.next_chunk()?;
         self.contents.extend(chunk.iter().map(|message| (message.uid.get(), message.email.blob)));
         let answered = match (remaining, self.contents.last()) {
             (Remaining::Some, Some((last, _))) => uids.partition_point(|uid| uid <= last),

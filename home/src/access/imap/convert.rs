@@ -177,6 +177,7 @@ pub(super) fn state(state: &store::MessageState) -> imap::Message {
         object_ids: None,
         preview: None,
         header: None,
+        octets: None,
     }
 }
 
@@ -203,6 +204,7 @@ pub(super) fn message(message: store::Message, wanted: &Wanted) -> imap::Message
         object_ids,
         preview: wanted.preview.then_some(message.email.preview),
         header: message.email.header,
+        octets: message.email.octets,
     }
 }
 

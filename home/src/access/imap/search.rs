@@ -6,12 +6,13 @@
 //! are read only where the index is not sure, or does not know the message yet.
 
 mod answers;
+mod state;
 
 use std::cell::OnceCell;
 
 use postern_imap::request::Found;
-use postern_imap::types::{Date, Flag, SearchKey};
-use postern_store::account::{Account, Detail, MailboxId, Message, UidSet};
+use postern_imap::types::{Date, SearchKey};
+use postern_store::account::{Account, Detail, MailboxId, Message, MessageState, UidSet};
 use postern_store::search::text::{self, Enough};
 use postern_store::search::{Field, Holds, fold};
 use postern_store::{Error, Result, Timestamp};
@@ -24,7 +25,16 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// The messages that match, ascending.
 pub(super) fn find(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<Found>> {
     let key = prepared(key);
+    if state::is_enough(&key) {
+        return by_state(account, mailbox, &key);
+    }
     look(account, mailbox, &key, &Answers::ask(account, &key))
+}
+
+fn by_state(account: &Account, mailbox: MailboxId, key: &SearchKey) -> Result<Vec<Found>> {
+    let states = account.states(mailbox, &candidates(key))?;
+    let found = states.iter().filter(|state| state::matches(key, state));
+    Ok(found.map(|state| Found { uid: state.uid.get(), mod_seq: state.mod_seq.0 }).collect())
 }
 
 /// Looks at the messages that the answers leave.
@@ -138,12 +148,7 @@ impl Candidate<'_> {
             }
             SearchKey::Or(one, other) => self.matches(one)? || self.matches(other)?,
             SearchKey::Not(key) => !self.matches(key)?,
-            SearchKey::Uid(set) | SearchKey::Sequence(set) => {
-                let uid = self.message.uid.get();
-                set.resolve(u32::MAX).iter().any(|(first, last)| (*first..=*last).contains(&uid))
-            }
-            SearchKey::Flag(flag) => self.has_flag(flag),
-            SearchKey::Recent => false,
+            key if state::is_of_state(key) => state::matches(key, &self.state()),
             SearchKey::Header { name, text } => self.has_field(name, text)?,
             SearchKey::Body(text) => self.has_body(text)?,
             SearchKey::Text(text) => self.has_text(text)?,
@@ -156,21 +161,19 @@ impl Candidate<'_> {
             SearchKey::Larger(octets) => self.message.email.size > *octets,
             SearchKey::Smaller(octets) => self.message.email.size < *octets,
             SearchKey::Older(seconds) => self.age() >= i64::from(*seconds),
-            SearchKey::ModSeq(mod_seq) => self.message.mod_seq.0 >= *mod_seq,
             SearchKey::EmailId(id) => self.message.email.id.to_string() == *id,
             SearchKey::ThreadId(id) => self.message.email.thread.to_string() == *id,
             SearchKey::SavedBefore(date) => self.saved_day() < date.days_since_epoch(),
             SearchKey::SavedOn(date) => self.saved_day() == date.days_since_epoch(),
             SearchKey::SavedSince(date) => self.saved_day() >= date.days_since_epoch(),
             SearchKey::Younger(seconds) => self.age() <= i64::from(*seconds),
+            _ => false,
         })
     }
 
-    /// Keywords compare without regard to case, system flags by value.
-    fn has_flag(&self, wanted: &Flag) -> bool {
-        convert::flags_from_store(&self.message.flags)
-            .iter()
-            .any(|flag| flag.name().eq_ignore_ascii_case(&wanted.name()))
+    fn state(&self) -> MessageState {
+        let Message { uid, mod_seq, flags, .. } = &self.message;
+        MessageState { uid: *uid, mod_seq: *mod_seq, flags: flags.clone() }
     }
 
     fn received_day(&self) -> i64 {

@@ -7,7 +7,7 @@ use postern_imap::request::Found;
 use postern_imap::thread::{self, Algorithm, Node, SubjectKind, Threadable};
 use postern_imap::types::{Direction, SearchKey, SortCriterion, SortKey};
 use postern_store::Result;
-use postern_store::account::{Account, MailboxId, SortKeys, ThreadLinks};
+use postern_store::account::{Account, MailboxId, SortKeys, SortTexts, ThreadLinks};
 
 use super::{convert, search};
 
@@ -21,10 +21,16 @@ pub(super) fn find(
     let found = search::find(account, mailbox, key)?;
     let uids: Vec<u32> = found.iter().map(|found| found.uid).collect();
     let mod_seqs: HashMap<u32, u64> = found.iter().map(|found| (found.uid, found.mod_seq)).collect();
-    let mut keys = account.sort_keys(mailbox, &convert::uid_set(&uids))?;
+    let mut keys = account.sort_keys(mailbox, &convert::uid_set(&uids), texts(criteria))?;
     keys.sort_by(|one, other| compare(one, other, criteria));
     let sorted = keys.iter().map(|keys| keys.uid.get());
     Ok(sorted.map(|uid| Found { uid, mod_seq: mod_seqs.get(&uid).copied().unwrap_or_default() }).collect())
+}
+
+fn texts(criteria: &[SortCriterion]) -> SortTexts {
+    let is_number =
+        |criterion: &SortCriterion| matches!(criterion.key, SortKey::Arrival | SortKey::Date | SortKey::Size);
+    if criteria.iter().all(is_number) { SortTexts::Left } else { SortTexts::Read }
 }
 
 fn compare(one: &SortKeys, other: &SortKeys, criteria: &[SortCriterion]) -> Ordering {

@@ -8,12 +8,13 @@ use rusqlite::{Connection, Row, params};
 use super::keywords::{Keywords, StoredFlags};
 use super::{Account, Detail, Email, Header, MailboxId, Message, MessageState, Uid, UidSet};
 use crate::blob::BlobId;
+use crate::stage::INLINE_LIMIT;
 use crate::structure::Structure;
 use crate::{Error, Result, Timestamp};
 
 /// Messages read at once.
 const CHUNK: usize = 256;
-/// Octets of structures and headers, which senders make as large as they like, after which a chunk ends.
+/// Octets of messages, structures and headers, which senders make as large as they like, after which a chunk ends.
 const CHUNK_OCTETS: usize = 512 * 1024;
 /// A header is read up to here, in octets.
 const MAX_HEADER: u64 = 1024 * 1024;
@@ -24,7 +25,8 @@ impl Account {
     pub fn messages(&self, mailbox: MailboxId, uids: &UidSet, detail: Detail) -> Messages {
         let ranges = uids.ranges().collect();
         let account = self.clone();
-        Messages { account, mailbox, ranges, detail, header: Header::None, chunk: VecDeque::new() }
+        let (header, octets) = (Header::None, Octets::Left);
+        Messages { account, mailbox, ranges, detail, header, octets, chunk: VecDeque::new() }
     }
 
     /// The flags of the messages of the mailbox with these UIDs, ascending.
@@ -68,6 +70,7 @@ pub struct Messages {
     ranges: VecDeque<RangeInclusive<u32>>,
     detail: Detail,
     header: Header,
+    octets: Octets,
     chunk: VecDeque<Message>,
 }
 
@@ -89,6 +92,11 @@ impl Messages {
     /// With so much of their headers.
     pub fn with_header(self, header: Header) -> Messages {
         Messages { header, ..self }
+    }
+
+    /// With all octets of those messages that are not large ([`INLINE_LIMIT`]).
+    pub fn with_octets(self) -> Messages {
+        Messages { octets: Octets::Read, ..self }
     }
 
     /// As many of the next messages as may be held in memory at once, and whether these were the last.
@@ -132,8 +140,10 @@ impl Messages {
         while let Some(row) = rows.next()? {
             let mut message = read(row, keywords)?;
             self.complete_header(connection, &mut message)?;
-            let header = message.email.header.as_ref().map_or(0, Vec::len);
-            room.take(header + row.get_ref(15)?.as_blob_or_null().ok().flatten().map_or(0, <[u8]>::len));
+            self.add_octets(connection, &mut message)?;
+            let long = [&message.email.header, &message.email.octets];
+            let octets: usize = long.into_iter().flatten().map(Vec::len).sum();
+            room.take(octets + row.get_ref(15)?.as_blob_or_null().ok().flatten().map_or(0, <[u8]>::len));
             let last = message.uid.get();
             self.chunk.push_back(message);
             if room.is_used_up() {
@@ -141,6 +151,15 @@ impl Messages {
             }
         }
         Ok(None)
+    }
+
+    fn add_octets(&self, connection: &Connection, message: &mut Message) -> Result<()> {
+        let size = message.email.size;
+        if self.octets == Octets::Read && size <= INLINE_LIMIT as u64 {
+            message.email.octets =
+                Some(self.account.0.blobs.read(connection, message.email.blob, 0..size)?);
+        }
+        Ok(())
     }
 
     /// Reads the header where it was asked for and is not kept.
@@ -152,6 +171,13 @@ impl Messages {
         message.email.header = Some(self.account.0.blobs.read(connection, message.email.blob, range)?);
         Ok(())
     }
+}
+
+/// Whether a message's octets are read with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Octets {
+    Read,
+    Left,
 }
 
 /// Whether there are more messages.
@@ -232,6 +258,7 @@ fn read(row: &Row<'_>, keywords: &Keywords) -> Result<Message> {
             other => other,
         })?,
         header: row.get(16)?,
+        octets: None,
     };
     let flags = keywords.resolve(&StoredFlags::read(row, 3)?);
     Ok(Message { uid, mod_seq: row.get(1)?, flags, save_date: moment(row.get(2)?), email })

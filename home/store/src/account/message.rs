@@ -156,4 +156,6 @@ pub struct Email {
     pub structure: Option<Structure>,
     /// Header fields as they stand in the message, with the empty line, where asked for.
     pub header: Option<Vec<u8>>,
+    /// All octets, where asked for and not many.
+    pub octets: Option<Vec<u8>>,
 }

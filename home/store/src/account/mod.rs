@@ -56,7 +56,7 @@ pub use name::SEPARATOR;
 pub(crate) use parsed::Parsed;
 pub use quota::{Limits, QuotaRoot, Usage};
 pub use removed::Removed;
-pub use sort_keys::{SortKeys, ThreadLinks};
+pub use sort_keys::{SortKeys, SortTexts, ThreadLinks};
 
 use crate::blob::BlobFiles;
 use crate::db::Database;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::parsed::MAX_REFERENCES;
 use super::{Account, MailboxId, Uid, UidSet};
-use crate::structure::{Structure, is_reply_or_forward, message_ids};
+use crate::structure::{Mentioned, is_reply_or_forward, message_ids};
 use crate::{Error, Result};
 
 /// A message's place in every order; texts are in upper case.
@@ -32,6 +32,15 @@ pub struct SortKeys {
     pub display_to: String,
 }
 
+/// Whether the texts among the sort keys are read. They are most of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortTexts {
+    /// They are.
+    Read,
+    /// They are left empty.
+    Left,
+}
+
 /// What tells which conversation a message is part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadLinks {
@@ -54,8 +63,12 @@ impl Account {
     ///
     /// # Errors
     /// `Temporary`
-    pub fn sort_keys(&self, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<SortKeys>> {
-        self.0.database.read(|connection| each(connection, mailbox, uids, KEYS, sort_keys))
+    pub fn sort_keys(&self, mailbox: MailboxId, uids: &UidSet, texts: SortTexts) -> Result<Vec<SortKeys>> {
+        let sql = match texts {
+            SortTexts::Read => KEYS,
+            SortTexts::Left => NUMBERS,
+        };
+        self.0.database.read(|connection| each(connection, mailbox, uids, sql, sort_keys))
     }
 
     /// The links of these messages, ascending by UID.
@@ -70,6 +83,10 @@ impl Account {
 const KEYS: &str =
     "SELECT uid, internal_date, sent_date, size, base_subject, sort_from, sort_to, sort_cc, display_from,
         display_to
+   FROM message CROSS JOIN email USING (email_id)
+  WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid";
+
+const NUMBERS: &str = "SELECT uid, internal_date, sent_date, size, '', '', '', '', '', ''
    FROM message CROSS JOIN email USING (email_id)
   WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid";
 
@@ -113,24 +130,23 @@ fn sort_keys(row: &Row<'_>) -> Result<SortKeys> {
 fn thread_links(row: &Row<'_>) -> Result<ThreadLinks> {
     let uid: Uid = row.get(0)?;
     let stored = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
-    let structure = Structure::decode(stored).map_err(|error| match error {
+    let mentioned = Mentioned::decode(stored).map_err(|error| match error {
         Error::Corrupt(what) => Error::Corrupt(format!("message {uid}: {what}")),
         other => other,
     })?;
-    let envelope = structure.envelope;
-    let ids = |field: &Option<Vec<u8>>| field.as_deref().map(message_ids).unwrap_or_default();
-    let mut references = ids(&structure.references);
+    let ids = |field: Option<&[u8]>| field.map(message_ids).unwrap_or_default();
+    let mut references = ids(mentioned.references);
     if references.is_empty() {
         // RFC 5256 §3: of In-Reply-To the first id, for what else stands there nobody knows.
-        references = ids(&envelope.in_reply_to).into_iter().take(1).collect();
+        references = ids(mentioned.in_reply_to).into_iter().take(1).collect();
     }
     references.drain(..references.len().saturating_sub(MAX_REFERENCES));
     Ok(ThreadLinks {
         uid,
         sent_date: row.get(1)?,
         base_subject: row.get(2)?,
-        reply_or_forward: is_reply_or_forward(envelope.subject.as_deref().unwrap_or_default()),
-        message_id: ids(&envelope.message_id).into_iter().next(),
+        reply_or_forward: is_reply_or_forward(mentioned.subject.unwrap_or_default()),
+        message_id: ids(mentioned.message_id).into_iter().next(),
         references,
     })
 }

@@ -54,17 +54,15 @@ impl Credentials {
 pub(super) struct Verifier {
     /// The hash of a random password, for users who do not exist.
     decoy: String,
-    /// The memory of each check that may begin now, the last used first. It is kept, because an allocator would keep
-    /// one such area for every thread that ever checked a password.
-    free: Mutex<Vec<Vec<Block>>>,
+    /// Checks that may begin now. None keeps its memory: nobody checks a password most of the day.
+    free: Mutex<usize>,
     freed: Condvar,
 }
 
 impl Verifier {
     pub(super) fn new() -> Result<Self, DirectoryError> {
         let password: String = random::<16>()?.iter().map(|octet| char::from(b'a' + octet % 26)).collect();
-        let free = Mutex::new(vec![Vec::new(); CHECKS_AT_ONCE]);
-        Ok(Self { decoy: hash(&password)?, free, freed: Condvar::new() })
+        Ok(Self { decoy: hash(&password)?, free: Mutex::new(CHECKS_AT_ONCE), freed: Condvar::new() })
     }
 
     /// Whether the password gives the hash. Without a hash the answer is no, at the same cost.
@@ -72,35 +70,33 @@ impl Verifier {
         let fits = password.len() <= MAX_PASSWORD_OCTETS;
         let password = prepare(if fits { password } else { "" });
         let stored = hash.unwrap_or(&self.decoy);
-        let matches =
-            self.in_turn(|memory| matches_hash(password.as_bytes(), stored, memory).unwrap_or(false));
+        let matches = self.in_turn(|| matches_hash(password.as_bytes(), stored).unwrap_or(false));
         matches && fits && hash.is_some()
     }
 
-    fn in_turn<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
+    fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free =
-            self.freed.wait_while(free, |free| free.is_empty()).unwrap_or_else(PoisonError::into_inner);
-        let mut memory = free.pop().unwrap_or_default();
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
         drop(free);
-        let outcome = work(&mut memory);
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        let outcome = work();
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.freed.notify_one();
         outcome
     }
 }
 
-/// Whether the password gives the hash, worked out in `memory`. Compares in constant time.
-fn matches_hash(password: &[u8], hash: &str, memory: &mut Vec<Block>) -> password_hash::Result<bool> {
+/// Whether the password gives the hash. Compares in constant time.
+fn matches_hash(password: &[u8], hash: &str) -> password_hash::Result<bool> {
     let hash = PasswordHash::new(hash)?;
     let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
     let mut salt_octets = [0; Salt::MAX_LENGTH];
     let salt = salt.decode_b64(&mut salt_octets)?;
     let params = Params::try_from(&hash)?;
-    memory.resize(params.block_count(), Block::default());
+    let mut memory = vec![Block::default(); params.block_count()];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let output = Output::init_with(expected.len(), |output| {
-        Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut *memory)?)
+        Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut memory)?)
     })?;
     Ok(output == expected)
 }
@@ -164,14 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_one_check_serves_the_next() {
+    fn a_check_gives_its_place_back() {
         let verifier = Verifier::new().expect("verifier");
         let hash = Credentials::derive("correct horse").expect("derived").password_hash;
         for (password, expected) in [("correct horse", true), ("wrong", false), ("correct horse", true)] {
             assert_eq!(verifier.verify(password, Some(&hash)), expected, "{password}");
         }
-        let free = verifier.free.lock().expect("not poisoned");
-        assert_eq!(free.iter().filter(|memory| !memory.is_empty()).count(), 1);
+        assert_eq!(*verifier.free.lock().expect("not poisoned"), CHECKS_AT_ONCE);
     }
 
     #[test]

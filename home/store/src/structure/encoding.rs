@@ -43,6 +43,33 @@ impl Structure {
     }
 }
 
+/// What a stored structure mentions of other messages, and nothing else of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mentioned<'a> {
+    /// `Subject`
+    pub subject: Option<&'a [u8]>,
+    /// `In-Reply-To`
+    pub in_reply_to: Option<&'a [u8]>,
+    /// `Message-ID`
+    pub message_id: Option<&'a [u8]>,
+    /// `References`
+    pub references: Option<&'a [u8]>,
+}
+
+impl Mentioned<'_> {
+    /// Reads the beginning of a stored form.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is none.
+    pub fn decode(stored: &[u8]) -> Result<Mentioned<'_>> {
+        let read = || {
+            let rest = stored.strip_prefix(&[VERSION])?;
+            Reader { rest, depth: 0 }.mentioned()
+        };
+        read().ok_or_else(|| Error::Corrupt("a stored message structure".to_owned()))
+    }
+}
+
 struct Writer(Vec<u8>);
 
 impl Writer {
@@ -146,7 +173,7 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn number(&mut self) -> Option<u64> {
         let mut number = 0u64;
         for shift in (0..64).step_by(7) {
@@ -160,23 +187,43 @@ impl Reader<'_> {
         None
     }
 
-    fn take(&mut self, length: u64) -> Option<Octets> {
+    fn take(&mut self, length: u64) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(usize::try_from(length).ok()?)?;
         self.rest = rest;
-        Some(taken.to_vec())
+        Some(taken)
     }
 
     fn octets(&mut self) -> Option<Octets> {
         let length = self.number()?;
-        self.take(length)
+        self.take(length).map(<[u8]>::to_vec)
     }
 
     /// The outer `None` means that the stored form is broken.
     fn optional(&mut self) -> Option<Option<Octets>> {
+        Some(self.optional_slice()?.map(<[u8]>::to_vec))
+    }
+
+    fn optional_slice(&mut self) -> Option<Option<&'a [u8]>> {
         match self.number()?.checked_sub(1) {
             None => Some(None),
             Some(length) => self.take(length).map(Some),
         }
+    }
+
+    fn mentioned(&mut self) -> Option<Mentioned<'a>> {
+        self.optional_slice()?;
+        let subject = self.optional_slice()?;
+        for _list in 0..6 {
+            for _field in 0..self.number()?.checked_mul(4)? {
+                self.optional_slice()?;
+            }
+        }
+        Some(Mentioned {
+            subject,
+            in_reply_to: self.optional_slice()?,
+            message_id: self.optional_slice()?,
+            references: self.optional_slice()?,
+        })
     }
 
     fn each<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {

@@ -16,6 +16,7 @@ pub mod text;
 
 use std::ops::Range;
 
+pub use encoding::Mentioned;
 pub use header::{Field, fields, unfold};
 pub use kept::{is_kept, kept_fields};
 pub use parse::message_ids;

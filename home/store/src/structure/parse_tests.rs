@@ -1,5 +1,5 @@
 use super::*;
-use crate::structure::SectionText;
+use crate::structure::{Mentioned, SectionText};
 use proptest::prelude::*;
 
 const NESTED: &str = "From: Ana <ana@home.example>\r\n\
@@ -165,13 +165,21 @@ proptest! {
         let message = lines.join("\r\n");
         let structure = Structure::parse(message.as_bytes());
         check(&structure.root, message.len() as u64)?;
-        prop_assert_eq!(Structure::decode(&structure.encode()).unwrap(), structure);
+        let stored = structure.encode();
+        prop_assert_eq!(&Structure::decode(&stored).unwrap(), &structure);
+        let Structure { envelope, references, .. } = &structure;
+        let Mentioned { subject, in_reply_to, message_id, references: found } = Mentioned::decode(&stored).unwrap();
+        prop_assert_eq!(subject, envelope.subject.as_deref());
+        prop_assert_eq!(in_reply_to, envelope.in_reply_to.as_deref());
+        prop_assert_eq!(message_id, envelope.message_id.as_deref());
+        prop_assert_eq!(found, references.as_deref());
     }
 
     #[test]
     fn any_octets_are_parsed_and_any_record_is_refused_or_read(octets: Vec<u8>) {
         let _ = Structure::parse(&octets);
         let _ = Structure::decode(&octets);
+        let _ = Mentioned::decode(&octets);
         let _ = crate::structure::text::decode_header(&octets);
     }
 

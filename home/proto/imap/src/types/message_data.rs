@@ -34,6 +34,8 @@ pub struct Message {
     pub preview: Option<String>,
     /// Header fields as they stand in the message, with the empty line, where asked for.
     pub header: Option<Vec<u8>>,
+    /// All octets, where asked for and not many; else they are to be asked for.
+    pub octets: Option<Vec<u8>>,
 }
 
 /// When a message came, and how large it is.

@@ -52,3 +52,14 @@ fn states_are_flags_and_nothing_else() {
     assert_eq!(states.iter().map(|state| state.uid.get()).collect::<Vec<_>>(), [1, 3]);
     assert!(states.iter().all(|state| state.flags == flags));
 }
+
+#[test]
+fn octets_of_short_messages_come_with_them() {
+    let fixture = fixture();
+    let (short, long) = (mail("One", ""), mail("Two", &format!("X-Long: {}\r\n", "x".repeat(70_000))));
+    fixture.append("INBOX", &short, Flags::default());
+    fixture.append("INBOX", &long, Flags::default());
+    let messages = fixture.account.messages(fixture.id("INBOX"), &UidSet::all(), Detail::Summary);
+    let octets: Vec<_> = messages.with_octets().map(|message| message.unwrap().email.octets).collect();
+    assert_eq!(octets, [Some(short.into_bytes()), None]);
+}

@@ -166,6 +166,7 @@ impl Fetching {
             object_ids: any(|item| matches!(item, FetchItem::EmailId | FetchItem::ThreadId)),
             preview: any(|item| matches!(item, FetchItem::Preview(_))),
             header: header_fields::wanted(&self.command.items),
+            octets: any(|item| item.content().is_some() && Filter::of(item).is_none()),
         }
     }
 
@@ -325,6 +326,21 @@ impl Content {
     }
 }
 
+impl Content {
+    /// Writes octets that came with the message, so that they need not be asked for.
+    fn unless_here(self, message: &Message, out: &mut Vec<u8>) -> Option<Content> {
+        let (Content::Raw(span), Some(octets)) = (&self, &message.octets) else { return Some(self) };
+        let octets = octets.get(span.start as usize..span.end as usize);
+        match octets {
+            Some(octets) => {
+                encode::literal_data(octets, out);
+                None
+            }
+            None => Some(self),
+        }
+    }
+}
+
 /// The part of a span that a partial range asks for; empty beyond its end (RFC 9051 §6.4.5).
 pub(super) fn limit(span: Span, partial: Option<Partial>) -> Span {
     let Some(Partial { offset, count }) = partial else {
@@ -376,5 +392,5 @@ fn begin_content(item: &FetchItem, message: &Message, core: &mut Core) -> Option
         (true, Some(arrival)) => Some(Span { start: 0, end: arrival.size }),
         _ => message.structure.as_ref().and_then(|structure| structure.span(&section)),
     };
-    Content::new(span, section.text, partial, &mut core.output)
+    Content::new(span, section.text, partial, &mut core.output)?.unless_here(message, &mut core.output)
 }
