@@ -3,6 +3,7 @@
 //! | SQLite does | what happens |
 //! |---|---|
 //! | reads in a page | the page is read and opened, the part copied |
+//! | reads the header of a first page that does not open | zeros: SQLite goes on to the log, and to the whole page where that has none |
 //! | writes a page | it is sealed in a copy, and written |
 //! | writes a frame's header | it waits for its page, which follows; both are sealed and written at once |
 //! | writes a frame's page, or a header alone | the frame that is there is opened, changed, and sealed again |
@@ -90,6 +91,11 @@ impl Open {
             Some(ciphers) => ciphers.open_page(number, &mut page).is_ok(),
             None => page.iter().all(|octet| *octet == 0),
         };
+        if !opened && number == 0 && octets.len() < PAGE {
+            // SQLite looks at the header before it looks into the log, which has the page whole where a power cut has torn it.
+            octets.fill(0);
+            return Err(ffi::SQLITE_IOERR_SHORT_READ);
+        }
         if !opened {
             tracing::error!(database = self.keyring.place(), page = number + 1, "a sealed page is damaged");
             return Err(ffi::SQLITE_IOERR_DATA);

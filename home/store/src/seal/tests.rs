@@ -420,3 +420,26 @@ fn a_transaction_that_outgrows_the_cache_is_whole() {
     assert_eq!(sum, (1..=3_000).sum::<i64>());
     assert_eq!(database.damages().unwrap(), Vec::<String>::new());
 }
+
+/// A power cut while the log is copied into the database tears any page, the first one too.
+#[test]
+fn a_torn_first_page_is_mended_from_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to) = (directory.path().join("one"), directory.path().join("two"));
+    for path in [&from, &to] {
+        std::fs::create_dir(path).unwrap();
+    }
+    let home = Home::open(&sealed(&from));
+    home.fill();
+    let expected = home.contents();
+    let copied = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(&to).status().unwrap();
+    assert!(copied.success());
+    drop(home);
+    let database = std::fs::File::options().write(true).open(to.join("accounts/1/account.sqlite")).unwrap();
+    assert!(to.join("accounts/1/account.sqlite-wal").metadata().unwrap().len() > 4096);
+    database.write_all_at(&[0xa5; 2048], 2048).unwrap();
+    drop(database);
+    let home = Home::open(&sealed(&to));
+    assert_eq!(home.contents(), expected);
+    assert_eq!(home.account.verify().unwrap(), Vec::<String>::new());
+}
