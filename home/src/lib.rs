@@ -34,4 +34,5 @@ pub mod web;
 
 pub mod admin;
 pub mod export;
+pub mod import;
 pub mod status;

@@ -1,9 +1,12 @@
-//! `postern-home store`: looks at the disk itself, whether the daemon runs or not. Only a repair changes something there, and
-//! holds the state directory meanwhile, as the daemon does; so does what seals the mail.
+//! `postern-home store`: looks at the disk itself, whether the daemon runs or not. Only a repair and an import change something
+//! there, and hold the state directory meanwhile, as the daemon does; so does what seals the mail.
 
+mod import;
 mod seal;
 
 use std::fmt::Write;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueHint};
@@ -45,6 +48,12 @@ pub enum StoreCommand {
         #[arg(long, value_name = "FORM", default_value = "maildir")]
         form: Form,
     },
+    /// Bring a Maildir or mbox files into a user's mailboxes, with flags and dates; the daemon must not run. Again after an
+    /// interruption: what is there already is passed over
+    #[command(
+        after_help = "Examples:\n  postern-home store import ana@home.example /srv/Maildir --dry-run\n  postern-home store import ana@home.example /srv/Maildir\n  postern-home store import ana@home.example lists.mbox --mailbox Lists"
+    )]
+    Import(import::Import),
     /// Encrypt the mail, the queue and the users with the key of home.toml; the daemon must not run. Again after an interruption
     #[command(after_help = "Examples:\n  postern-home store seal\n  postern-home store seal --status")]
     Seal {
@@ -88,6 +97,7 @@ pub(super) fn execute(
             }
             verify(&inspection, output, user.as_ref())
         }
+        StoreCommand::Import(import) => import::execute(&opened(state_dir, keys)?, output, &import),
         StoreCommand::Seal { status: true } => seal::status(state_dir, output),
         StoreCommand::Seal { status: false } => seal::seal(state_dir, keys, output),
         StoreCommand::Unseal => seal::unseal(state_dir, keys, output),
@@ -130,9 +140,22 @@ fn verify(inspection: &Inspection, output: Output, user: Option<&EmailAddress>) 
     Ok(if whole { Exit::Done } else { Exit::Warnings })
 }
 
+/// Holds the state directory. Files that another than its owner made there, the daemon could not open afterwards.
+fn hold(state_dir: &Path) -> Result<File, Failure> {
+    let owner = std::fs::metadata(state_dir).map(|metadata| metadata.uid());
+    let own = rustix::process::geteuid().as_raw();
+    match owner {
+        Ok(owner) if owner != own => Err(Failure::failed(format!(
+            "{}: belongs to the user with the number {owner}, and what is made there must too. Run this as that user (`runuser -u NAME -- …`).",
+            state_dir.display()
+        ))),
+        _ => lock::state_dir(state_dir),
+    }
+}
+
 /// Repairs, and says on standard error what was repaired: the answer is what is found afterwards.
 fn repair_all(place: &Place, inspection: &Inspection, user: Option<&EmailAddress>) -> Result<(), Failure> {
-    let _lock = lock::state_dir(place.path())?;
+    let _lock = hold(place.path())?;
     let accounts = match user {
         Some(user) => vec![account_of(inspection, user)?],
         None => inspection.accounts().map_err(failed)?,

@@ -33,7 +33,6 @@ pub(super) fn escape(level: &str, is_kept: impl Fn(usize, char) -> bool) -> Stri
 }
 
 /// The level of which this is the escaped form; what follows a backslash without two digits stands for itself.
-#[cfg(test)]
 pub(crate) fn unescape(name: &str) -> String {
     let mut octets = Vec::with_capacity(name.len());
     let mut rest = name;

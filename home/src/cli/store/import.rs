@@ -1,0 +1,151 @@
+//! `postern-home store import`: a Maildir or mbox files brought into a user's mailboxes. Works on the disk itself, while the
+//! daemon does not run; what it would do is counted while the daemon runs, too.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _, stderr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueHint};
+use postern_message::address::EmailAddress;
+use postern_shared::cli::{Exit, Failure, Output};
+use postern_store::account::{Account, AccountId};
+use postern_store::{Inspection, Place, Store};
+
+use super::{account_of, failed, hold};
+use crate::import::{self, Folder, Form, Mode, Report};
+
+/// What is imported, and for whom.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The user
+    user: EmailAddress,
+    /// A Maildir, an mbox file, or a directory of mbox files
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    source: PathBuf,
+    /// How the mail is written; otherwise a directory with a `cur` is a Maildir, and all else mbox
+    #[arg(long, value_name = "FORM")]
+    form: Option<Form>,
+    /// Into this mailbox, and those of a directory below it, in the place of INBOX
+    #[arg(long, value_name = "NAME")]
+    mailbox: Option<String>,
+    /// Count what would come in, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn execute(state_dir: &Place, output: Output, import: &Import) -> Result<Exit, Failure> {
+    let Import { user, source, form, mailbox, dry_run } = import;
+    let unreadable = |error| Failure::failed(format!("{}: {error}.", source.display()));
+    let folders = import::folders(source, *form, mailbox.as_deref()).map_err(unreadable)?;
+    let inspection = Inspection::of(state_dir);
+    let account = account_of(&inspection, user)?;
+    let report = match dry_run {
+        true => count(&inspection, account, &folders)?,
+        false => store(state_dir, account, &folders)?,
+    };
+    output.print(&report, story(&report, import))?;
+    Ok(Exit::of_warnings(&report.lost))
+}
+
+fn count(inspection: &Inspection, id: AccountId, folders: &[Folder]) -> Result<Report, Failure> {
+    let is_there = inspection.accounts().is_ok_and(|accounts| accounts.contains(&id));
+    let account = is_there.then(|| inspection.account(id)).transpose().map_err(failed)?;
+    with_progress(folders, account.as_ref(), &Mode::Count)
+}
+
+fn store(state_dir: &Place, id: AccountId, folders: &[Folder]) -> Result<Report, Failure> {
+    let _lock = hold(state_dir.path())?;
+    let store = Store::open(state_dir).map_err(failed)?;
+    let account = store.account(id).map_err(failed)?;
+    let report = with_progress(folders, Some(&account), &Mode::Store(&store))?;
+    // The daemon would do so behind the mail; where there is much of it, it had better be done.
+    if let Err(error) = account.index_all() {
+        eprintln!("the search index is filled later: {error}");
+    }
+    Ok(report)
+}
+
+fn with_progress(folders: &[Folder], account: Option<&Account>, mode: &Mode<'_>) -> Result<Report, Failure> {
+    let mut bar = Bar::new(folders.iter().map(|folder| folder.octets).sum());
+    let report = import::import(account, mode, folders, |behind, mailbox| bar.show(behind, mailbox));
+    drop(bar);
+    report.map_err(|error| {
+        Failure::failed(format!(
+            "{error}; what came before it is stored: the same command goes on from there."
+        ))
+    })
+}
+
+fn story(report: &Report, import: &Import) -> String {
+    let verb = if import.dry_run { "would come in" } else { "came in" };
+    let mut text =
+        format!("{} message(s) {verb}, {} are there already.", report.messages(), report.present());
+    for one in &report.mailboxes {
+        let _ = write!(text, "\n  {}: {} + {}", one.mailbox, one.messages, one.present);
+    }
+    for lost in &report.lost {
+        let _ = write!(text, "\nleft out: {lost}");
+    }
+    text
+}
+
+/// Columns of the bar.
+const WIDTH: u64 = 30;
+/// Columns for the mailbox's name.
+const NAME: usize = 30;
+/// Between two pictures.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How far the import is, on standard error where that is a terminal.
+struct Bar {
+    total: u64,
+    shown: Option<Instant>,
+    is_wanted: bool,
+}
+
+impl Bar {
+    fn new(total: u64) -> Bar {
+        Bar { total, shown: None, is_wanted: stderr().is_terminal() }
+    }
+
+    fn show(&mut self, behind: u64, mailbox: &str) {
+        if !self.is_wanted || self.shown.is_some_and(|shown| shown.elapsed() < PAUSE) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        // A picture that cannot be shown is missed by nobody.
+        let _ = write!(stderr(), "\r{}\x1b[K", picture(behind, self.total, mailbox));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn picture(behind: u64, total: u64, mailbox: &str) -> String {
+    let (behind, total) = (behind.min(total), total.max(1));
+    let full = usize::try_from(behind * WIDTH / total).unwrap_or(0);
+    let empty = usize::try_from(WIDTH).unwrap_or(0) - full;
+    let name: String = mailbox.chars().filter(|character| !character.is_control()).take(NAME).collect();
+    format!("[{}{}] {:3} % {name}", "#".repeat(full), "-".repeat(empty), behind * 100 / total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_grows_and_never_bursts() {
+        assert_eq!(picture(0, 0, "INBOX"), format!("[{}]   0 % INBOX", "-".repeat(30)));
+        assert_eq!(picture(50, 100, "a\x1b"), format!("[{}{}]  50 % a", "#".repeat(15), "-".repeat(15)));
+        assert_eq!(
+            picture(300, 100, &"x".repeat(99)),
+            format!("[{}] 100 % {}", "#".repeat(30), "x".repeat(30))
+        );
+    }
+}
