@@ -223,6 +223,24 @@ fn a_second_daemon_on_the_same_directory_is_refused() {
     assert!(message.contains("another postern-home uses this state directory (process "), "{message}");
 }
 
+/// The number of a schema stands in octets 60 to 63 of a database.
+#[test]
+fn a_database_of_a_newer_program_is_refused_in_one_line() {
+    let (_, directory) = Daemon::start().stop();
+    let file = directory.path().join("state/server.sqlite");
+    let mut octets = std::fs::read(&file).expect("read");
+    octets[60..64].copy_from_slice(&9_999_u32.to_be_bytes());
+    std::fs::write(&file, octets).expect("written");
+    let refused = command(&directory.path().join("home.toml"), &["run"], "");
+    assert_eq!(refused.status.code(), Some(1));
+    let refused = text(&refused.stderr);
+    let told: Vec<&str> = refused.lines().filter(|line| line.contains("schema")).collect();
+    assert!(
+        matches!(told.as_slice(), [line] if line.contains("written by a newer version (schema 9999, this program knows up to")),
+        "{refused}"
+    );
+}
+
 #[test]
 fn without_a_daemon_the_exit_code_says_so() {
     let directory = tempfile::tempdir().expect("temporary directory");

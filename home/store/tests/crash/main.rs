@@ -7,6 +7,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
+mod disk;
+mod faults;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -16,7 +19,9 @@ use std::time::Duration;
 
 use postern_store::account::{Account, AccountId, Detail, Expunge, Flags, Uid, UidSet};
 use postern_store::seal::{self, Envelope, Secret};
-use postern_store::{Delivery, StagedMessage, Store, Timestamp};
+use postern_store::{Delivery, Error, StagedMessage, Store, Timestamp};
+
+use disk::Disk;
 
 const CHILD: &str = "POSTERN_STORE_CRASH_CHILD";
 const DIRECTORY: &str = "POSTERN_STORE_CRASH_DIRECTORY";
@@ -42,20 +47,20 @@ fn secret() -> Secret {
     Secret::Key(vec![7; 32].into())
 }
 
-fn stage(store: &Store, name: &str) -> Arc<StagedMessage> {
+fn stage(store: &Store, name: &str) -> Result<Arc<StagedMessage>, Error> {
     let mut staging = store.stage();
-    staging.write(&content(name)).unwrap();
-    Arc::new(staging.finish().unwrap())
+    staging.write(&content(name))?;
+    Ok(Arc::new(staging.finish()?))
 }
 
-fn deliver(store: &Store, name: &str) -> Result<Uid, postern_store::Error> {
+fn deliver(store: &Store, name: &str) -> Result<Uid, Error> {
     let delivery = Delivery {
         account: AccountId(1),
         mailbox: None,
         flags: Flags::default(),
         internal_date: Timestamp::UNIX_EPOCH,
     };
-    let answer = store.deliver(&stage(store, name), &[delivery]).remove(0);
+    let answer = store.deliver(&stage(store, name)?, &[delivery]).remove(0);
     answer.map(|appended| appended.uid)
 }
 
@@ -333,66 +338,6 @@ fn after_an_error_of_the_disk_the_store_goes_on() {
         assert!(record.messages.len() > 1, "{inject}: nothing worked afterwards");
         record.check(directory.path());
     }
-}
-
-/// A file system in a file.
-struct Disk {
-    image: tempfile::NamedTempFile,
-    mounted: tempfile::TempDir,
-}
-
-impl Disk {
-    fn new() -> Disk {
-        let image = tempfile::NamedTempFile::new().unwrap();
-        image.as_file().set_len(256 << 20).unwrap();
-        must(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image.path()));
-        let disk = Disk { image, mounted: tempfile::tempdir().unwrap() };
-        disk.mount();
-        disk
-    }
-
-    fn mount(&self) {
-        must(Command::new("mount").args(["-o", "loop"]).arg(self.image.path()).arg(self.mounted.path()));
-    }
-
-    /// A copy takes the image's place: where another mount namespace still holds the one that was shut down, mounting the
-    /// same image again would give the same file system.
-    fn copy_image(&mut self) {
-        let copy = tempfile::NamedTempFile::new().unwrap();
-        must(Command::new("cp").arg("--sparse=always").arg(self.image.path()).arg(copy.path()));
-        self.image = copy;
-    }
-
-    /// Nothing reaches the image from here on, as if the power were gone: neither data nor log is flushed.
-    fn cut_power(&self) {
-        const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
-        const NO_LOG_FLUSH: u32 = 2;
-        let root = std::fs::File::open(self.mounted.path()).unwrap();
-        // SAFETY: the request reads one u32 through the pointer, which is valid for the call.
-        let answer =
-            unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&root), EXT4_IOC_SHUTDOWN, &NO_LOG_FLUSH) };
-        assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
-    }
-
-    fn power_on(&mut self) {
-        must(Command::new("umount").arg(self.mounted.path()));
-        self.copy_image();
-        self.mount();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.mounted.path()).status();
-    }
-}
-
-fn must(command: &mut Command) {
-    let status = command.status().unwrap();
-    assert!(
-        status.success(),
-        "{command:?}: {status} (this test needs root and the Debian packages e2fsprogs and mount)"
-    );
 }
 
 /// Runs a script until it has said `lines` lines, and cuts the power under it.
