@@ -228,7 +228,7 @@ impl Account {
             }
         }
         let to = Progress { email: last, mod_seq };
-        self.0.search.ask(index, |index| index.advance(documents, destroyed, to))?;
+        self.0.search.ask(index, |index| index.advance(documents, destroyed, from, to))?;
         Ok(batch)
     }
 

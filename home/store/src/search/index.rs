@@ -202,14 +202,25 @@ impl Index {
         })
     }
 
-    /// Takes documents in and destroyed emails out, and notes how far the index is then.
+    /// Takes documents in and destroyed emails out, and notes how far the index is then. Nothing is done where it is not at
+    /// `from` any more, because somebody else was faster.
     pub(crate) fn advance(
         &self,
         documents: Vec<Document>,
         destroyed: Vec<EmailId>,
+        from: Progress,
         to: Progress,
     ) -> Result<()> {
         self.database.write(move |connection| {
+            let moved = connection
+                .prepare_cached(
+                    "UPDATE progress SET email_id = ?1, mod_seq = ?2, destroyed = destroyed + ?3
+                     WHERE email_id = ?4 AND mod_seq = ?5",
+                )?
+                .execute(params![to.email, to.mod_seq, destroyed.len(), from.email, from.mod_seq])?;
+            if moved == 0 {
+                return Ok(());
+            }
             let mut vocabulary = Vocabulary { connection, known: HashMap::new() };
             for document in &documents {
                 vocabulary.insert(document)?;
@@ -225,11 +236,6 @@ impl Index {
                 delete.execute([email])?;
                 forget.execute([email])?;
             }
-            connection
-                .prepare_cached(
-                    "UPDATE progress SET email_id = ?1, mod_seq = ?2, destroyed = destroyed + ?3",
-                )?
-                .execute(params![to.email, to.mod_seq, destroyed.len()])?;
             Ok(())
         })
     }
