@@ -26,8 +26,6 @@ const MOST_DESTROYED: u64 = 1000;
 pub(super) struct LazyIndex {
     directory: Place,
     state: Mutex<State>,
-    /// Held by whoever fills the index: of two at once, the slower would set its progress back.
-    filling: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -40,7 +38,7 @@ struct State {
 impl LazyIndex {
     pub(super) fn at(directory: &Place, account: Progress) -> LazyIndex {
         let state = State { open: None, account: Some(account) };
-        LazyIndex { directory: directory.clone(), state: Mutex::new(state), filling: Mutex::default() }
+        LazyIndex { directory: directory.clone(), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,7 +170,6 @@ impl Account {
     /// # Errors
     /// `Temporary`, `DiskFull`; the index is then as far as it was.
     pub fn index_all(&self) -> Result<()> {
-        let _alone = self.0.search.filling.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let index = self.0.search.get()?;
             match self.index_batch(&index)? {
