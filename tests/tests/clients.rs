@@ -7,11 +7,22 @@ use postern_lab::{Host, Lab, mail, wait_until};
 const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
 const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
+const IMAP_VERBS: &str = include_str!("../clients/imap_verbs.py");
 
 #[test]
 fn python_imaplib_does_all_that_a_mail_user_does() -> Result<()> {
     let lab = Lab::joined()?;
     let session = ["python3", "-c", IMAP_SESSION, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// COMPRESS, CATENATE, REPLACE and METADATA: the octets are those that zlib and the command's words say.
+#[test]
+fn python_imaplib_compresses_catenates_replaces_and_annotates() -> Result<()> {
+    let lab = Lab::joined()?;
+    let session = ["python3", "-c", IMAP_VERBS, "mail.home.example", ANA, ANA_PASSWORD];
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
     Ok(())

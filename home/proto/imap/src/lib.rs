@@ -38,6 +38,7 @@
 //! | UNAUTHENTICATE | RFC 8437 | |
 //! | REPLACE | RFC 8508 | |
 //! | CATENATE | RFC 4469 | URLs of this server's messages, without a scheme (RFC 5092) |
+//! | METADATA | RFC 5464 | own mailboxes; of the account, private entries |
 //! | COMPRESS=DEFLATE | RFC 4978 | after login only |
 //! | QUOTA=RES-STORAGE, QUOTA=RES-MESSAGE | RFC 9208 | a root for the account, and one for each mailbox |
 //!

@@ -176,7 +176,21 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// `literal8`: any octets (RFC 3516 §7).
+    pub fn literal8(&mut self) -> Result<Vec<u8>> {
+        self.expect(b'~', "Expected a literal")?;
+        self.literal_octets().map(<[u8]>::to_vec)
+    }
+
     fn literal(&mut self) -> Result<Vec<u8>> {
+        let octets = self.literal_octets()?;
+        if octets.contains(&0) {
+            return Err(ParseError::Syntax("NUL is not allowed"));
+        }
+        Ok(octets.to_vec())
+    }
+
+    fn literal_octets(&mut self) -> Result<&'a [u8]> {
         self.expect(b'{', "Expected a literal")?;
         let size = self.number64()?;
         self.eat(b'+');
@@ -188,11 +202,8 @@ impl<'a> Parser<'a> {
         self.expect(b'\n', "Invalid literal")?;
         let size = usize::try_from(size).map_err(|_| ParseError::Syntax("Invalid literal"))?;
         let (octets, rest) = self.input.split_at_checked(size).ok_or(ParseError::Incomplete)?;
-        if octets.contains(&0) {
-            return Err(ParseError::Syntax("NUL is not allowed"));
-        }
         self.input = rest;
-        Ok(octets.to_vec())
+        Ok(octets)
     }
 
     /// `{n}` or `{n+}` at the end of the command: the announcement of a streamed literal, or of a literal8 (`~{n}`,

@@ -147,6 +147,15 @@ pub enum Request {
     },
     /// How much is held, and how much may be? Answered by `Quotas`, or a refusal where there is no such root.
     Quota(QuotaOf),
+    /// All annotations of a mailbox, or of the account (RFC 5464). Answered by `Annotations`.
+    Annotations(Option<MailboxName>),
+    /// Sets annotations, all or none. Answered by `Done`; refused with `OverQuota` when there would be too many.
+    Annotate {
+        /// Of what; of the account, if absent.
+        mailbox: Option<MailboxName>,
+        /// Names and values; those without one are removed.
+        entries: Vec<(String, Option<Vec<u8>>)>,
+    },
     /// The user goes, the connection stays. Answered by `Done`.
     CloseAccount,
     /// A message is about to come for this mailbox. Answered by `Done`, or a refusal when it cannot be taken.
@@ -324,6 +333,8 @@ pub enum Answer {
     Expunged(Vec<u32>),
     /// To `Threads`.
     Threads(Vec<Node>),
+    /// To `Annotations`: by name.
+    Annotations(Vec<Annotation>),
     /// To `Quota`: the roots that were meant.
     Quotas(Vec<Quota>),
     /// To `Search`: ascending by UID; to `Sort`.
@@ -465,6 +476,15 @@ pub struct Stored {
     pub messages: Vec<Flagged>,
     /// UIDs left alone because they had changed since, ascending.
     pub modified: Vec<u32>,
+}
+
+/// A named value (RFC 5464 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// Its name, in lower case.
+    pub entry: String,
+    /// Its value.
+    pub value: Vec<u8>,
 }
 
 /// Which quota roots are meant.

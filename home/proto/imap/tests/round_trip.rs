@@ -1,17 +1,17 @@
 //! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
 
 use postern_imap::commands::{
-    Append, AppendMessage, Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Enable,
-    Expunge, Fetch, FetchModifiers, GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub, Noop, Piece,
-    QResync, Rename, Replace, Search, SearchReturn, Select, SelectParameter, Sort, Status, Store,
-    StoreResponse, Subscribe, Thread, Vanished, parse,
+    Append, AppendMessage, Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Depth, Enable,
+    Expunge, Fetch, FetchModifiers, GetMetadata, GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub,
+    Noop, Piece, QResync, Rename, Replace, Search, SearchReturn, Select, SelectParameter, SetMetadata, Sort,
+    Status, Store, StoreResponse, Subscribe, Thread, Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
 use postern_imap::thread::Algorithm;
 use postern_imap::types::{
-    Date, Direction, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, PreviewPriority, SearchKey,
-    Section, SectionText, SeenEffect, SequenceSet, SortCriterion, SortKey, SpecialUse, StatusItem,
+    Date, Direction, Entry, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, PreviewPriority,
+    SearchKey, Section, SectionText, SeenEffect, SequenceSet, SortCriterion, SortKey, SpecialUse, StatusItem,
 };
 use postern_sasl::Password;
 use proptest::prelude::*;
@@ -317,6 +317,7 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
             .prop_map(|(mailbox, subscription)| Body::Subscribe(Subscribe { mailbox, subscription })),
         select().prop_map(Body::Select),
         (mailbox(), status_items()).prop_map(|(mailbox, items)| Body::Status(Status { mailbox, items })),
+        metadata(),
         list().prop_map(Body::List),
         mailbox().prop_map(|name| Body::GetQuota(GetQuota::Mailbox(name))),
         octets().prop_map(|name| Body::GetQuota(GetQuota::Root(name))),
@@ -324,6 +325,23 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
             reference: reference.as_str().to_owned(),
             pattern
         })),
+    ]
+}
+
+fn metadata() -> impl Strategy<Value = Body> {
+    let entry = || {
+        "/(private|shared)(/[a-z \"]{1,5}){1,3}"
+            .prop_map(|name| Entry::new(&name).expect("a name that the RFC allows"))
+    };
+    let place = || prop::option::of(mailbox().prop_filter("the account", |name| !name.as_str().is_empty()));
+    let depth = prop::sample::select(vec![Depth::Zero, Depth::One, Depth::Infinity]);
+    let get = (place(), depth, prop::option::of(0u32..), prop::collection::vec(entry(), 1..4));
+    let set = (place(), prop::collection::vec((entry(), prop::option::of(octets())), 1..4));
+    prop_oneof![
+        get.prop_map(|(mailbox, depth, max_size, entries)| {
+            Body::GetMetadata(GetMetadata { max_size, depth, mailbox, entries })
+        }),
+        set.prop_map(|(mailbox, entries)| Body::SetMetadata(SetMetadata { mailbox, entries })),
     ]
 }
 
@@ -378,7 +396,7 @@ proptest! {
             "a", " ", "FETCH", "1:*", "(", ")", "BODY", "[", "]", "HEADER.FIELDS", "<", ">", "UID", "SEARCH", "NOT",
             "OR", "\"", "\\", "{3}\r\nabc", "{2}", "STORE", "+FLAGS", "\\Seen", "LIST", "*", "%", "RETURN", "STATUS",
             "CHANGEDSINCE", "VANISHED", "UNCHANGEDSINCE", "SORT", "THREAD", "REVERSE", "REFERENCES", "BINARY", "~", "GETQUOTA", "QRESYNC", "CONDSTORE", "MODSEQ", "PREVIEW", "LAZY", "PRIV",
-            "MESSAGES", "APPEND", "CATENATE", "REPLACE", "URL", "TEXT", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
+            "MESSAGES", "APPEND", "CATENATE", "GETMETADATA", "SETMETADATA", "/private/a", "DEPTH", "MAXSIZE", "REPLACE", "URL", "TEXT", "INBOX", "&", "-", "$", ",", "1", "0", "CHARSET", "utf-16", "ü", "SELECT", "NIL",
         ]), 0..14),
     ) {
         postern_imap::fuzz_command(words.concat().as_bytes());

@@ -13,7 +13,7 @@ use postern_store::{Error, Result, Store};
 
 use super::append::{Appending, Replaced};
 use super::catenate::Part;
-use super::{convert, search, sort};
+use super::{convert, metadata, search, sort};
 
 /// One session's hold on an account.
 pub(super) struct Backend {
@@ -99,6 +99,10 @@ impl Backend {
             }
             Request::Threads { mailbox, key, algorithm, up_to } => {
                 Ok(Answer::Threads(sort::threads(&self.account, id(mailbox), &key, algorithm, up_to)?))
+            }
+            Request::Annotations(of) => Ok(Answer::Annotations(metadata::list(&self.account, of.as_ref())?)),
+            Request::Annotate { mailbox, entries } => {
+                done(metadata::set(&self.account, mailbox.as_ref(), entries))
             }
             Request::Quota(subject) => Ok(Answer::Quotas(self.quotas(subject)?)),
             Request::CloseAccount

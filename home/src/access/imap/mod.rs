@@ -14,6 +14,7 @@ mod backend;
 mod catenate;
 mod convert;
 mod host;
+mod metadata;
 mod search;
 mod session;
 mod sort;

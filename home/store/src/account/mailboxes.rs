@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::annotations;
 use super::change::Change;
 use super::copy::move_all;
 use super::expunge::{Fate, destroy_all};
@@ -316,6 +317,7 @@ fn rename(change: &Change<'_>, from: &Name, to: &Name) -> Result<()> {
     if from.is_inbox() {
         let target = create(change, to, None)?;
         move_all(change, id, &UidSet::all(), target)?;
+        annotations::copy(change, id, target)?;
         return Ok(());
     }
     if from.covers(to) {
@@ -353,6 +355,7 @@ fn delete(change: &Change<'_>, name: &Name, fate: Fate) -> Result<()> {
         destroy_all(change, id, fate)?;
     }
     if mailbox.has_children {
+        annotations::clear(change, id)?;
         change.execute(
             "UPDATE mailbox SET selectable = 0, special_use = NULL, mod_seq = ?2 WHERE mailbox_id = ?1",
             params![id, change.mod_seq],

@@ -22,6 +22,7 @@ mod parsed;
 mod quota;
 mod thread;
 
+mod annotations;
 mod append;
 mod copy;
 mod expunge;
@@ -43,6 +44,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::watch;
 
+pub use annotations::Annotation;
 pub(crate) use append::{PendingAppend, Target};
 pub use fetch::{Messages, Remaining};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlags};

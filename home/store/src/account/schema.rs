@@ -43,6 +43,8 @@
 //! `structure::kept`: a list of 20,000 messages is then a walk along one table, and not 20,000 headers to be decompressed.
 //! An email without a row there has too much of them, or is older than the table; its header is read.
 //!
+//! *Annotations* are named values of a mailbox, or of the account where they have none, see the module `annotations`.
+//!
 //! *Undelete.* `removed` is what was expunged and can be put back, see the module `removed`. Each row counts as a reference
 //! to its blob. `account.removed_size` is the octets of them all.
 //!
@@ -53,7 +55,7 @@ use crate::db::Schema;
 pub(super) static SCHEMA: Schema = Schema {
     name: "account",
     application_id: 0x506f_7341,
-    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS, KEPT_SINCE],
+    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS, KEPT_SINCE, ANNOTATIONS],
 };
 
 const FIRST: &str = "
@@ -218,4 +220,14 @@ const KEPT_SINCE: &str = "
 ALTER TABLE removed ADD COLUMN kept_since INTEGER;   -- seconds since 1970 by a clock that was right; NULL: not yet seen
 DROP INDEX removed_moment;
 CREATE INDEX removed_kept ON removed (kept_since);
+";
+
+const ANNOTATIONS: &str = "
+CREATE TABLE annotation (                           -- see the module annotations
+    mailbox_id INTEGER REFERENCES mailbox ON DELETE CASCADE,    -- NULL: of the account
+    entry      TEXT NOT NULL,                       -- lower case
+    value      BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX annotation_entry ON annotation (coalesce(mailbox_id, 0), entry);
+CREATE INDEX annotation_mailbox ON annotation (mailbox_id);
 ";

@@ -1,4 +1,6 @@
+mod annotations;
 mod chunks;
+mod replace;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,6 +14,7 @@ mod delete;
 mod enable;
 mod expunge;
 mod fetch;
+mod get_metadata;
 mod id;
 mod idle;
 mod list;
@@ -27,6 +28,7 @@ mod rename;
 mod replace;
 mod search;
 mod select;
+mod set_metadata;
 mod sort;
 mod status;
 mod store;
@@ -51,6 +53,7 @@ pub use delete::Delete;
 pub use enable::Enable;
 pub use expunge::Expunge;
 pub use fetch::{Fetch, FetchModifiers, Vanished, header_fields};
+pub use get_metadata::{Depth, GetMetadata};
 pub use id::Id;
 pub use list::{List, ListReturn, ListSelection};
 pub use login::Login;
@@ -61,6 +64,7 @@ pub use rename::Rename;
 pub use replace::{Replace, Replaced};
 pub use search::{Search, SearchReturn};
 pub use select::{QResync, Select, SelectParameter};
+pub use set_metadata::SetMetadata;
 pub use sort::Sort;
 pub use status::Status;
 pub use store::{Store, StoreResponse};
@@ -92,6 +96,7 @@ pub enum Body {
     Enable(Enable),
     Expunge(Expunge),
     Fetch(Fetch),
+    GetMetadata(GetMetadata),
     GetQuota(GetQuota),
     Id(Id),
     Idle,
@@ -104,6 +109,7 @@ pub enum Body {
     Rename(Rename),
     Search(Search),
     Select(Select),
+    SetMetadata(SetMetadata),
     Sort(Sort),
     Status(Status),
     Store(Store),
@@ -181,6 +187,7 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "EXAMINE" | "SELECT" => Body::Select(Select::parse(name, parser)?),
         "EXPUNGE" => Body::Expunge(Expunge { uids: None }),
         "FETCH" => Body::Fetch(Fetch::parse(Numbering::Sequence, parser)?),
+        "GETMETADATA" => Body::GetMetadata(GetMetadata::parse(parser)?),
         "GETQUOTA" => Body::GetQuota(GetQuota::parse_root(parser)?),
         "GETQUOTAROOT" => Body::GetQuota(GetQuota::parse_mailbox(parser)?),
         "ID" => Body::Id(Id::parse(parser)?),
@@ -194,6 +201,7 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "RENAME" => Body::Rename(Rename::parse(parser)?),
         "REPLACE" => Body::Append(Replace::parse(Numbering::Sequence, parser)?.without_literals()?),
         "SEARCH" => Body::Search(Search::parse(Numbering::Sequence, parser)?),
+        "SETMETADATA" => Body::SetMetadata(SetMetadata::parse(parser)?),
         "SORT" => Body::Sort(Sort::parse(Numbering::Sequence, parser)?),
         "STATUS" => Body::Status(Status::parse(parser)?),
         "STORE" => Body::Store(Store::parse(Numbering::Sequence, parser)?),
@@ -253,6 +261,7 @@ impl Body {
             | Body::Create(_)
             | Body::Delete(_)
             | Body::Enable(_)
+            | Body::GetMetadata(_)
             | Body::GetQuota(_)
             | Body::Idle
             | Body::List(_)
@@ -260,6 +269,7 @@ impl Body {
             | Body::Namespace
             | Body::Rename(_)
             | Body::Select(_)
+            | Body::SetMetadata(_)
             | Body::Status(_)
             | Body::Subscribe(_)
             | Body::Unauthenticate => When::AfterLogin,
@@ -288,6 +298,7 @@ impl Body {
             Body::Enable(enable) => Box::new(enable),
             Body::Expunge(expunge) => Box::new(expunge),
             Body::Fetch(fetch) => fetch.into_task(),
+            Body::GetMetadata(metadata) => Box::new(metadata),
             Body::GetQuota(quota) => Box::new(quota),
             Body::Id(id) => Box::new(id),
             Body::Idle => Box::new(idle::Idle),
@@ -300,6 +311,7 @@ impl Body {
             Body::Rename(rename) => Box::new(rename),
             Body::Search(search) => Box::new(search),
             Body::Select(select) => Box::new(select),
+            Body::SetMetadata(metadata) => Box::new(metadata),
             Body::Sort(sort) => Box::new(sort),
             Body::Status(status) => Box::new(status),
             Body::Store(store) => Box::new(store),
@@ -334,6 +346,7 @@ impl Body {
             Body::Enable(enable) => enable.encode(out),
             Body::Expunge(expunge) => expunge.encode(out),
             Body::Fetch(fetch) => fetch.encode(out),
+            Body::GetMetadata(metadata) => metadata.encode(names, out),
             Body::GetQuota(quota) => quota.encode(names, out),
             Body::Id(id) => id.encode(out),
             Body::Idle => word("IDLE"),
@@ -346,6 +359,7 @@ impl Body {
             Body::Rename(rename) => rename.encode(names, out),
             Body::Search(search) => search.encode(out),
             Body::Select(select) => select.encode(names, out),
+            Body::SetMetadata(metadata) => metadata.encode(names, out),
             Body::Sort(sort) => sort.encode(out),
             Body::Status(status) => status.encode(names, out),
             Body::Store(store) => store.encode(out),

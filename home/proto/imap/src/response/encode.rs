@@ -83,6 +83,12 @@ pub fn literal_header(size: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\r\n");
 }
 
+/// `~{n}` CRLF and the octets, whatever they are.
+pub fn literal8(octets: &[u8], out: &mut Vec<u8>) {
+    literal8_header(octets.len() as u64, out);
+    out.extend_from_slice(octets);
+}
+
 /// `~{n}` CRLF (RFC 3516 §7 `literal8`).
 pub fn literal8_header(size: u64, out: &mut Vec<u8>) {
     out.push(b'~');

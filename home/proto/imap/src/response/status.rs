@@ -41,6 +41,10 @@ pub enum Code {
     Capability(String),
     /// BADURL (RFC 4469 §4.1) with the URL.
     BadUrl(Vec<u8>),
+    /// METADATA LONGENTRIES (RFC 5464 §4.2.1) with the size of the largest value that was left out.
+    LongEntries(u64),
+    /// METADATA MAXSIZE (RFC 5464 §4.3) with the largest size of a value.
+    MaxSize(usize),
     /// BADCHARSET with what is supported.
     BadCharset,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1); the number is put in when everything before it has been told.
@@ -130,6 +134,10 @@ impl Code {
                 out.extend_from_slice(b"BADURL ");
                 url.iter().for_each(|octet| encode::resp_text(*octet, out));
             }
+            Code::LongEntries(size) => {
+                out.extend_from_slice(format!("METADATA LONGENTRIES {size}").as_bytes());
+            }
+            Code::MaxSize(size) => out.extend_from_slice(format!("METADATA MAXSIZE {size}").as_bytes()),
             Code::BadCharset => out.extend_from_slice(b"BADCHARSET (UTF-8 US-ASCII)"),
         }
     }

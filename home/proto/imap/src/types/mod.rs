@@ -2,6 +2,7 @@
 
 mod body_structure;
 mod date;
+mod entry;
 mod envelope;
 mod fetch_item;
 mod flag;
@@ -17,6 +18,7 @@ mod status_item;
 
 pub use body_structure::{BodyKind, BodyStructure, Detail, Disposition, Parameter, Span};
 pub use date::{Date, DateTime};
+pub use entry::Entry;
 pub use envelope::{Address, Envelope};
 pub use fetch_item::{FetchItem, PreviewPriority};
 pub use flag::Flag;
