@@ -20,6 +20,7 @@
 //! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2 |
 //! | IDLE | RFC 2177 | |
 //! | NAMESPACE | RFC 2342 | |
+//! | ACL, LIST-MYRIGHTS | RFC 4314, RFC 8440 | the host knows the rights |
 //! | CHILDREN | RFC 3348 | |
 //! | LIST-EXTENDED, LIST-STATUS | RFC 5258, RFC 5819 | |
 //! | SPECIAL-USE, CREATE-SPECIAL-USE | RFC 6154 | one use for each mailbox |

@@ -7,11 +7,18 @@ use postern_sasl::{Password, ScramCredentials};
 
 pub use crate::commands::Replaced;
 use crate::thread::{Algorithm, Node};
-use crate::types::{DateTime, Flag, MailboxName, Message, MessageUrl, SearchKey, SortCriterion, SpecialUse};
+use crate::types::{
+    DateTime, Flag, MailboxName, Message, MessageUrl, Rights, SearchKey, SortCriterion, SpecialUse,
+};
 
 /// The store's lasting number of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MailboxId(pub i64);
+pub struct MailboxId {
+    /// The account that it is in.
+    pub account: u32,
+    /// Its number there.
+    pub mailbox: i64,
+}
 
 /// A question or an order.
 #[derive(Debug)]
@@ -156,6 +163,28 @@ pub enum Request {
         /// Names and values; those without one are removed.
         entries: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// Who may do what with a mailbox? Answered by `Acl`.
+    Acl(MailboxName),
+    /// Changes what one identifier may do with a mailbox. Answered by `Done`.
+    SetAcl {
+        /// The mailbox.
+        mailbox: MailboxName,
+        /// A user, `anyone`, or either with `-` in front.
+        identifier: String,
+        /// What to do with the rights.
+        change: RightsChange,
+        /// The rights.
+        rights: Rights,
+    },
+    /// What can an identifier be given? Answered by `Grantable`.
+    ListRights {
+        /// The mailbox.
+        mailbox: MailboxName,
+        /// As in `SetAcl`.
+        identifier: String,
+    },
+    /// What may the user do with a mailbox? Answered by `Rights`.
+    MyRights(MailboxName),
     /// The user goes, the connection stays. Answered by `Done`.
     CloseAccount,
     /// A message is about to come for this mailbox. Answered by `Done`, or a refusal when it cannot be taken.
@@ -257,6 +286,17 @@ pub enum FlagChange {
     Remove,
 }
 
+/// What SETACL does with its rights (RFC 4314 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RightsChange {
+    /// These and no others; none at all removes the entry.
+    Replace,
+    /// `+`
+    Add,
+    /// `-`
+    Remove,
+}
+
 /// Which members of [`Message`] are needed beside its flags.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
@@ -335,6 +375,12 @@ pub enum Answer {
     Threads(Vec<Node>),
     /// To `Annotations`: by name.
     Annotations(Vec<Annotation>),
+    /// To `Acl`: the owner first.
+    Acl(Vec<AclEntry>),
+    /// To `ListRights`.
+    Grantable(Grantable),
+    /// To `MyRights`.
+    Rights(Rights),
     /// To `Quota`: the roots that were meant.
     Quotas(Vec<Quota>),
     /// To `Search`: ascending by UID; to `Sort`.
@@ -367,6 +413,10 @@ pub enum Refusal {
     BadUrl,
     /// It would become larger than allowed.
     TooLarge,
+    /// The user has not the right to do it (RFC 4314 §4).
+    NoPermission,
+    /// Nobody here has that identifier.
+    UnknownIdentifier,
     /// The account is full.
     OverQuota,
     /// Temporary: try later.
@@ -386,6 +436,26 @@ pub struct MailboxInfo {
     pub special_use: Option<SpecialUse>,
     /// Whether the user subscribed to it.
     pub subscription: Subscription,
+    /// What the user may do with it.
+    pub rights: Rights,
+}
+
+/// Who may do what (RFC 4314 §3.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AclEntry {
+    /// A user, `anyone`, or either with `-` in front.
+    pub identifier: String,
+    /// What is given, or taken away.
+    pub rights: Rights,
+}
+
+/// What somebody can be given (RFC 4314 §3.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grantable {
+    /// What cannot be taken away.
+    pub always: Rights,
+    /// What can be given, those of one entry together.
+    pub optional: Vec<Rights>,
 }
 
 /// What a name in a list stands for.
@@ -445,6 +515,12 @@ pub struct Snapshot {
     pub first_unseen: Option<u32>,
     /// Keywords in use.
     pub keywords: Vec<String>,
+    /// What the user's rights leave of the access that was asked for (RFC 4314 §5.2).
+    pub access: Access,
+    /// The flags that the user may change for good, keywords as far as they are in use.
+    pub permanent_flags: Vec<Flag>,
+    /// Whether the user may make new keywords.
+    pub new_keywords: bool,
 }
 
 /// What happened to a mailbox since a mod-sequence.

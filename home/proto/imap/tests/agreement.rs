@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use postern_imap::request::{
-    Answer, Changes, FlagChange, Flagged, MailboxId, Refusal, Replaced, Request, Snapshot, Stored,
+    Access, Answer, Changes, FlagChange, Flagged, MailboxId, Refusal, Replaced, Request, Snapshot, Stored,
 };
 use postern_imap::types::{Arrival, DateTime, Flag, Message};
 use postern_imap::{Config, Output, Session};
@@ -49,7 +49,7 @@ impl Server {
             Request::AppendBegin { replaces, .. } => self.begin(replaces),
             Request::OpenAccount { .. } | Request::AppendData(_) | Request::AppendAbort => Answer::Done,
             Request::Open(..) => Answer::Opened(Snapshot {
-                mailbox: MailboxId(1),
+                mailbox: MailboxId { account: 1, mailbox: 1 },
                 object_id: "M1".to_owned(),
                 uid_validity: 1,
                 uid_next: self.uid_next,
@@ -58,6 +58,9 @@ impl Server {
                 recent_from: u32::MAX,
                 first_unseen: None,
                 keywords: Vec::new(),
+                access: Access::ReadWrite,
+                permanent_flags: Vec::new(),
+                new_keywords: false,
             }),
             Request::Changes { since, .. } => Answer::Changes(self.changes(since)),
             Request::Messages { uids, .. } => {

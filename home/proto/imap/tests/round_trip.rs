@@ -162,6 +162,7 @@ fn list() -> impl Strategy<Value = List> {
     );
     let returned = prop_oneof![
         Just(ListReturn::Subscribed),
+        Just(ListReturn::MyRights),
         Just(ListReturn::Children),
         Just(ListReturn::SpecialUse),
         status_items().prop_map(ListReturn::Status),

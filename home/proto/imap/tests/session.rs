@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_imap::request::{Answer, Changes, Flagged, Found, MailboxId, Refusal, Request, Snapshot, Stored};
+use postern_imap::request::{
+    Access, Answer, Changes, Flagged, Found, MailboxId, Refusal, Request, Snapshot, Stored,
+};
 use postern_imap::types::{Arrival, BodyKind, BodyStructure, DateTime, Message, Span};
 use postern_imap::{CHUNK, Config, Output, Session};
 use postern_sasl::Verdict;
@@ -61,7 +63,7 @@ fn answer(request: Request) -> Answer {
         }
         Request::AppendCommit { .. } => Answer::Appended { uid_validity: 1, uids: vec![4] },
         Request::Open(..) => Answer::Opened(Snapshot {
-            mailbox: MailboxId(1),
+            mailbox: MailboxId { account: 1, mailbox: 1 },
             object_id: "M1".to_owned(),
             uid_validity: 1,
             uid_next: 10,
@@ -70,6 +72,9 @@ fn answer(request: Request) -> Answer {
             recent_from: 3,
             first_unseen: Some(2),
             keywords: Vec::new(),
+            access: Access::ReadWrite,
+            permanent_flags: Vec::new(),
+            new_keywords: false,
         }),
         Request::Messages { uids, .. } => {
             Answer::Messages { answered: uids.len(), found: uids.into_iter().map(message).collect() }

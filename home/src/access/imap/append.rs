@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
-use postern_imap::request::{Answer, Refusal};
+use postern_imap::request::{Answer, MailboxId, Refusal};
 use postern_imap::types::{DateTime, Flag};
-use postern_store::account::{Account, Append, Detail, MailboxId, QuotaRoot, Uid};
+use postern_store::account::{Append, Appended, Detail, Expunge, QuotaRoot, Uid};
 use postern_store::{Error, Result, Staging, Store, Timestamp};
 
+use super::accounts::Permitted;
 use super::catenate::Part;
 use super::convert;
 
@@ -21,8 +22,7 @@ const STEP: u64 = 1024 * 1024;
 /// Messages that are being received.
 pub(super) struct Appending {
     store: Store,
-    account: Account,
-    mailbox: MailboxId,
+    into: Permitted,
     /// The one whose octets come now.
     staging: Staging,
     /// Those that are complete.
@@ -34,19 +34,18 @@ pub(super) struct Appending {
 }
 
 /// A message that makes room for another one.
-#[derive(Clone, Copy)]
 pub(super) struct Replaced {
-    mailbox: MailboxId,
+    from: Permitted,
     uid: Uid,
     size: u64,
 }
 
 impl Replaced {
     /// Finds the message; nothing if it is gone.
-    pub(super) fn find(account: &Account, mailbox: MailboxId, uid: u32) -> Result<Option<Replaced>> {
-        let message =
-            account.messages(mailbox, &convert::uid_set(&[uid]), Detail::Summary).next().transpose()?;
-        Ok(message.map(|message| Replaced { mailbox, uid: message.uid, size: message.email.size }))
+    pub(super) fn find(from: Permitted, uid: u32) -> Result<Option<Replaced>> {
+        let uids = convert::uid_set(&[uid]);
+        let message = from.account.messages(from.mailbox, &uids, Detail::Summary).next().transpose()?;
+        Ok(message.map(|message| Replaced { from, uid: message.uid, size: message.email.size }))
     }
 }
 
@@ -57,15 +56,13 @@ impl Appending {
     /// `OverQuota`
     pub(super) fn begin(
         store: &Store,
-        account: &Account,
-        mailbox: MailboxId,
+        into: Permitted,
         size: u64,
         replaces: Option<Replaced>,
     ) -> Result<Appending> {
         let appending = Appending {
             store: store.clone(),
-            account: account.clone(),
-            mailbox,
+            into,
             staging: store.stage(),
             complete: Vec::new(),
             announced: size,
@@ -99,7 +96,7 @@ impl Appending {
         let mut appending = self.literal(part.size())?;
         let mut at = 0;
         while at < part.size() {
-            let octets = part.read(&appending.account, at, STEP)?;
+            let octets = part.read(at, STEP)?;
             if octets.is_empty() {
                 return Err(Error::Corrupt("a message is shorter than its structure says".to_owned()));
             }
@@ -120,18 +117,28 @@ impl Appending {
         Ok(appending)
     }
 
-    /// The last message is complete: stores them all.
-    pub(super) fn commit(self, flags: &[Flag], date: Option<DateTime>) -> Result<Answer> {
-        let Appending { account, mailbox, complete, replaces, .. } = self.complete(flags, date)?;
+    /// The mailbox that the messages are for.
+    pub(super) fn target(&self) -> MailboxId {
+        self.into.id()
+    }
+
+    /// The mailbox of the message that goes.
+    pub(super) fn origin(&self) -> Option<MailboxId> {
+        self.replaces.as_ref().map(|old| old.from.id())
+    }
+
+    /// The last message is complete: stores them all, each with those of its flags that the user may set now.
+    pub(super) fn commit(self, into: &Permitted, flags: &[Flag], date: Option<DateTime>) -> Result<Answer> {
+        let Appending { mut complete, replaces, .. } = self.complete(flags, date)?;
+        for append in &mut complete {
+            append.flags = into.rights.flags().of(&append.flags);
+        }
         let appended = match replaces {
-            None => account.append(mailbox, complete)?,
-            Some(old) => {
-                let new = complete.into_iter().next().ok_or_else(nothing)?;
-                match account.replace(old.mailbox, old.uid, mailbox, new)? {
-                    Some(appended) => vec![appended],
-                    None => return Ok(Answer::Refused(Refusal::Expunged)),
-                }
-            }
+            None => into.account.append(into.mailbox, complete)?,
+            Some(old) => match replace(&old, into, complete.into_iter().next().ok_or_else(nothing)?)? {
+                Some(appended) => vec![appended],
+                None => return Ok(Answer::Refused(Refusal::Expunged)),
+            },
         };
         let first = appended.first().ok_or_else(nothing)?;
         let uids = appended.iter().map(|appended| appended.uid.get()).collect();
@@ -148,23 +155,42 @@ impl Appending {
 
     /// Whether the quotas leave room for all messages so far and the one that comes now.
     fn check_room(&self) -> Result<()> {
-        let over = |more: u64, used: u64, limit: Option<u64>| {
-            limit.is_some_and(|limit| used.saturating_add(more) > limit)
-        };
         let messages = self.complete.len() as u64 + 1;
-        for root in [QuotaRoot::Account, QuotaRoot::Mailbox(self.mailbox)] {
-            let usage = self.account.quota(root)?;
-            let goes = self.replaces.filter(|old| root == QuotaRoot::Account || old.mailbox == self.mailbox);
-            let octets = usage.octets.saturating_sub(goes.map_or(0, |old| old.size));
-            let held = usage.messages.saturating_sub(goes.map_or(0, |_| 1));
-            if over(self.announced, octets, usage.limits.octets)
-                || over(messages, held, usage.limits.messages)
-            {
+        for root in [QuotaRoot::Account, QuotaRoot::Mailbox(self.into.mailbox)] {
+            let goes = self.replaces.as_ref().filter(|old| old.is_under(root, &self.into));
+            let mut usage = self.into.account.quota(root)?;
+            usage.octets = usage.octets.saturating_sub(goes.map_or(0, |old| old.size));
+            usage.messages = usage.messages.saturating_sub(goes.map_or(0, |_| 1));
+            if !usage.has_room_for(messages, self.announced) {
                 return Err(Error::OverQuota);
             }
         }
         Ok(())
     }
+}
+
+impl Replaced {
+    /// Whether the quota root of the new message's place is the old one's too.
+    fn is_under(&self, root: QuotaRoot, into: &Permitted) -> bool {
+        let same_account = self.from.account.id() == into.account.id();
+        same_account && (root == QuotaRoot::Account || self.from.mailbox == into.mailbox)
+    }
+}
+
+/// Nothing if the old message has gone meanwhile. Between two accounts the new message is durable before the old one goes:
+/// what a crash leaves is there twice, never lost.
+fn replace(old: &Replaced, into: &Permitted, new: Append) -> Result<Option<Appended>> {
+    let Replaced { from, uid, .. } = old;
+    if from.account.id() == into.account.id() {
+        return from.account.replace(from.mailbox, *uid, into.mailbox, new);
+    }
+    let gone = convert::uid_set(&[uid.get()]);
+    if from.account.states(from.mailbox, &gone)?.is_empty() {
+        return Ok(None);
+    }
+    let appended = into.account.append(into.mailbox, vec![new])?;
+    from.account.expunge(from.mailbox, Expunge::Exactly(gone))?;
+    Ok(appended.into_iter().next())
 }
 
 fn nothing() -> Error {

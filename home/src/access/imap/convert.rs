@@ -12,6 +12,8 @@ use postern_store::structure::{self, Content};
 use postern_store::{Error, Timestamp};
 use tracing::{error, warn};
 
+use super::accounts::{Permitted, Shared};
+
 const SYSTEM_FLAGS: [(SystemFlags, imap::Flag); 5] = [
     (SystemFlags::ANSWERED, imap::Flag::Answered),
     (SystemFlags::FLAGGED, imap::Flag::Flagged),
@@ -126,10 +128,17 @@ pub(super) fn mailbox_info(mailbox: &store::Mailbox) -> MailboxInfo {
         kind: if mailbox.selectable { MailboxKind::Selectable } else { MailboxKind::NotSelectable },
         special_use: special_use.map(|(_, theirs)| *theirs),
         subscription: if mailbox.subscribed { Subscription::Subscribed } else { Subscription::Unsubscribed },
+        rights: letters(store::Rights::ALL),
     }
 }
 
-pub(super) fn status(mailbox: &store::Mailbox, deleted_size: u64) -> MailboxStatus {
+/// Another user's mailbox in a list. Its special use is its owner's, and no program must take it for the user's own.
+pub(super) fn shared_info(shared: Shared, subscription: Subscription) -> MailboxInfo {
+    let own = mailbox_info(&shared.mailbox);
+    MailboxInfo { name: shared.name, special_use: None, subscription, rights: letters(shared.rights), ..own }
+}
+
+pub(super) fn status(permitted: &Permitted, mailbox: &store::Mailbox, deleted_size: u64) -> MailboxStatus {
     MailboxStatus {
         messages: mailbox.messages,
         recent: mailbox.recent,
@@ -140,8 +149,19 @@ pub(super) fn status(mailbox: &store::Mailbox, deleted_size: u64) -> MailboxStat
         size: mailbox.size,
         deleted_size,
         mod_seq: mailbox.highest_mod_seq.0,
-        object_id: mailbox.id.to_string(),
+        object_id: permitted.object_id(mailbox.id),
     }
+}
+
+/// Rights as they stand on the wire, with `c` and `d` (RFC 4314 §2.1.1).
+pub(super) fn letters(rights: store::Rights) -> imap::Rights {
+    imap::Rights::new(&rights.to_string()).unwrap_or_default()
+}
+
+/// The flags that somebody may change: of the system's, and of the keywords in use.
+pub(super) fn changeable(mask: store::FlagMask, keywords: &[Keyword]) -> Vec<imap::Flag> {
+    let flags = Flags { system: mask.system, keywords: keywords.to_vec() };
+    flags_from_store(&mask.of(&flags))
 }
 
 pub(super) fn quota(root: &str, usage: &store::Usage) -> Quota {
@@ -181,10 +201,10 @@ pub(super) fn state(state: &store::MessageState) -> imap::Message {
     }
 }
 
-pub(super) fn message(message: store::Message, wanted: &Wanted) -> imap::Message {
+pub(super) fn message(permitted: &Permitted, message: store::Message, wanted: &Wanted) -> imap::Message {
     let object_ids = wanted.object_ids.then(|| imap::ObjectIds {
-        email: message.email.id.to_string(),
-        thread: message.email.thread.to_string(),
+        email: permitted.object_id(message.email.id),
+        thread: permitted.object_id(message.email.thread),
     });
     let (envelope, structure) = match message.email.structure {
         Some(structure::Structure { envelope: found, root, .. }) => (Some(envelope(found)), Some(part(root))),

@@ -23,12 +23,14 @@ pub(super) struct ImapHost {
     /// After login. Lent to the thread that works with it.
     backend: Option<Backend>,
     changes: Option<watch::Receiver<ModSeq>>,
+    /// Of the account of the selected mailbox, if it is another user's.
+    changes_of_other: Option<watch::Receiver<ModSeq>>,
 }
 
 impl ImapHost {
     pub(super) fn new(parts: Arc<Parts>, client: IpAddr) -> ImapHost {
         let attempts = Attempts::new(parts.directory.clone(), parts.failures.clone(), client);
-        ImapHost { parts, attempts, backend: None, changes: None }
+        ImapHost { parts, attempts, backend: None, changes: None, changes_of_other: None }
     }
 
     async fn verify_password(&mut self, login: String, password: Password) -> Answer {
@@ -55,7 +57,8 @@ impl ImapHost {
             Ok(Ok(account)) => {
                 session.follow(account.watch());
                 self.changes = Some(account.watch());
-                self.backend = Some(Backend::new(self.parts.store.clone(), account));
+                let (store, directory) = (self.parts.store.clone(), self.parts.directory.clone());
+                self.backend = Some(Backend::new(store, directory, account));
                 Answer::Done
             }
             Ok(Err(error)) => {
@@ -69,21 +72,29 @@ impl ImapHost {
     /// RFC 8437: the connection is as before the login.
     fn close_account(&mut self, session: &mut ImapSession) -> Answer {
         session.follow_nothing();
-        (self.backend, self.changes) = (None, None);
+        (self.backend, self.changes, self.changes_of_other) = (None, None, None);
         Answer::Done
     }
 
-    async fn in_backend(&mut self, request: Request) -> Answer {
+    async fn in_backend(&mut self, session: &mut ImapSession, request: Request) -> Answer {
         let Some(mut backend) = self.backend.take() else {
             return Answer::Refused(Refusal::Fault);
         };
         let work = spawn_blocking(move || {
             let answer = backend.answer(request);
-            (backend, answer)
+            let opened = match &answer {
+                Answer::Opened(snapshot) => Some(backend.changes_of_other(snapshot.mailbox)),
+                _ => None,
+            };
+            (backend, answer, opened)
         });
         match work.await {
-            Ok((backend, answer)) => {
+            Ok((backend, answer, opened)) => {
                 self.backend = Some(backend);
+                if let Some(changes) = opened {
+                    session.follow_other(changes.clone());
+                    self.changes_of_other = changes;
+                }
                 answer
             }
             Err(lost) => {
@@ -105,19 +116,27 @@ impl Host<ImapSession> for ImapHost {
             }
             Request::OpenAccount { login } => self.open_account(session, &login).await,
             Request::CloseAccount => self.close_account(session),
-            other => self.in_backend(other).await,
+            other => self.in_backend(session, other).await,
         };
         session.core.handle_answer(answer);
     }
 
-    /// Completes when the account has changed; the session then looks for itself.
+    /// Completes when an account has changed; the session then looks for itself.
     async fn notice(&mut self) {
-        let told = match &mut self.changes {
-            Some(changes) => changes.changed().await.is_ok(),
-            None => false,
-        };
-        if !told {
-            std::future::pending().await
+        tokio::select! {
+            () = changed(&mut self.changes) => {}
+            () = changed(&mut self.changes_of_other) => {}
         }
+    }
+}
+
+/// Completes at the next change, if there is anything that can change.
+async fn changed(changes: &mut Option<watch::Receiver<ModSeq>>) {
+    let told = match changes {
+        Some(changes) => changes.changed().await.is_ok(),
+        None => false,
+    };
+    if !told {
+        std::future::pending().await
     }
 }

@@ -6,20 +6,27 @@
 //!
 //! The core (`postern-imap`) decides everything about the protocol. Here its requests are carried out: `session`
 //! joins it to the network's driver, `host` answers what concerns logins and gives the rest to `backend`, which
-//! works on the store in a blocking thread; `convert` translates between the store's types and the core's, `append`
-//! receives messages, `catenate` finds the parts that they are made of, `search` finds them and `sort` puts them in order.
+//! works on the store in a blocking thread. `accounts` is the only way from there to an account, and asks what the user may
+//! do. `convert` translates between the store's types and the core's, `append` receives messages, `catenate` finds
+//! the parts that they are made of, `transfer` copies them
+//! between accounts, `search` finds them and `sort` puts them in order, `acl` and `quota` are about rights and limits.
 
+mod accounts;
+mod acl;
 mod append;
 mod backend;
 mod catenate;
 mod convert;
 mod host;
 mod metadata;
+mod quota;
+mod refusal;
 mod search;
 mod session;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::sync::Arc;
 

@@ -13,11 +13,13 @@ use crate::net::{LineSession, Output, TlsParameters};
 pub(super) struct ImapSession {
     pub(super) core: Session,
     changes: Option<watch::Receiver<ModSeq>>,
+    /// Of the account of the selected mailbox, if it is another user's.
+    changes_of_other: Option<watch::Receiver<ModSeq>>,
 }
 
 impl ImapSession {
     pub(super) fn new(config: Config) -> ImapSession {
-        ImapSession { core: Session::new(config, Instant::now()), changes: None }
+        ImapSession { core: Session::new(config, Instant::now()), changes: None, changes_of_other: None }
     }
 
     /// From now on the session is told when the account changes.
@@ -25,19 +27,28 @@ impl ImapSession {
         self.changes = Some(changes);
     }
 
-    /// From now on it is not.
+    /// From now on it is told when this account changes too, instead of any before it.
+    pub(super) fn follow_other(&mut self, changes: Option<watch::Receiver<ModSeq>>) {
+        // What changed between the opening of the mailbox and now was told to nobody.
+        if changes.is_some() {
+            self.core.handle_change();
+        }
+        self.changes_of_other = changes;
+    }
+
+    /// From now on it is told nothing.
     pub(super) fn follow_nothing(&mut self) {
-        self.changes = None;
+        (self.changes, self.changes_of_other) = (None, None);
     }
 
     /// A change that was committed before a command came is told at the end of that command, whichever of the two
     /// the driver heard of first.
     fn tell_changes(&mut self) {
-        if let Some(changes) = &mut self.changes
-            && changes.has_changed().unwrap_or(false)
-        {
-            changes.mark_unchanged();
-            self.core.handle_change();
+        for changes in [&mut self.changes, &mut self.changes_of_other].into_iter().flatten() {
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                self.core.handle_change();
+            }
         }
     }
 }

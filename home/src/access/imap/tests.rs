@@ -8,7 +8,7 @@
 //! | `L: x.eml` | the client sends the octets of the message |
 //! | `S: text` | the server's next line; `…` stands for anything, `«x»` for something that later lines name so |
 //! | `B: x.eml` | the server's next octets are the message |
-//! | `C2:`, `S2:`, … | the same with a second connection of the same user |
+//! | `C2:`, `S2:`, … | the same with a second connection, of the user who logs in there: `ana`, `bo` or `cy` |
 //! | `Q: 10240` | the operator limits the account to so many octets, and INBOX to one message |
 //! | `D: x.eml` | the message is delivered to INBOX by another hand |
 //! | `Z: on`, `Z: off` | from here on the client compresses, and expects it; or not |
@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
@@ -28,9 +28,36 @@ use postern_imap::types::MailboxName;
 use postern_imap::{Config, Output, Session};
 use postern_sasl::Verdict;
 use postern_store::account::{Account, AccountId, Append, Flags, Limits, QuotaRoot};
+use postern_store::directory::Directory;
 use postern_store::{Store, Timestamp};
 
+mod rights;
+
 use super::backend::Backend;
+
+/// Ana, Bo and Cy of home.example, in this order; nobody changes it, so all tests share it.
+static DIRECTORY: LazyLock<(Directory, tempfile::TempDir)> = LazyLock::new(|| {
+    let state_dir = tempfile::tempdir().expect("a temporary directory");
+    let directory = Directory::open(state_dir.path()).expect("a directory");
+    let domain = "home.example".parse().expect("a domain");
+    directory.add_domain(&domain).expect("added");
+    for (number, name) in (1..).zip(["ana", "bo", "cy"]) {
+        let address = format!("{name}@home.example").parse().expect("an address");
+        let user = directory.add_user(&address, "a password for the tests").expect("added");
+        assert_eq!(user.account, AccountId(number));
+    }
+    (directory, state_dir)
+});
+
+/// The account of who logs in by this name, before the domain.
+fn account_of(login: &str) -> AccountId {
+    let user = DIRECTORY.0.user_by_login(&format!("{login}@home.example"));
+    user.map_or(AccountId(1), |user| user.account)
+}
+
+fn backend(store: &Store, account: AccountId) -> Backend {
+    Backend::new(store.clone(), DIRECTORY.0.clone(), store.account(account).expect("an account"))
+}
 
 /// How the client's octets arrive.
 #[derive(Clone, Copy)]
@@ -100,12 +127,12 @@ impl World {
     }
 
     fn pump(&mut self, number: u8) {
-        let (store, account) = (self.store.clone(), self.account.clone());
+        let store = self.store.clone();
         let connection = self.connection(number);
         loop {
             match connection.session.poll() {
                 Output::Send(octets) => connection.receive(octets),
-                Output::Request(request) => connection.answer(request, &store, &account),
+                Output::Request(request) => connection.answer(request, &store),
                 Output::Wait { .. } => return,
                 Output::Close => {
                     connection.closed = true;
@@ -201,7 +228,7 @@ impl Connection {
         self.received.extend(out);
     }
 
-    fn answer(&mut self, request: Request, store: &Store, account: &Account) {
+    fn answer(&mut self, request: Request, store: &Store) {
         let answer = match request {
             Request::VerifyPassword { password, .. } if password.expose() == "secret" => {
                 Answer::Verdict(Verdict::Accepted)
@@ -212,8 +239,8 @@ impl Connection {
                 Answer::Done
             }
             Request::CountFailure => Answer::FailureCounted,
-            Request::OpenAccount { .. } => {
-                self.backend = Some(Backend::new(store.clone(), account.clone()));
+            Request::OpenAccount { login } => {
+                self.backend = Some(backend(store, account_of(&login)));
                 Answer::Done
             }
             other => {
@@ -318,7 +345,7 @@ fn transcripts() {
 /// One message large enough for a file, then a step that fails: nothing may be left of it on the disk.
 fn staged_after(failing: impl FnOnce(&Account) -> Request) -> usize {
     let world = World::new(Arrival::Whole);
-    let mut backend = Backend::new(world.store.clone(), world.account.clone());
+    let mut backend = backend(&world.store, AccountId(1));
     world.account.create_mailbox("Box", None).expect("a mailbox");
     let staged =
         || std::fs::read_dir(world.directory.path().join("staging")).expect("the staging area").count();

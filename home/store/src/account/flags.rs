@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::BitOr;
+use std::ops::{BitAnd, BitOr};
 use std::sync::Arc;
 
+use super::FlagMask;
 use crate::{Error, Result};
 
 /// A set of system flags. `\Recent` is not among them: it is a watermark of the mailbox (see
@@ -67,6 +68,14 @@ impl BitOr for SystemFlags {
 
     fn bitor(self, other: SystemFlags) -> SystemFlags {
         SystemFlags(self.0 | other.0)
+    }
+}
+
+impl BitAnd for SystemFlags {
+    type Output = SystemFlags;
+
+    fn bitand(self, other: SystemFlags) -> SystemFlags {
+        SystemFlags(self.0 & other.0)
     }
 }
 
@@ -148,4 +157,19 @@ pub enum FlagChange {
     Remove(Flags),
     /// `FLAGS`
     Replace(Flags),
+    /// `FLAGS` by somebody who may change only some: the others stay as they are.
+    ReplaceWithin(Flags, FlagMask),
+}
+
+impl FlagChange {
+    /// What is left of the change for somebody who may change only these flags.
+    pub fn within(self, mask: FlagMask) -> FlagChange {
+        match self {
+            FlagChange::Add(flags) => FlagChange::Add(mask.of(&flags)),
+            FlagChange::Remove(flags) => FlagChange::Remove(mask.of(&flags)),
+            FlagChange::Replace(flags) | FlagChange::ReplaceWithin(flags, _) => {
+                FlagChange::ReplaceWithin(mask.of(&flags), mask)
+            }
+        }
+    }
 }

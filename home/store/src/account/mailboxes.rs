@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::acl;
 use super::annotations;
 use super::change::Change;
 use super::copy::move_all;
@@ -42,7 +43,7 @@ impl Account {
         })
     }
 
-    /// Makes a mailbox, and the missing ones above it.
+    /// Makes a mailbox, and the missing ones above it. Each begins with the access control list of the one above.
     ///
     /// # Errors
     /// `Conflict` if it exists, or another mailbox has that special use; `Permanent` for a name that cannot be.
@@ -164,7 +165,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
     })
 }
 
-fn list(connection: &Connection) -> Result<Vec<Mailbox>> {
+pub(super) fn list(connection: &Connection) -> Result<Vec<Mailbox>> {
     let mut statement = connection.prepare_cached(COLUMNS)?;
     let rows = statement.query_map([], read)?;
     let mut mailboxes = rows.collect::<Result<Vec<Mailbox>, _>>()?;
@@ -255,7 +256,7 @@ fn create(change: &Change<'_>, name: &Name, special_use: Option<SpecialUse>) -> 
     }
     let (level, above) = name.split_last();
     let parent = above.map(|above| find_or_create(change, &above)).transpose()?;
-    Ok(change
+    let id = change
         .connection
         .prepare_cached(
             "INSERT INTO mailbox (parent_id, name, special_use, uid_validity, highest_mod_seq, created_mod_seq,
@@ -271,7 +272,9 @@ fn create(change: &Change<'_>, name: &Name, special_use: Option<SpecialUse>) -> 
                 change.mod_seq
             ],
             |row| row.get(0),
-        )?)
+        )?;
+    acl::inherit(change, id)?;
+    Ok(id)
 }
 
 fn find_or_create(change: &Change<'_>, name: &Name) -> Result<MailboxId> {
@@ -306,7 +309,11 @@ fn make_selectable(
           WHERE mailbox_id = ?1 AND NOT selectable",
         params![id, special_use.map(SpecialUse::name), validity.0, change.mod_seq],
     )?;
-    if changed == 0 { Err(Error::Conflict(format!("mailbox {name} exists"))) } else { Ok(id) }
+    if changed == 0 {
+        return Err(Error::Conflict(format!("mailbox {name} exists")));
+    }
+    acl::inherit(change, id)?;
+    Ok(id)
 }
 
 fn rename(change: &Change<'_>, from: &Name, to: &Name) -> Result<()> {
@@ -355,6 +362,7 @@ fn delete(change: &Change<'_>, name: &Name, fate: Fate) -> Result<()> {
         destroy_all(change, id, fate)?;
     }
     if mailbox.has_children {
+        acl::forget(change, id)?;
         annotations::clear(change, id)?;
         change.execute(
             "UPDATE mailbox SET selectable = 0, special_use = NULL, mod_seq = ?2 WHERE mailbox_id = ?1",

@@ -6,7 +6,7 @@
 //! call at once, readers never wait for writers.
 //!
 //! The on-disk layout is told in `schema.rs`. RFC 9051 (IMAP4rev2), RFC 7162 (CONDSTORE, QRESYNC), RFC 8474
-//! (OBJECTID), RFC 9208 (QUOTA), RFC 8514 (SAVEDATE), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8621 (JMAP Mail) as far as its
+//! (OBJECTID), RFC 4314 (ACL), RFC 9208 (QUOTA), RFC 8514 (SAVEDATE), RFC 6154 (SPECIAL-USE), RFC 6851 (MOVE), RFC 8621 (JMAP Mail) as far as its
 //! identities and states go.
 
 mod flags;
@@ -14,6 +14,7 @@ mod id;
 mod mailbox;
 mod message;
 mod name;
+mod rights;
 mod schema;
 
 mod change;
@@ -22,6 +23,7 @@ mod parsed;
 mod quota;
 mod thread;
 
+mod acl;
 mod annotations;
 mod append;
 mod copy;
@@ -44,6 +46,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::watch;
 
+pub use acl::{Grant, Grantee, RightsChange, Sign};
 pub use annotations::Annotation;
 pub(crate) use append::{PendingAppend, Target};
 pub use fetch::{Messages, Remaining};
@@ -60,6 +63,7 @@ pub use name::SEPARATOR;
 pub(crate) use parsed::Parsed;
 pub use quota::{Limits, QuotaRoot, Usage};
 pub use removed::Removed;
+pub use rights::{FlagMask, Rights};
 pub use sort_keys::{SortKeys, SortTexts, ThreadLinks};
 
 use crate::blob::BlobFiles;

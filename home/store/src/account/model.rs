@@ -74,9 +74,11 @@ fn uids() -> impl Strategy<Value = UidSet> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let mailbox = || 0..MAILBOXES.len();
-    let change = (flags(), 0..3).prop_map(|(flags, kind)| match kind {
+    let change = (flags(), 0..5).prop_map(|(flags, kind)| match kind {
         0 => FlagChange::Add(flags),
         1 => FlagChange::Remove(flags),
+        2 => FlagChange::Replace(flags).within(Rights::SEEN.flags()),
+        3 => FlagChange::Replace(flags).within(Rights::WRITE.flags()),
         _ => FlagChange::Replace(flags),
     });
     let which = (uids(), 0..3).prop_map(|(uids, kind)| match kind {
@@ -286,6 +288,12 @@ impl Model {
 fn apply(flags: &mut Flags, change: &FlagChange) {
     match change {
         FlagChange::Replace(new) => *flags = new.clone(),
+        FlagChange::ReplaceWithin(new, mask) => {
+            flags.system = flags.system.without(mask.system) | new.system;
+            if mask.keywords {
+                flags.keywords.clone_from(&new.keywords);
+            }
+        }
         FlagChange::Add(new) => {
             flags.system = flags.system | new.system;
             let missing = new.keywords.iter().filter(|keyword| !flags.keywords.contains(keyword)).cloned();

@@ -87,6 +87,16 @@ fn usage(connection: &Connection, query: &str, parameters: &[&dyn rusqlite::ToSq
 }
 
 impl Usage {
+    /// Whether so many more messages, of so many octets together, stay within the limits.
+    pub fn has_room_for(&self, messages: u64, octets: u64) -> bool {
+        let then = Usage {
+            octets: self.octets.saturating_add(octets),
+            messages: self.messages.saturating_add(messages),
+            limits: self.limits,
+        };
+        !then.is_over()
+    }
+
     fn is_over(&self) -> bool {
         let over = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used > limit);
         over(self.octets, self.limits.octets) || over(self.messages, self.limits.messages)

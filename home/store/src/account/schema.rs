@@ -48,6 +48,9 @@
 //! *Undelete.* `removed` is what was expunged and can be put back, see the module `removed`. Each row counts as a reference
 //! to its blob. `account.removed_size` is the octets of them all.
 //!
+//! *Access control.* `acl` is what the other accounts of the home may do with a mailbox, see the module `acl`. It goes with
+//! its mailbox.
+//!
 //! *Counters* of `mailbox` and `account` are kept by the same transaction as the rows they count.
 
 use crate::db::Schema;
@@ -55,7 +58,7 @@ use crate::db::Schema;
 pub(super) static SCHEMA: Schema = Schema {
     name: "account",
     application_id: 0x506f_7341,
-    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS, KEPT_SINCE, ANNOTATIONS],
+    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS, KEPT_SINCE, ANNOTATIONS, ACCESS_CONTROL],
 };
 
 const FIRST: &str = "
@@ -230,4 +233,14 @@ CREATE TABLE annotation (                           -- see the module annotation
 ) STRICT;
 CREATE UNIQUE INDEX annotation_entry ON annotation (coalesce(mailbox_id, 0), entry);
 CREATE INDEX annotation_mailbox ON annotation (mailbox_id);
+";
+
+const ACCESS_CONTROL: &str = "
+CREATE TABLE acl (
+    mailbox_id INTEGER NOT NULL REFERENCES mailbox ON DELETE CASCADE,
+    grantee    INTEGER NOT NULL,                    -- an account of the home; 0 stands for all of them
+    sign       INTEGER NOT NULL,                    -- 1: given, -1: taken away
+    rights     INTEGER NOT NULL,                    -- bits of Rights
+    PRIMARY KEY (mailbox_id, grantee, sign)
+) STRICT, WITHOUT ROWID;
 ";

@@ -4,7 +4,9 @@ use rusqlite::params;
 
 use super::change::{Change, Counters};
 use super::keywords::{Keywords, StoredFlags};
-use super::{Account, FlagChange, MailboxId, MessageState, ModSeq, Stored, SystemFlags, Uid, UidSet};
+use super::{
+    Account, FlagChange, FlagMask, MailboxId, MessageState, ModSeq, Stored, SystemFlags, Uid, UidSet,
+};
 use crate::Result;
 
 impl Account {
@@ -96,6 +98,7 @@ enum Edit {
     Add(StoredFlags),
     Remove(StoredFlags),
     Replace(StoredFlags),
+    ReplaceWithin(StoredFlags, FlagMask),
 }
 
 impl Edit {
@@ -104,12 +107,19 @@ impl Edit {
             FlagChange::Add(flags) => Edit::Add(keywords.intern(operation.connection, flags)?),
             FlagChange::Remove(flags) => Edit::Remove(keywords.intern(operation.connection, flags)?),
             FlagChange::Replace(flags) => Edit::Replace(keywords.intern(operation.connection, flags)?),
+            FlagChange::ReplaceWithin(flags, mask) => {
+                Edit::ReplaceWithin(keywords.intern(operation.connection, flags)?, *mask)
+            }
         })
     }
 
     fn apply(&self, old: &StoredFlags) -> StoredFlags {
         match self {
             Edit::Replace(flags) => flags.clone(),
+            Edit::ReplaceWithin(flags, mask) => StoredFlags {
+                system: old.system.without(mask.system) | flags.system,
+                keywords: if mask.keywords { &flags.keywords } else { &old.keywords }.clone(),
+            },
             Edit::Add(flags) => {
                 let mut keywords: Vec<u16> = old.keywords.iter().chain(&flags.keywords).copied().collect();
                 keywords.sort_unstable();

@@ -96,7 +96,7 @@ fn make_old(directory: &Path) {
     }
     drop(store);
     let database = rusqlite::Connection::open(directory.join("accounts/1/account.sqlite")).unwrap();
-    let back = "DROP TABLE annotation; DROP INDEX removed_kept; ALTER TABLE removed DROP COLUMN kept_since;
+    let back = "DROP TABLE acl; DROP TABLE annotation; DROP INDEX removed_kept; ALTER TABLE removed DROP COLUMN kept_since;
         CREATE INDEX removed_moment ON removed (removed_at); DROP TABLE email_fields; PRAGMA user_version = 2;";
     database.execute_batch(back).unwrap();
 }
@@ -119,11 +119,12 @@ fn killed_at_every_write_of_a_migration_an_account_is_whole() {
     for directory in &directories {
         let store = Store::open(directory.path()).unwrap();
         assert_eq!(subjects(&store.account(AccountId(1)).unwrap()).len(), 4);
-        // These need what the third, the fourth and the fifth schema brought.
+        // These need what the third to the sixth schema brought.
         deliver(&store, "new").unwrap();
         let account = store.account(AccountId(1)).unwrap();
         account.purge_removed(Timestamp::now(), Duration::ZERO).unwrap();
         account.annotate(None, vec![("/private/note".to_owned(), Some(Vec::new()))]).unwrap();
+        assert!(account.shared_with(AccountId(2)).unwrap().is_empty());
     }
 }
 

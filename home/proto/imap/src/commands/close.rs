@@ -1,6 +1,6 @@
 //! CLOSE (RFC 9051 §6.4.1) and UNSELECT (RFC 9051 §6.4.2, RFC 3691).
 
-use crate::request::{Access, Answer, Request};
+use crate::request::{Access, Answer, Refusal, Request};
 use crate::response::Completion;
 use crate::session::core::Core;
 use crate::session::task::{Input, Progress, Task, refused};
@@ -33,7 +33,10 @@ impl Task for Close {
                 (_, Close::Expunging) => Completion::ok("CLOSE completed").into(),
                 (_, Close::Keeping) => Completion::ok("UNSELECT completed").into(),
             },
-            Input::Answer(Answer::Expunged(_)) => Completion::ok("CLOSE completed").into(),
+            // RFC 4314 §4: without the right to expunge, CLOSE only closes.
+            Input::Answer(Answer::Expunged(_) | Answer::Refused(Refusal::NoPermission)) => {
+                Completion::ok("CLOSE completed").into()
+            }
             other => refused(other),
         }
     }

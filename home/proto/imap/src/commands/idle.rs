@@ -1,8 +1,8 @@
 //! IDLE (RFC 9051 §6.3.13, RFC 2177): news as they come, until DONE.
 
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Refusal, Request};
 use crate::response::Completion;
-use crate::session::core::{Core, Expunges};
+use crate::session::core::{Core, Expunges, RIGHTS_LOST};
 use crate::session::task::{Input, Progress, Task};
 
 #[derive(Debug)]
@@ -29,6 +29,10 @@ impl Task for Idle {
             Input::Answer(Answer::Changes(changes)) => {
                 core.apply_changes(changes, Expunges::Told);
                 Progress::LineOrChange
+            }
+            Input::Answer(Answer::Refused(Refusal::NoPermission)) => {
+                core.untagged(RIGHTS_LOST);
+                Progress::Close
             }
             _ => Progress::LineOrChange,
         }

@@ -14,13 +14,16 @@ mod delete;
 mod enable;
 mod expunge;
 mod fetch;
+mod get_acl;
 mod get_metadata;
 mod id;
 mod idle;
 mod list;
+mod list_rights;
 mod login;
 mod logout;
 mod lsub;
+mod my_rights;
 mod namespace;
 mod noop;
 mod quota;
@@ -28,6 +31,7 @@ mod rename;
 mod replace;
 mod search;
 mod select;
+mod set_acl;
 mod set_metadata;
 mod sort;
 mod status;
@@ -53,17 +57,21 @@ pub use delete::Delete;
 pub use enable::Enable;
 pub use expunge::Expunge;
 pub use fetch::{Fetch, FetchModifiers, Vanished, header_fields};
+pub use get_acl::GetAcl;
 pub use get_metadata::{Depth, GetMetadata};
 pub use id::Id;
 pub use list::{List, ListReturn, ListSelection};
+pub use list_rights::ListRights;
 pub use login::Login;
 pub use lsub::Lsub;
+pub use my_rights::MyRights;
 pub use noop::Noop;
 pub use quota::GetQuota;
 pub use rename::Rename;
 pub use replace::{Replace, Replaced};
 pub use search::{Search, SearchReturn};
 pub use select::{QResync, Select, SelectParameter};
+pub use set_acl::SetAcl;
 pub use set_metadata::SetMetadata;
 pub use sort::Sort;
 pub use status::Status;
@@ -96,19 +104,23 @@ pub enum Body {
     Enable(Enable),
     Expunge(Expunge),
     Fetch(Fetch),
+    GetAcl(GetAcl),
     GetMetadata(GetMetadata),
     GetQuota(GetQuota),
     Id(Id),
     Idle,
     List(List),
+    ListRights(ListRights),
     Login(Login),
     Logout,
     Lsub(Lsub),
+    MyRights(MyRights),
     Namespace,
     Noop(Noop),
     Rename(Rename),
     Search(Search),
     Select(Select),
+    SetAcl(SetAcl),
     SetMetadata(SetMetadata),
     Sort(Sort),
     Status(Status),
@@ -183,19 +195,23 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "COPY" | "MOVE" => Body::Copy(Copy::parse(name, Numbering::Sequence, parser)?),
         "CREATE" => Body::Create(Create::parse(parser)?),
         "DELETE" => Body::Delete(Delete::parse(parser)?),
+        "DELETEACL" | "SETACL" => Body::SetAcl(SetAcl::parse(name, parser)?),
         "ENABLE" => Body::Enable(Enable::parse(parser)?),
         "EXAMINE" | "SELECT" => Body::Select(Select::parse(name, parser)?),
         "EXPUNGE" => Body::Expunge(Expunge { uids: None }),
         "FETCH" => Body::Fetch(Fetch::parse(Numbering::Sequence, parser)?),
+        "GETACL" => Body::GetAcl(GetAcl::parse(parser)?),
         "GETMETADATA" => Body::GetMetadata(GetMetadata::parse(parser)?),
         "GETQUOTA" => Body::GetQuota(GetQuota::parse_root(parser)?),
         "GETQUOTAROOT" => Body::GetQuota(GetQuota::parse_mailbox(parser)?),
         "ID" => Body::Id(Id::parse(parser)?),
         "IDLE" => Body::Idle,
         "LIST" => Body::List(List::parse(parser)?),
+        "LISTRIGHTS" => Body::ListRights(ListRights::parse(parser)?),
         "LOGIN" => Body::Login(Login::parse(parser)?),
         "LOGOUT" => Body::Logout,
         "LSUB" => Body::Lsub(Lsub::parse(parser)?),
+        "MYRIGHTS" => Body::MyRights(MyRights::parse(parser)?),
         "NAMESPACE" => Body::Namespace,
         "NOOP" => Body::Noop(Noop::Noop),
         "RENAME" => Body::Rename(Rename::parse(parser)?),
@@ -261,14 +277,18 @@ impl Body {
             | Body::Create(_)
             | Body::Delete(_)
             | Body::Enable(_)
+            | Body::GetAcl(_)
             | Body::GetMetadata(_)
             | Body::GetQuota(_)
             | Body::Idle
             | Body::List(_)
+            | Body::ListRights(_)
             | Body::Lsub(_)
+            | Body::MyRights(_)
             | Body::Namespace
             | Body::Rename(_)
             | Body::Select(_)
+            | Body::SetAcl(_)
             | Body::SetMetadata(_)
             | Body::Status(_)
             | Body::Subscribe(_)
@@ -298,19 +318,23 @@ impl Body {
             Body::Enable(enable) => Box::new(enable),
             Body::Expunge(expunge) => Box::new(expunge),
             Body::Fetch(fetch) => fetch.into_task(),
+            Body::GetAcl(acl) => Box::new(acl),
             Body::GetMetadata(metadata) => Box::new(metadata),
             Body::GetQuota(quota) => Box::new(quota),
             Body::Id(id) => Box::new(id),
             Body::Idle => Box::new(idle::Idle),
             Body::List(list) => list.into_task(),
+            Body::ListRights(rights) => Box::new(rights),
             Body::Login(login) => Box::new(login),
             Body::Logout => Box::new(logout::Logout),
             Body::Lsub(lsub) => Box::new(lsub),
+            Body::MyRights(rights) => Box::new(rights),
             Body::Namespace => Box::new(namespace::Namespace),
             Body::Noop(noop) => Box::new(noop),
             Body::Rename(rename) => Box::new(rename),
             Body::Search(search) => Box::new(search),
             Body::Select(select) => Box::new(select),
+            Body::SetAcl(acl) => Box::new(acl),
             Body::SetMetadata(metadata) => Box::new(metadata),
             Body::Sort(sort) => Box::new(sort),
             Body::Status(status) => Box::new(status),
@@ -346,19 +370,23 @@ impl Body {
             Body::Enable(enable) => enable.encode(out),
             Body::Expunge(expunge) => expunge.encode(out),
             Body::Fetch(fetch) => fetch.encode(out),
+            Body::GetAcl(acl) => acl.encode(names, out),
             Body::GetMetadata(metadata) => metadata.encode(names, out),
             Body::GetQuota(quota) => quota.encode(names, out),
             Body::Id(id) => id.encode(out),
             Body::Idle => word("IDLE"),
             Body::List(list) => list.encode(names, out),
+            Body::ListRights(rights) => rights.encode(names, out),
             Body::Login(login) => login.encode(out),
             Body::Logout => word("LOGOUT"),
             Body::Lsub(lsub) => lsub.encode(names, out),
+            Body::MyRights(rights) => rights.encode(names, out),
             Body::Namespace => word("NAMESPACE"),
             Body::Noop(noop) => word(noop.name()),
             Body::Rename(rename) => rename.encode(names, out),
             Body::Search(search) => search.encode(out),
             Body::Select(select) => select.encode(names, out),
+            Body::SetAcl(acl) => acl.encode(names, out),
             Body::SetMetadata(metadata) => metadata.encode(names, out),
             Body::Sort(sort) => sort.encode(out),
             Body::Status(status) => status.encode(names, out),

@@ -154,6 +154,10 @@ impl From<Refusal> for Completion {
             Refusal::Expunged => Completion::no("EXPUNGEISSUED", "That message is gone"),
             Refusal::BadUrl => Completion::no("NONEXISTENT", "No such message part"),
             Refusal::TooLarge => Completion::no("TOOBIG", "Message too large"),
+            Refusal::NoPermission => Completion::no("NOPERM", "You have not the right to do that"),
+            Refusal::UnknownIdentifier => {
+                Completion::no("CANNOT", "No such user here, and there are no groups")
+            }
             Refusal::OverQuota => Completion::no("OVERQUOTA", "The account is over its quota"),
             Refusal::Unavailable => Completion::no("UNAVAILABLE", "Temporary failure, try again later"),
             Refusal::Fault => Completion::no("SERVERBUG", "Internal error"),

@@ -9,7 +9,7 @@ use crate::request::{Access, Changes, Flagged, MailboxId, Snapshot};
 use crate::response::{Code, Completion, Recent, flag_list};
 use crate::session::enabled::{Enabled, Extension};
 use crate::session::view::MessageView;
-use crate::types::{Flag, MailboxName, MessageRef, NameEncoding, SequenceSet, encode_uids};
+use crate::types::{MailboxName, MessageRef, NameEncoding, SequenceSet, encode_uids};
 
 /// Limits and texts that the operator may set.
 #[derive(Debug, Clone)]
@@ -67,6 +67,9 @@ pub(crate) enum Compression {
     /// Until the end of the command that runs (RFC 8437 §4.1).
     Unwanted,
 }
+
+/// Said when the selected mailbox may no longer be read (RFC 4314 §5.1.1); the connection ends with it.
+pub(crate) const RIGHTS_LOST: &str = "BYE You may no longer read this mailbox";
 
 /// State, selected mailbox, output.
 #[derive(Debug)]
@@ -143,10 +146,10 @@ impl Core {
     }
 
     /// Selects what the store opened.
-    pub(crate) fn select(&mut self, snapshot: &Snapshot, access: Access) {
+    pub(crate) fn select(&mut self, snapshot: &Snapshot) {
         self.selected = Some(Selected {
             mailbox: snapshot.mailbox,
-            access,
+            access: snapshot.access,
             view: MessageView::new(snapshot.uids.iter().copied()),
             mod_seq: snapshot.mod_seq,
             recent_from: snapshot.recent_from,
@@ -375,17 +378,6 @@ impl Selected {
     /// Messages that show `\Recent`.
     pub(crate) fn recent_count(&self) -> usize {
         self.view.by_uid(&[(self.recent_from, u32::MAX)]).len()
-    }
-
-    /// The flags that can be stored for good: the system flags, the keywords in use, and new keywords.
-    pub(crate) fn permanent_flags(access: Access, keywords: &[String]) -> String {
-        if access == Access::ReadOnly {
-            return String::new();
-        }
-        let keywords = keywords.iter().map(String::as_str);
-        let names: Vec<_> = Flag::SYSTEM.iter().map(|flag| flag.name().into_owned()).collect();
-        let all: Vec<&str> = names.iter().map(String::as_str).chain(keywords).chain(["\\*"]).collect();
-        all.join(" ")
     }
 }
 

@@ -25,9 +25,10 @@ use std::time::{Duration, Instant};
 
 use crate::commands::{self, Command};
 use crate::framer::{Frame, FrameError, Framer, LiteralHeader, LiteralKind};
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Refusal, Request};
 use crate::response::Completion;
 
+use self::core::RIGHTS_LOST;
 use self::core::{Compression, Core, Expunges};
 pub use self::core::{Config, Numbering, State};
 use self::deflate::Layer;
@@ -153,10 +154,15 @@ impl Session {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Running(running) => self.step(running, Input::Answer(answer)),
             Phase::Syncing { completion, expunges } => {
+                let lost = matches!(answer, Answer::Refused(Refusal::NoPermission));
                 if let Answer::Changes(changes) = answer {
                     self.core.apply_changes(changes, expunges);
                 }
                 self.conclude(completion);
+                if lost {
+                    self.core.untagged(RIGHTS_LOST);
+                    self.core.closing = true;
+                }
             }
             other => self.phase = other,
         }

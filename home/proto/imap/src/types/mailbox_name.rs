@@ -13,6 +13,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 /// The hierarchy delimiter of all mailboxes.
 pub const DELIMITER: char = '/';
 
+/// The level above the mailboxes of other users, each user being a level below it (RFC 2342 §5).
+pub const OTHER_USERS: &str = "Other Users";
+
 /// Longest name, in octets of UTF-8.
 const MAX_OCTETS: usize = 512;
 /// Deepest hierarchy.

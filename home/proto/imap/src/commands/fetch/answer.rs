@@ -75,7 +75,12 @@ impl Task for Fetching {
             Input::Answer(Answer::Content(octets)) => self.take_content(core, &octets),
             Input::Sent => self.go_on(core),
             // What cannot be marked as read, for want of room perhaps, can be read all the same.
-            Input::Answer(Answer::Refused(Refusal::Unavailable)) if self.is_marking() => self.go_on(core),
+            // So can what the user may only read (RFC 4314 §4).
+            Input::Answer(Answer::Refused(Refusal::Unavailable | Refusal::NoPermission))
+                if self.is_marking() =>
+            {
+                self.go_on(core)
+            }
             // A response is half written: nothing else can follow on this connection.
             _ if self.item > 0 => Progress::Close,
             other => refused(other),

@@ -1,12 +1,12 @@
 //! What LIST answers.
 
 use super::{List, ListReturn, ListSelection, Pattern};
-use crate::commands::status;
+use crate::commands::{my_rights, status};
 use crate::request::{Answer, MailboxInfo, MailboxKind, Request, Subscription};
 use crate::response::{Completion, encode};
 use crate::session::core::Core;
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::types::{DELIMITER, MailboxAttributes, MailboxName, StatusItem};
+use crate::types::{DELIMITER, MailboxAttributes, MailboxName, Rights, StatusItem};
 
 pub(super) fn task(command: List) -> Box<dyn Task> {
     Box::new(Listing { command, waiting: Vec::new(), asked: None })
@@ -29,6 +29,8 @@ struct Line {
     /// RECURSIVEMATCH: a descendant is subscribed (RFC 5258 §3.5).
     child_info: ChildInfo,
     selectable: bool,
+    /// What is told of the user's rights.
+    rights: Option<Rights>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +132,11 @@ impl Listing {
             attributes: MailboxAttributes(attributes),
             child_info: if leads_to_one { ChildInfo::Subscribed } else { ChildInfo::None },
             selectable: kind == MailboxKind::Selectable,
+            // RFC 8440 §4: not for one that is there only for those below it.
+            rights: itself
+                .filter(|_| selected && kind == MailboxKind::Selectable)
+                .filter(|_| self.command.returns.contains(&ListReturn::MyRights))
+                .map(|mailbox| mailbox.rights.clone()),
         })
     }
 
@@ -164,6 +171,9 @@ impl Line {
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
         out.extend_from_slice(b"\r\n");
+        if let Some(rights) = &self.rights {
+            my_rights::tell(core, &self.name, rights);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! LIST (RFC 9051 §6.3.9), with LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC 6154)
-//! and CHILDREN (RFC 3348).
+//! LIST (RFC 9051 §6.3.9), with LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), LIST-MYRIGHTS (RFC 8440),
+//! SPECIAL-USE (RFC 6154) and CHILDREN (RFC 3348).
 //!
 //! Of LIST-EXTENDED: selection by SUBSCRIBED, SPECIAL-USE, REMOTE (there are none) and RECURSIVEMATCH; return of
-//! SUBSCRIBED, CHILDREN, SPECIAL-USE and STATUS; several patterns. Every response has the child attribute, asked
+//! SUBSCRIBED, CHILDREN, SPECIAL-USE, MYRIGHTS and STATUS; several patterns. Every response has the child attribute, asked
 //! for or not, as RFC 3348 §3 has it.
 
 mod answer;
@@ -51,6 +51,8 @@ pub enum ListReturn {
     Children,
     /// SPECIAL-USE
     SpecialUse,
+    /// MYRIGHTS (RFC 8440)
+    MyRights,
     /// STATUS
     Status(Vec<StatusItem>),
 }
@@ -80,6 +82,7 @@ impl ListReturn {
             "SUBSCRIBED" => Ok(ListReturn::Subscribed),
             "CHILDREN" => Ok(ListReturn::Children),
             "SPECIAL-USE" => Ok(ListReturn::SpecialUse),
+            "MYRIGHTS" => Ok(ListReturn::MyRights),
             "STATUS" => {
                 parser.space()?;
                 Ok(ListReturn::Status(StatusItem::parse_list(parser)?))
@@ -93,6 +96,7 @@ impl ListReturn {
             ListReturn::Subscribed => out.extend_from_slice(b"SUBSCRIBED"),
             ListReturn::Children => out.extend_from_slice(b"CHILDREN"),
             ListReturn::SpecialUse => out.extend_from_slice(b"SPECIAL-USE"),
+            ListReturn::MyRights => out.extend_from_slice(b"MYRIGHTS"),
             ListReturn::Status(items) => {
                 out.extend_from_slice(b"STATUS ");
                 encode_items(items, out);

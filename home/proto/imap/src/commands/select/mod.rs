@@ -6,7 +6,7 @@ mod qresync;
 use crate::parser::{ParseError, Parser, Result};
 use crate::request::{Access, Answer, Refusal, Request, Snapshot};
 use crate::response::{Code, Completion, encode};
-use crate::session::core::{Core, Selected};
+use crate::session::core::Core;
 use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::{DELIMITER, Flag, MailboxName, NameEncoding};
@@ -98,8 +98,8 @@ impl Select {
     }
 
     fn opened(&self, core: &mut Core, snapshot: &Snapshot) -> Progress {
-        core.select(snapshot, self.access);
-        announce(core, snapshot, self.access);
+        core.select(snapshot);
+        announce(core, snapshot);
         if core.enabled.has(Extension::Imap4Rev2) {
             // RFC 9051 §6.3.2: the name as the server has it.
             core.output.extend_from_slice(format!("* LIST () \"{DELIMITER}\" ").as_bytes());
@@ -111,15 +111,21 @@ impl Select {
             Some(resync) if resync.uid_validity == snapshot.uid_validity => {
                 Progress::Ask(Request::Changes { mailbox: snapshot.mailbox, since: resync.mod_seq })
             }
-            _ => self.completed().into(),
+            _ => self.completed(core).into(),
         }
     }
 
-    fn completed(&self) -> Completion {
-        match self.access {
-            Access::ReadWrite => Completion::ok("SELECT completed").with(Code::Word("READ-WRITE")),
-            Access::ReadOnly => Completion::ok("EXAMINE completed").with(Code::Word("READ-ONLY")),
-        }
+    /// RFC 4314 §5.2: SELECT is read-only where the user may change nothing.
+    fn completed(&self, core: &Core) -> Completion {
+        let text = match self.access {
+            Access::ReadWrite => "SELECT completed",
+            Access::ReadOnly => "EXAMINE completed",
+        };
+        let code = match core.selected.as_ref().map(|selected| selected.access) {
+            Some(Access::ReadWrite) => "READ-WRITE",
+            Some(Access::ReadOnly) | None => "READ-ONLY",
+        };
+        Completion::ok(text).with(Code::Word(code))
     }
 }
 
@@ -132,7 +138,7 @@ impl Task for Select {
                 if let Some(resync) = self.resync() {
                     resync.tell(core, changes);
                 }
-                self.completed().into()
+                self.completed(core).into()
             }
             Input::Answer(Answer::Refused(Refusal::NonExistent)) => {
                 Completion::no("NONEXISTENT", "No such mailbox").into()
@@ -142,7 +148,7 @@ impl Task for Select {
     }
 }
 
-fn announce(core: &mut Core, snapshot: &Snapshot, access: Access) {
+fn announce(core: &mut Core, snapshot: &Snapshot) {
     let Some(selected) = &core.selected else {
         return;
     };
@@ -150,7 +156,7 @@ fn announce(core: &mut Core, snapshot: &Snapshot, access: Access) {
     let first_unseen = snapshot.first_unseen.and_then(|uid| selected.view.sequence_of(uid));
     let system = Flag::SYSTEM.map(|flag| flag.name().into_owned());
     let flags: Vec<&str> = system.iter().chain(&snapshot.keywords).map(String::as_str).collect();
-    let permanent = Selected::permanent_flags(access, &snapshot.keywords);
+    let permanent = permanent_flags(snapshot);
     core.untagged(&format!("FLAGS ({})", flags.join(" ")));
     core.untagged(&format!("OK [PERMANENTFLAGS ({permanent})] Flags permitted"));
     core.untagged(&format!("{exists} EXISTS"));
@@ -165,4 +171,14 @@ fn announce(core: &mut Core, snapshot: &Snapshot, access: Access) {
     core.untagged(&format!("OK [UIDNEXT {}] Predicted next UID", snapshot.uid_next));
     core.untagged(&format!("OK [HIGHESTMODSEQ {}] Highest", snapshot.mod_seq));
     core.untagged(&format!("OK [MAILBOXID ({})] Lasting name", snapshot.object_id));
+}
+
+/// The flags that the user can store for good, and `\*` where new keywords can be made.
+fn permanent_flags(snapshot: &Snapshot) -> String {
+    if snapshot.access == Access::ReadOnly {
+        return String::new();
+    }
+    let mut names: Vec<_> = snapshot.permanent_flags.iter().map(Flag::name).collect();
+    names.extend(snapshot.new_keywords.then_some("\\*".into()));
+    names.join(" ")
 }

@@ -1,6 +1,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::request::Access;
+use crate::types::Flag;
 
 /// Each message costs the same, however many there are: compared with each other, these would take a minute.
 #[test]
@@ -9,7 +11,7 @@ fn what_the_client_knows_already_is_passed_over() {
     let flagged = |uid| Flagged { uid, mod_seq: 2, flags: vec![Flag::Seen] };
     let mut core = Core::new(Config::default());
     let snapshot = Snapshot {
-        mailbox: MailboxId(1),
+        mailbox: MailboxId { account: 1, mailbox: 1 },
         object_id: "M1".to_owned(),
         uid_validity: 1,
         uid_next: MESSAGES + 1,
@@ -18,8 +20,11 @@ fn what_the_client_knows_already_is_passed_over() {
         recent_from: u32::MAX,
         first_unseen: None,
         keywords: Vec::new(),
+        access: Access::ReadWrite,
+        permanent_flags: Vec::new(),
+        new_keywords: false,
     };
-    core.select(&snapshot, Access::ReadWrite);
+    core.select(&snapshot);
     let all: Vec<Flagged> = (1..=MESSAGES).map(flagged).collect();
     // The last one changed once more, by another hand.
     let changed = all.iter().cloned().map(|message| match message.uid {
