@@ -13,10 +13,8 @@ use tokio::{
 };
 use tokio_rustls::rustls;
 
-use super::{listener::Connection, stream::TlsParameters};
+use super::{listener::Connection, read_buffer::ReadBuffer, stream::TlsParameters};
 
-/// Octets read at once.
-const READ_OCTETS: usize = 16 * 1024;
 /// How long the peer may take to accept one write or one TLS handshake (RFC 5321 §4.5.3.2 has no shorter one).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a TLS handshake may take.
@@ -96,7 +94,7 @@ where
     H: Host<S>,
 {
     let mut stream = connection.stream;
-    let mut buffer = vec![0; READ_OCTETS];
+    let mut buffer = ReadBuffer::new();
     let mut told_of_shutdown = false;
     loop {
         let deadline = match session.poll_output(now()) {
@@ -124,9 +122,12 @@ where
         };
         within(WRITE_TIMEOUT, stream.flush()).await?;
         tokio::select! {
-            read = stream.read(&mut buffer) => match read? {
+            read = stream.read(buffer.space()) => match read? {
                 0 => return Ok(()),
-                count => session.handle_input(buffer.get(..count).unwrap_or_default(), now()),
+                count => {
+                    session.handle_input(buffer.filled(count), now());
+                    buffer.adapt(count);
+                }
             },
             () = until(deadline) => session.handle_timeout(now()),
             () = host.notice() => host.handle_notice(session).await,

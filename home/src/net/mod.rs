@@ -19,6 +19,8 @@ pub mod limits;
 
 pub mod stream;
 
+mod read_buffer;
+
 pub mod driver;
 
 pub mod failures;

@@ -163,6 +163,7 @@ def run(name, folder, options):
             figures["delivery"] = delivery_rates(server.smtp_port, USER)
             server.stop()
             server.up()
+            settle(server)
             figures["push"] = push_figures(server)
         return figures
     finally:

@@ -64,6 +64,7 @@ def latencies(server):
 
 def figures(server):
     """Names, bars and values. The server has done its other work and been started anew."""
+    times = latencies(server)
     warm = [idling(server, "127.0.1.1") for _ in range(5)]
     time.sleep(2)
     before = server.pss_megabytes()
@@ -75,6 +76,5 @@ def figures(server):
     processor = server.processor_seconds() - processor
     for client in held + warm:
         client.close()
-    times = latencies(server)
     values = [times[len(times) // 2], times[len(times) * 99 // 100], memory, processor]
     return [(name, bar, value) for (name, bar), value in zip(BARS.items(), values)]
