@@ -7,6 +7,7 @@ use postern_lab::{Host, Lab, mail, wait_until};
 const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
 const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
+const IMAP_SHARED: &str = include_str!("../clients/imap_shared.py");
 const IMAP_VERBS: &str = include_str!("../clients/imap_verbs.py");
 
 #[test]
@@ -23,6 +24,19 @@ fn python_imaplib_does_all_that_a_mail_user_does() -> Result<()> {
 fn python_imaplib_compresses_catenates_replaces_and_annotates() -> Result<()> {
     let lab = Lab::joined()?;
     let session = ["python3", "-c", IMAP_VERBS, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// ACL: Bo waits in Ana's mailbox for what she puts there, and is disconnected when she takes it back.
+#[test]
+fn python_imaplib_shares_a_mailbox_between_two_users() -> Result<()> {
+    let lab = Lab::joined()?;
+    lab.host(Host::Home)
+        .sh("postern-home user add bo@home.example --password-file /run/password")?
+        .success()?;
+    let session = ["python3", "-c", IMAP_SHARED, "mail.home.example", ANA, "bo@home.example", ANA_PASSWORD];
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
     Ok(())

@@ -71,7 +71,12 @@ pub(super) fn execute(client: &Client, command: MailCommand) -> Result<Exit, Fai
                     "say which messages (--mailbox, --since, --until, --search, --id), or --all.",
                 ));
             }
-            let ids = deleted(client, &user, &choice)?.iter().map(|removed| removed.id).collect();
+            let ids: Vec<_> = deleted(client, &user, &choice)?.iter().map(|removed| removed.id).collect();
+            if ids.is_empty() {
+                return Err(Failure::failed(format!(
+                    "nothing that is kept fits; `postern-home mail deleted {user}` lists it."
+                )));
+            }
             let restored: Restored = client.call(Method::POST, "/v1/mail/restore", &Restore { user, ids })?;
             client.print(&restored, format_args!("{} message(s) are back.", restored.messages))
         }

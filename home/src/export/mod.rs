@@ -9,6 +9,7 @@ pub(crate) mod mbox;
 pub(crate) mod name;
 
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use postern_store::account::{Account, Detail, Mailbox, Message, Uid, UidSet};
@@ -42,7 +43,8 @@ const STEP: u64 = 1024 * 1024;
 /// # Errors
 /// Where `target` cannot be made or written. What cannot be read is no error, but told in the report.
 pub fn export(account: &Account, target: &Path, form: Form) -> io::Result<Report> {
-    std::fs::create_dir(target)?;
+    // A person's mail is for nobody else, whatever the umask.
+    std::fs::DirBuilder::new().mode(0o700).create(target)?;
     let mut report = Report::default();
     let mailboxes = account.mailboxes().map_err(io::Error::other)?;
     for mailbox in mailboxes.iter().filter(|mailbox| mailbox.selectable) {

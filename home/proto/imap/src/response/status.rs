@@ -158,7 +158,9 @@ impl From<Refusal> for Completion {
             Refusal::UnknownIdentifier => {
                 Completion::no("CANNOT", "No such user here, and there are no groups")
             }
-            Refusal::OverQuota => Completion::no("OVERQUOTA", "The account is over its quota"),
+            Refusal::OverQuota => {
+                Completion::no("OVERQUOTA", "The account or the mailbox would be over its limit")
+            }
             Refusal::Unavailable => Completion::no("UNAVAILABLE", "Temporary failure, try again later"),
             Refusal::Fault => Completion::no("SERVERBUG", "Internal error"),
         }
