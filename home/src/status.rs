@@ -43,6 +43,9 @@ pub struct Status {
     pub aliases: usize,
     /// How many messages wait to be delivered.
     pub queued: u64,
+    /// Whether the mail is encrypted on the disk.
+    #[serde(default)]
+    pub sealed: bool,
     /// Each service and the address it listens on.
     pub listeners: Vec<Listener>,
     /// The certificate that is shown.
@@ -100,6 +103,7 @@ pub fn gather(admin: &Admin) -> Status {
         users: snapshot.users().count(),
         aliases: snapshot.aliases().count(),
         queued: *queued.as_ref().unwrap_or(&0),
+        sealed: admin.store.is_sealed(),
         listeners: admin.listening.listeners.clone(),
         certificate: Certificate {
             self_signed: admin.tls.is_self_signed(),
@@ -217,6 +221,7 @@ impl Display for Status {
         row(formatter, "users", &self.users)?;
         row(formatter, "aliases", &self.aliases)?;
         row(formatter, "queued", &self.queued)?;
+        row(formatter, "on the disk", if self.sealed { &"sealed" } else { &"not sealed" })?;
         for listener in &self.listeners {
             let place = if listener.tunnel { ", inside the tunnel" } else { "" };
             row(formatter, &listener.service, &format_args!("{}{place}", listener.address))?;

@@ -32,6 +32,11 @@ impl Place {
         Place { path: self.path.join(name), seal: self.seal.clone() }
     }
 
+    /// Whether what lies there is sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.seal.is_some()
+    }
+
     pub(crate) fn seal(&self) -> Option<&Arc<Seal>> {
         self.seal.as_ref()
     }

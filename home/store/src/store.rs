@@ -77,6 +77,11 @@ impl Store {
         })))
     }
 
+    /// Whether what is in it is encrypted on the disk.
+    pub fn is_sealed(&self) -> bool {
+        self.0.accounts.is_sealed()
+    }
+
     /// The account `id`, opened at its first use, and made with its first mailboxes if it is new: the directory, not
     /// the store, decides which accounts there are.
     ///

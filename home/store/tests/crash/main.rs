@@ -76,6 +76,9 @@ fn child() {
     let (Ok(script), Ok(directory)) = (std::env::var(CHILD), std::env::var(DIRECTORY)) else { return };
     // The test harness has begun a line.
     say("");
+    if script == "seal" {
+        return convert(Path::new(&directory));
+    }
     let store = open(Path::new(&directory));
     match script.split_once(' ') {
         Some(("endless", round)) => endless(&store, round),
@@ -87,6 +90,12 @@ fn child() {
         }
         _ => panic!("unknown script {script}"),
     }
+}
+
+/// Seals what is there, and says how far it is.
+fn convert(directory: &Path) {
+    seal::seal(directory, &secret(), &mut |progress| say(&format!("progress {}", progress.done))).unwrap();
+    say("finished");
 }
 
 /// Four threads deliver until they are killed.
@@ -373,6 +382,28 @@ fn after_a_power_cut(mut disk: Disk) {
         record.check(disk.mounted.path());
     }
     assert!(record.messages.len() > 100, "only {} messages were delivered", record.messages.len());
+}
+
+/// The power is cut at each word of its progress: what was delivered before is there when it has come to its end.
+#[test]
+fn after_power_cuts_while_it_is_sealed_nothing_is_lost() {
+    let (mut disk, mut record) = (Disk::new(), Record::default());
+    let store = Store::open(disk.mounted.path()).unwrap();
+    for number in 0..12 {
+        let name = format!("before-{number}");
+        deliver(&store, &name).unwrap();
+        record.hear(&format!("delivered {name}"));
+    }
+    drop(store);
+    let mut cuts = 0;
+    while !record.finished {
+        // One line for the harness, and one more in each round.
+        run_until_power_cut(&mut disk, "seal", 3 + cuts, &mut record);
+        cuts += 1;
+    }
+    assert!(cuts > 3, "only {cuts} cuts");
+    assert_eq!(Envelope::of(disk.mounted.path()).unwrap().unwrap().phase(), seal::Phase::Sealed);
+    record.check(disk.mounted.path());
 }
 
 /// The same cut takes what SQLite says is committed, where it does not flush at each commit: the test above can fail.
