@@ -251,7 +251,13 @@ fn a_domain_whose_dns_is_elsewhere_works_once_its_records_are_right() -> Result<
         let answer = at_edge(&lab)?;
         ensure!(answer.contains("REFUSED"), "{answer}");
         Ok(())
-    })
+    })?;
+    let (code, answer) = ask(&lab, &["dns", "delegation", "home.example"])?;
+    ensure!(code == 0, "{answer}");
+    let refused = home.run(["postern-home", "domain", "dns", "home.example", "external"])?;
+    ensure!(refused.code() == 1 && refused.stderr.contains("--now"), "{}", refused.stderr);
+    home.run(["postern-home", "domain", "dns", "home.example", "external", "--now"])?.success()?;
+    Ok(())
 }
 
 /// Mail in and out in the name of the domain, judged by the stranger.

@@ -1,10 +1,12 @@
 //! Domains, over the administration interface.
 
+use postern_message::address::DomainName;
 use postern_shared::http::StatusCode;
-use postern_store::directory::{DirectoryError, User, WithUsers};
+use postern_store::directory::{DirectoryError, DnsHosting, User, WithUsers};
 
 use super::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
 use super::{Admin, Refusal, users};
+use crate::survey::delegation::State;
 
 pub(super) fn list(admin: &Admin) -> Vec<Domain> {
     let (snapshot, seen) = (admin.directory.snapshot(), admin.web.borrow().clone());
@@ -26,9 +28,25 @@ pub(super) fn add(admin: &Admin, request: AddDomain) -> Result<Done, Refusal> {
 
 /// The edge drops the zone of a domain whose DNS goes elsewhere, and gets one for a domain whose DNS comes here.
 pub(super) fn set_dns(admin: &Admin, request: SetDns) -> Result<Done, Refusal> {
+    if request.dns == DnsHosting::External && !request.now && leads_here(admin, &request.name) {
+        let SetDns { name, .. } = &request;
+        let sentences = format!(
+            "the parent zone still leads to the edge for {name}, and the edge would stop serving it at once: nobody could find {name} \
+             any more. Have the registrar name the other provider's servers first, and remove the DS record before that; then wait \
+             until `postern-home dns delegation {name}` finds the edge no longer. `--now` does it all the same."
+        );
+        return Err(Refusal(StatusCode::CONFLICT, sentences));
+    }
     admin.directory.set_dns_hosting(&request.name, request.dns)?;
     tracing::info!(domain = %request.name, dns = request.dns.as_str(), "place of the DNS changed");
     Ok(Done {})
+}
+
+/// Whether the world was led to the edge when it was looked at last.
+fn leads_here(admin: &Admin, domain: &DomainName) -> bool {
+    let seen = admin.survey.outlook();
+    let is_led = |state| matches!(state, State::Right | State::Waiting | State::Todo);
+    seen.iter().any(|seen| &seen.domain == domain && seen.dns == DnsHosting::Here && is_led(seen.state))
 }
 
 /// Users go first, one by one: a failure in between leaves the domain with fewer users, and asking again finishes the

@@ -58,6 +58,9 @@ pub struct SetDns {
     pub name: DomainName,
     /// Where its DNS is from now on.
     pub dns: DnsHosting,
+    /// Whether the edge may stop serving it while the parent zone still names the edge.
+    #[serde(default)]
+    pub now: bool,
 }
 
 /// Removes a domain.

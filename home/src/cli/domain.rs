@@ -21,9 +21,9 @@ pub(super) fn execute(client: &Client, command: DomainCommand) -> Result<Exit, F
             let next = next(&name, dns);
             client.print(&done, format_args!("The domain {name} is here now, with two DKIM keys. {next}"))
         }
-        DomainCommand::Dns { name, place } => {
+        DomainCommand::Dns { name, place, now } => {
             let dns = DnsHosting::from(place);
-            let done: Done = client.call(Method::PUT, PATH, &SetDns { name: name.clone(), dns })?;
+            let done: Done = client.call(Method::PUT, PATH, &SetDns { name: name.clone(), dns, now })?;
             client.print(&done, next(&name, dns))
         }
         DomainCommand::List => {

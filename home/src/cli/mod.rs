@@ -219,6 +219,9 @@ pub enum DomainCommand {
         /// Where its DNS is from now on
         #[arg(value_name = "PLACE")]
         place: DnsPlace,
+        /// Give it up even while the parent zone leads to the edge
+        #[arg(long)]
+        now: bool,
     },
     /// List the domains
     #[command(after_help = "Example:\n  postern-home domain list --json")]
