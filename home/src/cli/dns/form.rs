@@ -78,6 +78,18 @@ fn relative(domain: &DomainName, owner: &str) -> String {
     }
 }
 
+/// What becomes of an SPF record at the domain itself, which is published as a part of Postern's; `None` for all others.
+pub(super) fn joining_spf(
+    domain: &DomainName,
+    owner: &str,
+    record_type: &str,
+    data: &str,
+) -> Option<&'static str> {
+    let is_spf = record_type == "TXT" && unquoted(data).to_ascii_lowercase().starts_with("v=spf1");
+    (is_spf && relative(domain, owner) == "@")
+        .then_some("its senders join Postern's SPF record, which ends with -all whatever this one says")
+}
+
 /// Character-strings in presentation form as one text; octets that are no ASCII keep their decimal form.
 fn unquoted(data: &str) -> String {
     let (mut text, mut quoted) = (String::new(), false);

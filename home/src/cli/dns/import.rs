@@ -11,6 +11,7 @@ use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
 
+use super::form::joining_spf;
 use super::{Client, Table};
 use crate::admin::wire::dns::{Import, Imported, ImportedFate, ImportedRecord, RefusedLine};
 
@@ -34,7 +35,7 @@ pub(super) fn import(
 ) -> Result<Exit, Failure> {
     let import = Import { file: read(file)?, dry_run: effect == Effect::Shown };
     let imported: Imported = client.call(Method::POST, &format!("/v1/dns/{domain}/import"), &import)?;
-    client.print(&imported, Told { imported: &imported, effect })?;
+    client.print(&imported, Told { domain, imported: &imported, effect })?;
     Ok(if imported.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
@@ -56,6 +57,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 /// What became of the file, for people.
 struct Told<'a> {
+    domain: &'a DomainName,
     imported: &'a Imported,
     effect: Effect,
 }
@@ -78,7 +80,7 @@ impl Display for Told<'_> {
         let mut table = Table::new(["LINE", "NAME", "TYPE", "DATA", "BECOMES"]);
         for record in records {
             let ImportedRecord { line, owner, record_type, data, .. } = record.clone();
-            table.row([line.to_string(), owner, record_type, data, becomes(record)]);
+            table.row([line.to_string(), owner, record_type, data, becomes(self.domain, record)]);
         }
         write!(formatter, "{table}")?;
         let kept = records.iter().filter(|it| it.fate == ImportedFate::Kept).count();
@@ -91,9 +93,13 @@ impl Display for Told<'_> {
     }
 }
 
-fn becomes(record: &ImportedRecord) -> String {
+fn becomes(domain: &DomainName, record: &ImportedRecord) -> String {
+    let ImportedRecord { owner, record_type, data, .. } = record;
     match (record.fate, &record.replaced_by) {
-        (ImportedFate::Kept, _) => "kept as your own".to_owned(),
+        (ImportedFate::Kept, _) => match joining_spf(domain, owner, record_type, data) {
+            Some(joins) => format!("kept as your own; {joins}"),
+            None => "kept as your own".to_owned(),
+        },
         (ImportedFate::Present, _) => "is your own already".to_owned(),
         (ImportedFate::Replaced, Some(by)) => format!("replaced by {by}"),
         (ImportedFate::Replaced, None) => "replaced".to_owned(),

@@ -9,7 +9,7 @@ use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
 
 use super::Client;
-use super::form::table;
+use super::form::{joining_spf, table};
 use crate::admin::wire::Done;
 use crate::admin::wire::dns::{DnsRecord, WrittenRecord};
 
@@ -63,7 +63,9 @@ pub(super) fn execute(client: &Client, command: RecordCommand) -> Result<Exit, F
             let written = WrittenRecord { owner, record_type, ttl, data };
             let added: DnsRecord = client.call(Method::POST, &path(&domain), &written)?;
             let DnsRecord { owner, ttl, record_type, data } = &added;
-            client.print(&added, format_args!("{owner} {ttl} IN {record_type} {data}"))
+            let joins = joining_spf(&domain, owner, record_type, data);
+            let joins = joins.map_or_else(String::new, |joins| format!("\nAs an SPF record, {joins}."));
+            client.print(&added, format_args!("{owner} {ttl} IN {record_type} {data}{joins}"))
         }
         RecordCommand::List { domain } => {
             let records: Vec<DnsRecord> = client.fetch(&path(&domain))?;
