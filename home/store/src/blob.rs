@@ -209,12 +209,18 @@ pub(crate) fn keep(
 /// Counts one reference less; at none the blob goes, and the name of its file, if it has one, is given back for
 /// removal after the commit.
 pub(crate) fn release(connection: &Connection, blob: BlobId) -> Result<Option<String>> {
-    let (refs, file): (i64, Option<String>) = connection
-        .prepare_cached("UPDATE blob SET refs = refs - 1 WHERE blob_id = ?1 RETURNING refs, file")?
-        .query_row([blob], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let refs: i64 = connection
+        .prepare_cached("UPDATE blob SET refs = refs - 1 WHERE blob_id = ?1 RETURNING refs")?
+        .query_row([blob], |row| row.get(0))?;
     if refs > 0 {
         return Ok(None);
     }
-    connection.prepare_cached("DELETE FROM blob WHERE blob_id = ?1")?.execute([blob])?;
-    Ok(file)
+    destroy(connection, blob)
+}
+
+/// Removes a blob that nothing refers to; gives the name of its file, if it has one, for removal after the commit.
+pub(crate) fn destroy(connection: &Connection, blob: BlobId) -> Result<Option<String>> {
+    Ok(connection
+        .prepare_cached("DELETE FROM blob WHERE blob_id = ?1 RETURNING file")?
+        .query_row([blob], |row| row.get(0))?)
 }

@@ -178,8 +178,9 @@ impl Backend {
 
     fn status(&self, name: &MailboxName) -> Result<Answer> {
         let (permitted, mailbox) = self.accounts.named(name, READ)?;
+        let recent = permitted.account.unclaimed(mailbox.id)?;
         let deleted_size = permitted.account.deleted_size(mailbox.id)?;
-        Ok(Answer::Status(convert::status(&permitted, &mailbox, deleted_size)))
+        Ok(Answer::Status(convert::status(&permitted, &mailbox, (recent, deleted_size))))
     }
 
     /// A special use that is not kept, or that another mailbox has, is a refusal of its own. Nobody gives another user's

@@ -138,10 +138,15 @@ pub(super) fn shared_info(shared: Shared, subscription: Subscription) -> Mailbox
     MailboxInfo { name: shared.name, special_use: None, subscription, rights: letters(shared.rights), ..own }
 }
 
-pub(super) fn status(permitted: &Permitted, mailbox: &store::Mailbox, deleted_size: u64) -> MailboxStatus {
+/// With what is looked up for STATUS alone: the messages that are recent, and the octets of the deleted ones.
+pub(super) fn status(
+    permitted: &Permitted,
+    mailbox: &store::Mailbox,
+    (recent, deleted_size): (u32, u64),
+) -> MailboxStatus {
     MailboxStatus {
         messages: mailbox.messages,
-        recent: mailbox.recent,
+        recent,
         uid_next: mailbox.uid_next,
         uid_validity: mailbox.uid_validity.0,
         unseen: mailbox.unseen,

@@ -55,7 +55,7 @@ pub(super) fn move_all(change: &Change<'_>, from: MailboxId, uids: &UidSet, to: 
     let mut origin = change.counters(from)?;
     for source in &moved {
         let size = source.size;
-        let gone = Placement { uid: source.uid, email: source.email, flags: source.flags.system, size };
+        let gone = Placement { uid: source.uid, flags: source.flags.system, size };
         remove_placement(change, &mut origin, &gone)?;
         emails.push(moved_email(change, source.email, to)?);
     }

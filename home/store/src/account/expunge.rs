@@ -1,11 +1,14 @@
 //! EXPUNGE: removing messages, and with the last placement the content, unless it is kept for undelete.
+//!
+//! Each statement takes a whole range of UIDs, or all that the operation destroys: people empty folders of tens of
+//! thousands of messages, and a statement for each message and table costs ten times what it does.
 
 use rusqlite::params;
 
 use super::change::{Change, Counters};
-use super::{Account, EmailId, Expunge, MailboxId, SystemFlags, ThreadId, Uid, UidSet, removed};
+use super::{Account, Expunge, MailboxId, SystemFlags, Uid, UidSet, removed};
 use crate::Result;
-use crate::blob;
+use crate::blob::{self, BlobId};
 
 impl Account {
     /// Removes messages and gives the UIDs that went.
@@ -44,14 +47,13 @@ pub(super) fn expunge(
     if rows.is_empty() {
         return Ok(UidSet::default());
     }
+    let gone: UidSet = rows.iter().map(|row| row.uid).collect();
     if fate == Fate::Kept {
-        removed::keep(change, mailbox, &rows)?;
+        removed::keep(change, mailbox, &gone, rows.iter().map(|row| row.size).sum())?;
     }
-    for row in &rows {
-        remove_placement(change, &mut counters, row)?;
-        drop_placement_of(change, row.email)?;
-    }
-    let gone = rows.iter().map(|row| row.uid).collect();
+    remove_placements(change, mailbox, &gone)?;
+    destroy_unplaced(change)?;
+    rows.iter().for_each(|row| counters.remove(row.flags, row.size));
     record_expunged(change, mailbox, &gone)?;
     change.save(&counters)?;
     Ok(gone)
@@ -60,7 +62,6 @@ pub(super) fn expunge(
 /// A placement that is to go.
 pub(super) struct Placement {
     pub(super) uid: Uid,
-    pub(super) email: EmailId,
     pub(super) flags: SystemFlags,
     pub(super) size: i64,
 }
@@ -72,14 +73,14 @@ fn select(change: &Change<'_>, mailbox: MailboxId, which: &Expunge) -> Result<Ve
         Expunge::Exactly(uids) => (uids, false),
     };
     let mut statement = change.connection.prepare_cached(
-        "SELECT uid, email_id, flags, size FROM message JOIN email USING (email_id)
+        "SELECT uid, flags, size FROM message CROSS JOIN email USING (email_id)
           WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid",
     )?;
     let mut found = Vec::new();
     for range in uids.ranges() {
         let rows = statement.query_map(params![mailbox, range.start(), range.end()], |row| {
-            let flags = SystemFlags::from_bits(row.get(2)?);
-            Ok(Placement { uid: row.get(0)?, email: row.get(1)?, flags, size: row.get(3)? })
+            let flags = SystemFlags::from_bits(row.get(1)?);
+            Ok(Placement { uid: row.get(0)?, flags, size: row.get(2)? })
         })?;
         for row in rows {
             let row = row?;
@@ -116,31 +117,69 @@ pub(super) fn record_expunged(change: &Change<'_>, mailbox: MailboxId, uids: &Ui
     Ok(())
 }
 
-/// Counts one placement less, and destroys the email if it was the last.
-fn drop_placement_of(change: &Change<'_>, email: EmailId) -> Result<()> {
-    let left: i64 = change
-        .connection
-        .prepare_cached(
-            "UPDATE email SET placements = placements - 1, mod_seq = ?2 WHERE email_id = ?1 RETURNING placements",
-        )?
-        .query_row(params![email, change.mod_seq], |row| row.get(0))?;
-    if left == 0 { destroy(change, email) } else { Ok(()) }
-}
-
-fn destroy(change: &Change<'_>, email: EmailId) -> Result<()> {
-    let (blob, thread, created): (blob::BlobId, ThreadId, i64) = change
-        .connection
-        .prepare_cached(
-            "DELETE FROM email WHERE email_id = ?1 RETURNING blob_id, thread_id, created_mod_seq",
-        )?
-        .query_row([email], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    change.execute(
-        "INSERT INTO email_tombstone (mod_seq, email_id, thread_id, created_mod_seq) VALUES (?1, ?2, ?3, ?4)",
-        params![change.mod_seq, email, thread, created],
-    )?;
-    super::thread::leave(change, thread)?;
-    if let Some(file) = blob::release(change.connection, blob)? {
-        change.forget_file(file);
+/// Takes messages out of their mailbox, and counts one placement less of each email, which a mailbox has at most once.
+fn remove_placements(change: &Change<'_>, mailbox: MailboxId, uids: &UidSet) -> Result<()> {
+    for range in uids.ranges() {
+        change.execute(
+            "UPDATE email SET placements = placements - 1, mod_seq = ?4
+              WHERE email_id IN (SELECT email_id FROM message WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3)",
+            params![mailbox, range.start(), range.end(), change.mod_seq],
+        )?;
+        change.execute(
+            "DELETE FROM message WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3",
+            params![mailbox, range.start(), range.end()],
+        )?;
     }
     Ok(())
+}
+
+/// Destroys the emails that have lost their last placement in this operation: it has given them its mod-sequence.
+fn destroy_unplaced(change: &Change<'_>) -> Result<()> {
+    let destroyed = change.execute(
+        "INSERT INTO email_tombstone (mod_seq, email_id, thread_id, created_mod_seq)
+         SELECT mod_seq, email_id, thread_id, created_mod_seq FROM email WHERE mod_seq = ?1 AND placements = 0",
+        [change.mod_seq],
+    )?;
+    if destroyed == 0 {
+        return Ok(());
+    }
+    let unreferenced = release_contents(change)?;
+    change.execute(
+        "UPDATE thread SET emails = thread.emails - gone.emails
+           FROM (SELECT thread_id, count(*) AS emails FROM email WHERE mod_seq = ?1 AND placements = 0
+                  GROUP BY thread_id) AS gone
+          WHERE thread.thread_id = gone.thread_id",
+        [change.mod_seq],
+    )?;
+    change.execute("DELETE FROM email WHERE mod_seq = ?1 AND placements = 0", [change.mod_seq])?;
+    change.execute(
+        "DELETE FROM thread
+          WHERE emails = 0 AND thread_id IN (SELECT thread_id FROM email_tombstone WHERE mod_seq = ?1)",
+        [change.mod_seq],
+    )?;
+    for blob in unreferenced {
+        if let Some(file) = blob::destroy(change.connection, blob)? {
+            change.forget_file(file);
+        }
+    }
+    Ok(())
+}
+
+/// Counts the references less that destroyed emails had; gives the blobs that have none left.
+fn release_contents(change: &Change<'_>) -> Result<Vec<BlobId>> {
+    let mut statement = change.connection.prepare_cached(
+        "UPDATE blob SET refs = refs - gone.emails
+           FROM (SELECT blob_id, count(*) AS emails FROM email WHERE mod_seq = ?1 AND placements = 0
+                  GROUP BY blob_id) AS gone
+          WHERE blob.blob_id = gone.blob_id
+         RETURNING blob.blob_id, refs",
+    )?;
+    let mut unreferenced = Vec::new();
+    let mut rows = statement.query([change.mod_seq])?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(1)? == 0 {
+            unreferenced.push(row.get(0)?);
+        }
+    }
+    Ok(unreferenced)
 }

@@ -69,8 +69,6 @@ pub struct Mailbox {
     pub unseen: u32,
     /// Messages with `\Deleted`.
     pub deleted: u32,
-    /// Messages that no session has claimed as `\Recent`.
-    pub recent: u32,
     /// Octets of all messages.
     pub size: u64,
 }

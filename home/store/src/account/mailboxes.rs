@@ -139,8 +139,7 @@ pub(super) fn create_first(change: &Change<'_>) -> Result<()> {
 }
 
 const COLUMNS: &str = "SELECT mailbox_id, parent_id, name, selectable, special_use, uid_validity, uid_next,
-        highest_mod_seq, messages, unseen, deleted, size,
-        (SELECT count(*) FROM message WHERE message.mailbox_id = mailbox.mailbox_id AND uid >= recent_from)
+        highest_mod_seq, messages, unseen, deleted, size
    FROM mailbox";
 
 /// Reads a row; the name is that of the one level, and what other rows say is not filled in.
@@ -159,7 +158,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
         unseen: row.get(9)?,
         deleted: row.get(10)?,
         size: row.get(11)?,
-        recent: row.get(12)?,
         has_children: false,
         subscribed: false,
     })

@@ -13,9 +13,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::change::{self, Change};
-use super::expunge::Placement;
 use super::keywords::{Keywords, StoredFlags};
-use super::{Account, Append, Appended, Flags, MailboxId, SystemFlags, mailboxes};
+use super::{Account, Append, Appended, Flags, MailboxId, SystemFlags, UidSet, mailboxes};
 use crate::blob::{self, BlobId};
 use crate::{Error, Result, StagedMessage, Staging, Timestamp};
 
@@ -172,26 +171,28 @@ fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// Keeps messages that are about to be expunged from `mailbox`; their rows are there still.
-pub(super) fn keep(change: &Change<'_>, mailbox: MailboxId, messages: &[Placement]) -> Result<()> {
+/// Keeps messages of so many octets that are about to be expunged from `mailbox`; their rows are there still.
+pub(super) fn keep(change: &Change<'_>, mailbox: MailboxId, uids: &UidSet, octets: i64) -> Result<()> {
     let name = mailboxes::whole_name(change.connection, mailbox)?;
-    for message in messages {
+    for range in uids.ranges() {
+        let (first, last) = (range.start(), range.end());
         change.execute(
             "INSERT INTO removed (blob_id, mailbox, flags, keywords, size, internal_date, removed_at, subject, sender,
                                   preview)
-             SELECT blob_id, ?3, flags, keywords, size, internal_date, ?4, base_subject, display_from, preview
-               FROM message JOIN email USING (email_id) WHERE mailbox_id = ?1 AND uid = ?2",
-            params![mailbox, message.uid, name, change::now()],
+             SELECT blob_id, ?4, flags, keywords, size, internal_date, ?5, base_subject, display_from, preview
+               FROM message CROSS JOIN email USING (email_id) WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3
+              ORDER BY uid",
+            params![mailbox, first, last, name, change::now()],
         )?;
         change.execute(
-            "UPDATE blob SET refs = refs + 1 WHERE blob_id = (SELECT blob_id FROM email WHERE email_id = ?1)",
-            [message.email],
+            "UPDATE blob SET refs = refs + kept.messages
+               FROM (SELECT blob_id, count(*) AS messages FROM message CROSS JOIN email USING (email_id)
+                      WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 GROUP BY blob_id) AS kept
+              WHERE blob.blob_id = kept.blob_id",
+            params![mailbox, first, last],
         )?;
     }
-    change.execute(
-        "UPDATE account SET removed_size = removed_size + ?1",
-        [messages.iter().map(|message| message.size).sum::<i64>()],
-    )?;
+    change.execute("UPDATE account SET removed_size = removed_size + ?1", [octets])?;
     forget_beyond_quota(change)
 }
 

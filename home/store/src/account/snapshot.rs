@@ -41,6 +41,19 @@ impl Account {
         })
     }
 
+    /// Messages that no session has claimed as `\Recent`. They are counted one by one, and may be all there are, so
+    /// that nothing but STATUS asks.
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn unclaimed(&self, mailbox: MailboxId) -> Result<u32> {
+        self.0.database.read(|connection| {
+            let sql = "SELECT count(*) FROM message
+                        WHERE mailbox_id = ?1 AND uid >= (SELECT recent_from FROM mailbox WHERE mailbox_id = ?1)";
+            Ok(connection.prepare_cached(sql)?.query_row([mailbox], |row| row.get(0))?)
+        })
+    }
+
     /// What happened in the mailbox after `since`: messages added or changed, and UIDs gone (VANISHED, RFC 7162).
     ///
     /// # Errors

@@ -36,18 +36,6 @@ pub(super) fn join(change: &Change<'_>, keys: &ThreadKeys) -> Result<ThreadId> {
     Ok(thread)
 }
 
-/// Counts one email less; a thread without emails goes, with what it knows.
-pub(super) fn leave(change: &Change<'_>, thread: ThreadId) -> Result<()> {
-    let left: i64 = change
-        .connection
-        .prepare_cached("UPDATE thread SET emails = emails - 1 WHERE thread_id = ?1 RETURNING emails")?
-        .query_row([thread], |row| row.get(0))?;
-    if left == 0 {
-        change.execute("DELETE FROM thread WHERE thread_id = ?1", [thread])?;
-    }
-    Ok(())
-}
-
 fn find(change: &Change<'_>, keys: &ThreadKeys) -> Result<Option<ThreadId>> {
     let mut statement = change
         .connection
