@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 
 use super::fold::without_accents;
-use super::terms::{self, Pattern};
+use super::terms::{self, Pattern, Term, Trigram};
 use super::{Certainty, Field, Hits, fold, schema};
 use crate::Result;
 use crate::account::{EmailId, ModSeq};
@@ -121,11 +121,13 @@ pub(crate) struct Document {
     size: usize,
     is_partial: bool,
     terms: [BTreeSet<String>; COLUMNS.len()],
+    /// The trigrams of its codes, in whichever column.
+    codes: BTreeSet<Trigram>,
 }
 
 impl Document {
     pub(crate) fn new(email: EmailId) -> Document {
-        Document { email, size: 0, is_partial: false, terms: Default::default() }
+        Document { email, size: 0, is_partial: false, terms: Default::default(), codes: BTreeSet::new() }
     }
 
     /// An email that cannot be read now: whoever asks for a text reads it again, when it may have been mended.
@@ -137,6 +139,10 @@ impl Document {
     pub(crate) fn add(&mut self, column: Column, text: &str) {
         let Some(terms) = self.terms.get_mut(column as usize) else { return };
         terms::visit(text, |term| {
+            let term = match term {
+                Term::Word(word) => word,
+                Term::Code(code) => return self.codes.extend(terms::trigrams(code)),
+            };
             if terms.contains(term) {
                 return;
             }
@@ -149,9 +155,9 @@ impl Document {
         });
     }
 
-    /// Terms that it has.
+    /// Terms and trigrams that it has.
     pub(crate) fn size(&self) -> usize {
-        self.size
+        self.size + self.codes.len()
     }
 
     /// Whether a part of the email is not in it.
@@ -231,9 +237,11 @@ impl Index {
                 partial.execute([document.email])?;
             }
             let mut delete = connection.prepare_cached("DELETE FROM document WHERE rowid = ?1")?;
+            let mut delete_codes = connection.prepare_cached("DELETE FROM code WHERE rowid = ?1")?;
             let mut forget = connection.prepare_cached("DELETE FROM partial WHERE email_id = ?1")?;
             for email in &destroyed {
                 delete.execute([email])?;
+                delete_codes.execute([email])?;
                 forget.execute([email])?;
             }
             Ok(())
@@ -248,10 +256,14 @@ impl Index {
             let known = connection
                 .prepare_cached("SELECT email_id FROM progress")?
                 .query_row([], |row| row.get(0))?;
-            let Some(emails) = emails(connection, field, &pattern)? else { return Ok(None) };
+            let Some(Candidates { emails, in_codes }) = candidates(connection, field, &pattern)? else {
+                return Ok(None);
+            };
             let certainty = if pattern.is_enough { Certainty::Exact } else { Certainty::Candidates };
             let mut statement = connection.prepare_cached("SELECT email_id FROM partial")?;
-            let partial = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let mut partial: HashSet<EmailId> =
+                statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            partial.extend(in_codes);
             Ok(Some(Hits { emails, partial, known, certainty }))
         })
     }
@@ -273,6 +285,8 @@ impl Vocabulary<'_> {
         }
         // An email that a crash let in twice is put in the place of itself.
         self.connection.prepare_cached("DELETE FROM document WHERE rowid = ?1")?.execute([document.email])?;
+        self.connection.prepare_cached("DELETE FROM code WHERE rowid = ?1")?.execute([document.email])?;
+        self.insert_codes(document)?;
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO document (rowid, subject, sender, recipient, copy, blind_copy, header, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -282,6 +296,18 @@ impl Vocabulary<'_> {
             insert.raw_bind_parameter(position + 2, column)?;
         }
         insert.raw_execute()?;
+        Ok(())
+    }
+
+    fn insert_codes(&self, document: &Document) -> Result<()> {
+        if document.codes.is_empty() {
+            return Ok(());
+        }
+        let trigrams: Vec<_> =
+            document.codes.iter().map(|trigram| String::from_utf8_lossy(trigram)).collect();
+        self.connection
+            .prepare_cached("INSERT INTO code (rowid, trigrams) VALUES (?1, ?2)")?
+            .execute(params![document.email, trigrams.join(" ")])?;
         Ok(())
     }
 
@@ -305,12 +331,11 @@ impl Vocabulary<'_> {
 
     fn add(&self, term: &str) -> Result<i64> {
         let plain = without_accents(term);
+        let plain = if plain == term { "" } else { &plain };
         let number = self
             .connection
             .prepare_cached("INSERT INTO term (term, plain) VALUES (?1, ?2) RETURNING term_id")?
-            .query_row([term, &plain], |row| row.get(0))?;
-        // Where there are no accents, one entry says it all.
-        let plain = if plain == term { "" } else { &plain };
+            .query_row([term, plain], |row| row.get(0))?;
         self.connection
             .prepare_cached("INSERT INTO term_trigram (rowid, term, plain) VALUES (?1, ?2, ?3)")?
             .execute(params![number, term, plain])?;
@@ -323,21 +348,56 @@ fn token(number: i64) -> String {
     format!("{number:x}")
 }
 
-/// The emails whose terms hold every part of the pattern.
-fn emails(connection: &Connection, field: Field, pattern: &Pattern<'_>) -> Result<Option<HashSet<EmailId>>> {
-    let mut found: Option<HashSet<EmailId>> = None;
+/// The emails that hold every part of a pattern in words, and those that may hold some in codes.
+struct Candidates {
+    emails: HashSet<EmailId>,
+    in_codes: HashSet<EmailId>,
+}
+
+/// Nothing where no part narrows the search down.
+fn candidates(connection: &Connection, field: Field, pattern: &Pattern<'_>) -> Result<Option<Candidates>> {
+    let mut found: Option<Candidates> = None;
     for part in &pattern.parts {
         let terms = terms_that_hold(connection, part)?;
         if terms.len() > MOST_TERMS {
             continue;
         }
         let emails = emails_with(connection, field, &terms)?;
+        let in_codes = emails_with_codes(connection, part)?;
         found = Some(match found {
-            None => emails,
-            Some(before) => before.intersection(&emails).copied().collect(),
+            None => Candidates { emails, in_codes },
+            Some(before) => before.narrowed(&emails, &in_codes),
         });
     }
     Ok(found)
+}
+
+impl Candidates {
+    /// Those that hold another part too.
+    fn narrowed(self, emails: &HashSet<EmailId>, in_codes: &HashSet<EmailId>) -> Candidates {
+        let both = |email: &EmailId| emails.contains(email) || in_codes.contains(email);
+        let in_codes = self.in_codes.iter().copied().filter(both);
+        let words = self.emails.iter().copied();
+        let (words, mixed): (HashSet<EmailId>, HashSet<EmailId>) =
+            words.filter(both).partition(|email| emails.contains(email));
+        Candidates { emails: words, in_codes: in_codes.chain(mixed).collect() }
+    }
+}
+
+/// The emails whose codes have all trigrams of a part; of one that is too short for that, all with codes.
+fn emails_with_codes(connection: &Connection, part: &str) -> Result<HashSet<EmailId>> {
+    if !part.is_ascii() {
+        return Ok(HashSet::new());
+    }
+    let all: BTreeSet<Trigram> = terms::trigrams(part.as_bytes()).collect();
+    let all: Vec<String> = all.iter().map(|one| format!("\"{}\"", String::from_utf8_lossy(one))).collect();
+    let sql = match all.is_empty() {
+        true => "SELECT rowid FROM code WHERE ?1 = ''",
+        false => "SELECT rowid FROM code WHERE code MATCH ?1",
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([all.join(" AND ")], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn terms_that_hold(connection: &Connection, part: &str) -> Result<Vec<i64>> {

@@ -12,6 +12,10 @@
 //! small beside the mail, so both stay small. A needle that lies in one run of letters and digits, and is no longer than what
 //! every term is sure to hold whole, is answered exactly; for others the emails are candidates.
 //!
+//! *Codes.* Of what is no word ([`terms`]) each email has the set of its trigrams alone. An email whose codes have all
+//! trigrams of a needle may hold it in one of them, and is read. A needle of one or two characters has none: then every email
+//! with codes is read that does not hold it in a word.
+//!
 //! *Behind the mail.* `search-N.sqlite` lies beside `account.sqlite`, is filled in the background ([`indexer`]) in the order of
 //! `email_id`, and knows how far it is. Nothing waits for it: an email that it does not know yet is read. It has no part in any
 //! commit of mail and can be thrown away: a damaged one, and one that knows more than the account, which was restored from
@@ -21,9 +25,10 @@
 //! ```text
 //! progress       the greatest email_id that is indexed; the mod-sequence up to which destroyed emails are removed, and how
 //!                many those were
-//! term           each term of the account, and the same without accents
+//! term           each term of the account that is no code, and the same without accents
 //! term_trigram   FTS5, trigrams of `term`
 //! partial        emails with more text than is indexed, and those that could not be read: they are read when asked for
+//! code           FTS5 without content: rowid = email_id; the trigrams of its codes
 //! document       FTS5 without content: rowid = email_id; in each column the numbers of the terms of that field
 //! ```
 //!
@@ -69,7 +74,7 @@ pub enum Field {
 #[derive(Debug, Clone)]
 pub struct Hits {
     emails: HashSet<EmailId>,
-    /// Emails of which the index has a part only.
+    /// Emails that may hold the needle where the index does not look: in a code, or in what it has not taken in.
     partial: HashSet<EmailId>,
     known: EmailId,
     certainty: Certainty,
@@ -96,13 +101,12 @@ pub enum Holds {
 impl Hits {
     /// Whether the email holds the needle.
     pub fn holds(&self, email: EmailId) -> Holds {
-        if self.partial.contains(&email) {
-            return Holds::Unknown;
-        }
-        match (email > self.known, self.emails.contains(&email), self.certainty) {
-            (true, _, _) | (false, true, Certainty::Candidates) => Holds::Unknown,
-            (false, true, Certainty::Exact) => Holds::Yes,
-            (false, false, _) => Holds::No,
+        let is_partial = email > self.known || self.partial.contains(&email);
+        match (self.emails.contains(&email), self.certainty) {
+            (true, Certainty::Exact) => Holds::Yes,
+            (true, Certainty::Candidates) => Holds::Unknown,
+            (false, _) if is_partial => Holds::Unknown,
+            (false, _) => Holds::No,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Cuts texts into terms, and says which terms hold a needle.
 //!
 //! In: folded text. Out: terms. A *run* is a stretch of letters, digits and their marks; what stands between runs is in no term.
-//! A long run is cut into overlapping pieces, so that every substring of a certain length lies whole in one of them:
+//! A run that is no word, since it has digits in it or is very long, is a *code*: signatures, identifiers, what base64 leaves.
+//! Hardly one of them comes twice, and together they would be nine tenths of an account's vocabulary. Of other runs a long one
+//! is cut into overlapping pieces, so that every substring of a certain length lies whole in one of them:
 //!
 //! | script | piece | step | whole in one piece |
 //! |---|---|---|---|
@@ -50,11 +52,41 @@ impl Script {
     }
 }
 
+/// What a text is cut into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Term<'t> {
+    /// A word, or a piece of a long run.
+    Word(&'t str),
+    /// A whole run that is no word.
+    Code(&'t [u8]),
+}
+
 /// Calls `visit` with every term of a folded text; one that stands there twice is visited twice.
-pub(super) fn visit<'t>(text: &'t str, mut visit: impl FnMut(&'t str)) {
+pub(super) fn visit<'t>(text: &'t str, mut visit: impl FnMut(Term<'t>)) {
     for (script, run) in runs(text) {
-        pieces(run, script.piece(), script.step()).for_each(&mut visit);
+        match is_code(run) {
+            true => visit(Term::Code(run.as_bytes())),
+            false => pieces(run, script.piece(), script.step()).for_each(|piece| visit(Term::Word(piece))),
+        }
     }
+}
+
+/// The shortest code with a digit, and the longest word, in octets.
+const SHORTEST_CODE: usize = 6;
+const LONGEST_WORD: usize = 20;
+
+fn is_code(run: &str) -> bool {
+    run.is_ascii()
+        && run.len() >= SHORTEST_CODE
+        && (run.len() > LONGEST_WORD || run.bytes().any(|octet| octet.is_ascii_digit()))
+}
+
+/// Three characters of a code that follow each other.
+pub(super) type Trigram = [u8; 3];
+
+/// Each trigram of a code, or of a needle that may lie in one; without any, a needle is too short to tell.
+pub(super) fn trigrams(code: &[u8]) -> impl Iterator<Item = Trigram> {
+    code.windows(3).filter_map(|window| window.first_chunk().copied())
 }
 
 /// What must be in an email's terms for it to hold a needle.
@@ -125,7 +157,12 @@ mod tests {
 
     fn terms(text: &str) -> Vec<&str> {
         let mut found = Vec::new();
-        visit(text, |term| found.push(term));
+        visit(text, |term| {
+            found.push(match term {
+                Term::Word(word) => word,
+                Term::Code(code) => std::str::from_utf8(code).expect("ASCII"),
+            })
+        });
         found
     }
 
@@ -134,17 +171,31 @@ mod tests {
         assert_eq!(terms("re: the 2nd cafe\u{301}-bar"), ["re", "the", "2nd", "cafe\u{301}", "bar"]);
         assert_eq!(terms("日本語です ok"), ["日本語", "本語で", "語です", "ok"]);
         assert_eq!(terms("漢"), ["漢"]);
-        assert_eq!(terms(&"x".repeat(70)).iter().map(|term| term.len()).collect::<Vec<_>>(), [40, 40, 30]);
+        let lengths = |text: &str| terms(text).iter().map(|term| term.chars().count()).collect::<Vec<_>>();
+        assert_eq!(lengths(&"ж".repeat(70)), [40, 40, 30]);
+        assert_eq!(lengths(&"x".repeat(70)), [70], "a code is whole");
         assert_eq!(pattern("--"), None);
         assert_eq!(pattern("vern"), Some(Pattern { parts: vec!["vern"], is_enough: true }));
         assert_eq!(pattern("vern."), Some(Pattern { parts: vec!["vern"], is_enough: false }));
         assert_eq!(pattern("日本語で"), Some(Pattern { parts: vec!["日本語", "で"], is_enough: false }));
     }
 
+    #[test]
+    fn codes_are_no_words() {
+        for code in ["4bf92f35", "123456", "donaudampfschifffahrtsgesellschaft"] {
+            assert!(is_code(code), "{code}");
+        }
+        for word in ["2024", "win11", "internationalization", "übergrößenträger123"] {
+            assert!(!is_code(word), "{word}");
+        }
+        assert_eq!(trigrams(b"abcde").collect::<Vec<_>>(), [*b"abc", *b"bcd", *b"cde"]);
+        assert_eq!(trigrams(b"ab").count(), 0);
+    }
+
     proptest! {
         /// The parts of every substring lie in the terms of the text, and where one part is enough it is there only then.
         #[test]
-        fn a_substring_is_always_found(text in "[a-c .日本語]{0,90}", start in 0usize..90, length in 1usize..50) {
+        fn a_substring_is_always_found(text in "[a-c0 .日本語]{0,90}", start in 0usize..90, length in 1usize..50) {
             let needle: String = text.chars().skip(start).take(length).collect();
             let terms = terms(&text);
             if let Some(pattern) = pattern(&needle) {

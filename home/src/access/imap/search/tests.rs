@@ -10,7 +10,7 @@ use super::*;
 
 /// A header field, or the text of a part.
 fn text() -> impl Strategy<Value = String> {
-    "([ab]{1,3}|[ab]{18,45}|Résumé|日本語の|ガラ|[0-9]x|ﬁ|ΟΔΟΣ)([ .@-]([ab]{1,3}|日本|Re|RE\\u{301}))?{0,3}"
+    "([ab]{1,3}|[ab]{18,45}|[ab0]{6,24}|Résumé|日本語の|ガラ|[0-9]x|ﬁ|ΟΔΟΣ)([ .@-]([ab]{1,3}|日本|Re|RE\\u{301}))?{0,3}"
 }
 
 fn base64(text: &str) -> String {
@@ -46,6 +46,7 @@ fn message() -> impl Strategy<Value = String> {
 fn needle() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ab]{1,4}",
+        "[ab0]{1,7}",
         "[ab]{15,30}",
         "[ab]{1,2}[ .@][ab]{1,2}",
         "[日本語の]{1,5}",
@@ -126,11 +127,13 @@ fn the_index_fills_by_itself_and_damage_to_it_changes_no_result() {
 fn a_message_with_very_many_words_is_found_by_each_of_them() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = Store::open(directory.path()).expect("a store");
-    let words: String = (0..40_000).map(|number| format!("w{number}x ")).collect();
-    let long = format!("Subject: long\r\n\r\n{words}zebra\r\n");
+    let word =
+        |number: u32| number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'g')).collect();
+    let words = (0..40_000).map(word).collect::<Vec<String>>().join(" ");
+    let long = format!("Subject: long\r\n\r\n{words} zebra\r\n");
     let (account, inbox) = account_with(&store, &[&long, "Subject: short\r\n\r\nzebra\r\n"]);
     account.index_all().expect("indexed");
-    for (word, expected) in [("w7x", 1), ("w39999x", 1), ("zebra", 2), ("absent", 0)] {
+    for (word, expected) in [("hhhhh", 1), ("jpppp", 1), ("zebra", 2), ("absent", 0)] {
         let found = find(&account, inbox, &SearchKey::Body(word.to_owned())).expect("found");
         assert_eq!(found.len(), expected, "{word}");
     }

@@ -99,13 +99,15 @@ fn words_of_deleted_mail_go_when_there_are_more_of_them_than_of_mail() {
     let directory = tempfile::tempdir().unwrap();
     let fixture = Fixture::open(directory.path());
     let count = MOST_DESTROYED + 1;
-    fixture.append_all((0..count).map(|number| format!("secret{number}")));
+    let letters =
+        |number: u64| number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'g')).collect();
+    fixture.append_all((0..count).map(letters));
     fixture.append("last");
     fixture.account.index_all().unwrap();
     let all: UidSet = (1..=u32::try_from(count).unwrap()).filter_map(super::super::Uid::new).collect();
     fixture.account.expunge(fixture.inbox(), Expunge::Exactly(all)).unwrap();
     fixture.account.index_all().unwrap();
-    assert_eq!((fixture.found("secret7"), fixture.found("last")), (0, 1));
+    assert_eq!((fixture.found("hhh"), fixture.found("last")), (0, 1));
     let words = fixture.account.0.search.get().unwrap().words().unwrap();
     assert!(words < 10, "{words} words of one message");
     assert!(!directory.path().join(INDEX).exists());
