@@ -7,6 +7,7 @@
 
 mod acme;
 mod bans;
+mod dkim;
 mod mta_sts;
 mod queue;
 mod store;
@@ -24,6 +25,7 @@ use crate::resolver::Dnssec;
 
 pub use acme::Acme;
 pub use bans::Bans;
+pub use dkim::Dkim;
 pub use mta_sts::MtaSts;
 pub use queue::Queue;
 pub use store::{KeySource, Store};
@@ -52,6 +54,8 @@ pub struct Config {
     pub acme: Acme,
     /// Who answers home's own DNS questions.
     pub dns: Dns,
+    /// How long a key signs outgoing mail.
+    pub dkim: Dkim,
     /// When other servers are told to insist on TLS.
     pub mta_sts: MtaSts,
     /// The tunnel to the edge.
@@ -144,6 +148,7 @@ impl Default for Config {
             tls: Tls::default(),
             acme: Acme::default(),
             dns: Dns::default(),
+            dkim: Dkim::default(),
             mta_sts: MtaSts::default(),
             tunnel: Tunnel::default(),
             bans: Bans::default(),
@@ -369,6 +374,7 @@ mod tests {
             "[tls]",
             "[acme]",
             "[dns]",
+            "[dkim]",
             "[mta_sts]",
             "[tunnel]",
             "[bans]",

@@ -8,15 +8,22 @@
 //! From or Subject breaks the signature. Canonicalization is relaxed/relaxed; no `l=` tag, since it would let
 //! anyone append to the body (RFC 6376 §8.2); no `x=` tag, since mail may wait for days.
 //!
+//! When a key begins and ends to sign is written in [`ladder`].
+//!
 //! Implements RFC 6376 §5 (signer actions), RFC 8463 (Ed25519).
+
+pub mod ladder;
 
 use std::sync::Arc;
 
 use mail_auth::common::crypto::{DkimKey as SigningKey, Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner};
-use postern_store::directory::{DkimAlgorithm, DkimKey};
+use postern_message::address::DomainName;
+use postern_store::directory::{Directory, DirectoryError, DkimAlgorithm, DkimKey};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use self::ladder::{Next, Sight};
 
 /// Signed, and named once more than they occur.
 const OVERSIGNED: [&str; 12] = [
@@ -40,6 +47,30 @@ const OVERSIGNED: [&str; 12] = [
 pub struct SignError {
     key: Arc<DkimKey>,
     cause: mail_auth::Error,
+}
+
+/// Does what is next in the life of a domain's keys, see [`ladder`]. A change gives notice. Blocks on the disk.
+///
+/// # Errors
+/// [`DirectoryError`] where it cannot be kept; it is next again then.
+pub fn follow(
+    directory: &Directory,
+    domain: &DomainName,
+    keys: &[Arc<DkimKey>],
+    sight: Sight,
+) -> Result<(), DirectoryError> {
+    match ladder::next(keys, sight) {
+        Next::Rest => {}
+        Next::Announce => {
+            directory.announce_dkim_keys(domain)?;
+            tracing::info!(%domain, "new DKIM keys are announced");
+        }
+        Next::Move(moves) => {
+            tracing::info!(%domain, ?moves, "DKIM keys go on");
+            directory.move_dkim_keys(domain, moves)?;
+        }
+    }
+    Ok(())
 }
 
 /// Signs a message with every key. `message` is the header fields that stand before it, if any, and the message as

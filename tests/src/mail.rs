@@ -119,6 +119,9 @@ pub struct Verdict {
     pub dmarc: String,
 }
 
+/// What gives a program another clock.
+const PRELOAD: &str = "LD_PRELOAD=/usr/$LIB/faketime/libfaketimeMT.so.1";
+
 /// One DKIM signature and whether it verifies.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Signature {
@@ -266,7 +269,24 @@ impl Lab {
     /// # Errors
     /// When the verifiers cannot run or the message has no trace of Postfix.
     pub fn authenticate(&self, message: &[u8]) -> Result<Verdict> {
-        let python = ["/usr/bin/python3", "-c", AUTHENTICATE];
+        self.authenticate_at("+0", message)
+    }
+
+    /// The same by a clock that is so far ahead, as libfaketime writes it.
+    ///
+    /// # Errors
+    /// As [`Lab::authenticate`].
+    pub fn authenticate_at(&self, time: &str, message: &[u8]) -> Result<Verdict> {
+        let ahead = format!("FAKETIME={time}");
+        let python = [
+            "env",
+            PRELOAD,
+            &ahead,
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            "/usr/bin/python3",
+            "-c",
+            AUTHENTICATE,
+        ];
         let output = self.host(Host::Stranger).run_with_input(python, message)?.success()?;
         serde_json::from_str(&output.stdout).with_context(|| output.stdout.clone())
     }

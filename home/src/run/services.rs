@@ -279,7 +279,11 @@ impl Services {
 
     /// Signs the zones and hands them to the link.
     pub(super) fn publisher(&self) -> zone::publish::Publisher {
-        zone::publish::Publisher { sources: self.sources.clone(), report: self.zones.clone() }
+        zone::publish::Publisher {
+            sources: self.sources.clone(),
+            dkim: self.config.dkim.clone(),
+            report: self.zones.clone(),
+        }
     }
 
     /// Cares for the certificates.

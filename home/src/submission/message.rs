@@ -117,7 +117,7 @@ impl Outgoing {
     fn prepend(&self, author: &EmailAddress, staged: &StagedMessage) -> Result<Vec<u8>, Refusal> {
         let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
         let added = missing_fields(&octets, author.domain())?;
-        let keys = self.parts.directory.dkim_keys(author.domain());
+        let keys = self.parts.directory.dkim_signing_keys(author.domain());
         let signatures = dkim::sign(&keys, &[added.as_bytes(), &octets]).map_err(|cause| {
             error!(%cause, "cannot sign");
             Refusal::Temporary

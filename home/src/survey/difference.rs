@@ -49,6 +49,15 @@ pub enum Trouble {
     Unasked(String),
 }
 
+impl Difference {
+    /// Whether every server that was asked has the DKIM records as home wants them.
+    pub fn shows_dkim_keys(&self) -> bool {
+        let is_key = |deviation: &Deviation| deviation.owner.contains("._domainkey.");
+        let has_all = |view: &View| view.fault.is_none() && !view.deviations.iter().any(is_key);
+        self.trouble.is_none() && !self.views.is_empty() && self.views.iter().all(has_all)
+    }
+}
+
 /// What one server says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {

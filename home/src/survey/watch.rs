@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::delegation::{Delegation, Noted, State};
 use super::difference::{Difference, Standard, Trouble, published};
 use super::run::{Subject, Surveyor};
+use crate::dkim::{self, ladder::Sight};
 use crate::link::seconds_now;
 use crate::zone::clock::{Evidence, judge};
 use crate::zone::delegation::{Wanted, wanted};
@@ -37,6 +38,8 @@ const LEAST: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_secs(60);
 /// How soon something right is.
 const SELDOM: Duration = Duration::from_secs(3600);
+/// How long resolvers may keep what another provider publishes, in seconds: people rarely choose more than a day.
+const KEPT_ELSEWHERE: u32 = 86_400;
 /// The longest that one domain may take.
 const LIMIT: Duration = Duration::from_secs(25);
 
@@ -110,6 +113,8 @@ impl Survey {
         });
         if standard == Standard::Copied {
             self.remember(Seen::published(&difference));
+            let (survey, name, is_shown) = (self.clone(), domain.clone(), difference.shows_dkim_keys());
+            on_disk(move || survey.tell_dkim(&name, is_shown.then_some(KEPT_ELSEWHERE))).await?;
         }
         Ok(Some(difference))
     }
@@ -194,6 +199,17 @@ impl Survey {
             return Ok(());
         }
         roll::take(directory, domain, Event::Parent { vouches, ttl }, now)
+    }
+
+    /// Tells a change of DKIM keys what the servers of another provider have, where the clock may be believed.
+    fn tell_dkim(&self, domain: &DomainName, served: Option<u32>) -> Result<(), RenewError> {
+        let (now, edge) = (seconds_now(), self.sources.link.edge_zones().time());
+        if judge(Evidence { now, edge, newest_signature: None }).is_err() {
+            return Ok(());
+        }
+        let directory = &self.sources.directory;
+        let sight = Sight { now, served, lifetime: None };
+        Ok(dkim::follow(directory, domain, &directory.dkim_keys(domain), sight)?)
     }
 
     fn wanted(&self, domain: &DomainName) -> Result<Option<Wanted>, RenewError> {

@@ -13,8 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_shared::secondary::SecondariesHeld;
-use postern_shared::zone::Zone;
-use postern_store::directory::Directory;
+use postern_store::directory::{Directory, DkimStage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -25,6 +24,8 @@ use super::roll::Step;
 use super::secondary;
 use super::sign::Validity;
 use super::{Facts, Household, Sources, own, roll, text};
+use crate::config::Dkim;
+use crate::dkim::{self, ladder::Sight};
 use crate::link::{DeclaredZones, EdgeAddresses, EdgeZones, Link, seconds_now};
 
 /// How often zones are looked at that are well.
@@ -58,6 +59,8 @@ pub struct ZoneReport {
 pub struct Publisher {
     /// What the zones are made of, and who takes them to the edge.
     pub sources: Sources,
+    /// How long a key signs mail.
+    pub dkim: Dkim,
     /// Where the reports go.
     pub report: watch::Sender<Report>,
 }
@@ -90,7 +93,9 @@ impl Publisher {
         let household = Household { edge: Some(edge), ..self.sources.household() };
         let served = self.sources.link.edge_zones();
         let held = self.sources.link.secondaries().unwrap_or_default();
-        let work = tokio::task::spawn_blocking(move || look(&household, &served, &held, seconds_now()));
+        let lifetime = self.dkim.lifetime().map(|lifetime| lifetime.as_secs());
+        let work =
+            tokio::task::spawn_blocking(move || look(&household, &served, &held, lifetime, seconds_now()));
         let (declared, report, pause) = match work.await {
             Ok(outcome) => {
                 let pause = outcome.pause();
@@ -158,7 +163,13 @@ fn known_addresses(addresses: &mut watch::Receiver<Option<EdgeAddresses>>) -> Op
 }
 
 /// Looks at the zones of all domains whose DNS is here.
-fn look(household: &Household, served: &EdgeZones, held: &SecondariesHeld, now: u64) -> Outcome {
+fn look(
+    household: &Household,
+    served: &EdgeZones,
+    held: &SecondariesHeld,
+    lifetime: Option<u64>,
+    now: u64,
+) -> Outcome {
     let directory = &household.directory;
     let snapshot = directory.snapshot();
     let domains: Vec<&DomainName> = snapshot.served_domains().collect();
@@ -176,9 +187,16 @@ fn look(household: &Household, served: &EdgeZones, held: &SecondariesHeld, now: 
             outcome.name_left_out(&facts)?;
             let signed = renew::zone(directory, &facts, moment)?;
             if clock.is_ok() {
-                tell_roll(directory, &facts, &signed.zone, served, held, now)?;
+                let secondaries: Vec<&str> = facts.secondaries.iter().map(|one| one.name.as_str()).collect();
+                let everywhere = roll::everywhere(domain, &signed.zone, served, &secondaries, held);
+                if let Some(event) = roll::served(&signed.zone, everywhere) {
+                    roll::take(directory, domain, event, now)?;
+                }
+                let sight = Sight { now, served: everywhere, lifetime };
+                dkim::follow(directory, domain, &facts.dkim_keys, sight)?;
             }
-            if matches!(roll::current(directory, domain)?, Some(Step::Introducing { .. })) {
+            let is_introduced = matches!(roll::current(directory, domain)?, Some(Step::Introducing { .. }));
+            if is_introduced || facts.dkim_keys.iter().any(|key| key.stage == DkimStage::Announced) {
                 outcome.introduced.push(domain.clone());
             }
             Ok(signed)
@@ -187,22 +205,6 @@ fn look(household: &Household, served: &EdgeZones, held: &SecondariesHeld, now: 
     }
     outcome.name_malformed_issuers(household);
     outcome
-}
-
-/// Tells a change of the zone's key when the world can see both keys.
-fn tell_roll(
-    directory: &Directory,
-    facts: &Facts,
-    zone: &Zone,
-    served: &EdgeZones,
-    held: &SecondariesHeld,
-    now: u64,
-) -> Result<(), RenewError> {
-    let secondaries: Vec<&str> = facts.secondaries.iter().map(|one| one.name.as_str()).collect();
-    match roll::served(&facts.domain, zone, served, &secondaries, held) {
-        Some(event) => roll::take(directory, &facts.domain, event, now),
-        None => Ok(()),
-    }
 }
 
 impl Outcome {

@@ -203,24 +203,28 @@ pub fn take(directory: &Directory, domain: &DomainName, event: Event, now: u64) 
 }
 
 /// The event that all name servers serve this zone with both keys, where they do.
-pub fn served(
+pub fn served(zone: &Zone, longest_ttl: Option<u32>) -> Option<Event> {
+    let is_key = |data: &RData| matches!(data, RData::DNSSEC(DNSSECRData::DNSKEY(_)));
+    let has_both = zone.records().ok()?.iter().filter(|record| is_key(&record.data)).count() > 1;
+    longest_ttl.filter(|_| has_both).map(|longest_ttl| Event::Served { longest_ttl })
+}
+
+/// The longest TTL of a zone, in seconds, where all name servers serve it.
+pub fn everywhere(
     domain: &DomainName,
     zone: &Zone,
     edge: &EdgeZones,
     secondaries: &[&str],
     held: &SecondariesHeld,
-) -> Option<Event> {
-    let records = zone.records().ok()?;
-    let is_key = |data: &RData| matches!(data, RData::DNSSEC(DNSSECRData::DNSKEY(_)));
-    let has_both = records.iter().filter(|record| is_key(&record.data)).count() > 1;
+) -> Option<u32> {
     let follows = |name: &&str| {
         let status = held.secondaries.iter().find(|status| status.name == **name);
         let zones = status.iter().flat_map(|status| &status.zones);
         zones.clone().any(|zone| zone.origin == domain.as_str() && !zone.is_behind())
     };
     let is_everywhere = edge.serial(domain) == Some(zone.serial) && secondaries.iter().all(follows);
-    let longest_ttl = records.iter().map(|record| record.ttl).max()?;
-    (has_both && is_everywhere).then_some(Event::Served { longest_ttl })
+    let longest_ttl = zone.records().ok()?.iter().map(|record| record.ttl).max();
+    longest_ttl.filter(|_| is_everywhere)
 }
 
 #[cfg(test)]

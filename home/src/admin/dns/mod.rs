@@ -1,5 +1,6 @@
 //! The domains' DNS, over the administration interface: one file for each family of requests.
 
+mod dkim;
 mod import;
 mod key;
 mod records;
@@ -29,6 +30,8 @@ pub(super) fn handle(admin: &Admin, request: &Request, domain: &str, path: &[&st
         (&Method::GET, ["records"]) => answer(records::list(admin, &domain)),
         (&Method::POST, ["records"]) => change(request, |body| records::add(admin, &domain, &body)),
         (&Method::DELETE, ["records"]) => change(request, |body| records::remove(admin, &domain, &body)),
+        (&Method::GET, ["dkim"]) => answer(Ok(dkim::show(admin, domain))),
+        (&Method::POST, ["dkim"]) => change(request, |()| dkim::rotate(admin, domain)),
         (&Method::GET, ["key"]) => answer(key::show(admin, domain)),
         (&Method::POST, ["key"]) => change(request, |()| key::roll(admin, domain)),
         (&Method::POST, ["import"]) => change(request, |body| import::import(admin, &domain, &body)),

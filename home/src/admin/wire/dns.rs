@@ -1,7 +1,8 @@
 //! What is said of a domain's DNS.
 
+use jiff::Timestamp;
 use postern_message::address::DomainName;
-use postern_store::directory::DnsHosting;
+use postern_store::directory::{DkimStage, DnsHosting};
 use serde::{Deserialize, Serialize};
 
 use crate::zone::roll::Step;
@@ -20,6 +21,30 @@ pub struct DomainDns {
     pub ds: Vec<String>,
     /// The signed zone, in canonical order; what is to be published, where the DNS is elsewhere.
     pub records: Vec<DnsRecord>,
+}
+
+/// The keys that sign a domain's mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DkimKeys {
+    /// The domain.
+    pub domain: DomainName,
+    /// Where its DNS is.
+    pub dns: DnsHosting,
+    /// The keys whose records are published.
+    pub keys: Vec<ListedDkimKey>,
+}
+
+/// A key that signs mail, did, or will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedDkimKey {
+    /// The name of the key within the domain.
+    pub selector: String,
+    /// `rsa` or `ed25519`.
+    pub algorithm: String,
+    /// How far it is in its life.
+    pub stage: DkimStage,
+    /// Since when; of an announced key since when all name servers have its record.
+    pub since: Option<Timestamp>,
 }
 
 /// The keys that sign a domain's zone.

@@ -2,6 +2,7 @@
 
 mod delegation;
 mod diff;
+mod dkim;
 mod ds;
 mod import;
 mod key;
@@ -17,6 +18,7 @@ use clap::Subcommand;
 use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
 
+use self::dkim::DkimCommand;
 use self::form::Form;
 use self::import::Effect;
 use self::key::KeyCommand;
@@ -79,6 +81,9 @@ pub enum DnsCommand {
     /// The key that signs the zone
     #[command(subcommand, after_help = "Example:\n  postern-home dns key roll home.example")]
     Key(KeyCommand),
+    /// The keys that sign the domain's mail (DKIM)
+    #[command(subcommand, after_help = "Example:\n  postern-home dns dkim show home.example")]
+    Dkim(DkimCommand),
     /// Show the DS record that the registrar shall put into the parent zone
     #[command(after_help = "Example:\n  postern-home dns ds home.example")]
     Ds {
@@ -115,6 +120,7 @@ pub(super) fn execute(client: &Client, command: DnsCommand) -> Result<Exit, Fail
             import::import(client, &domain, &file, effect)
         }
         DnsCommand::Key(command) => key::execute(client, command),
+        DnsCommand::Dkim(command) => dkim::execute(client, command),
         DnsCommand::Ds { domain } => ds::show(client, &domain),
         DnsCommand::Delegation { domain } => delegation::show(client, &domain),
         DnsCommand::Diff { domain } => diff::show(client, &domain),

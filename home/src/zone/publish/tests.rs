@@ -23,7 +23,7 @@ fn outcome(directory: &Directory, public: &str, now: u64) -> Outcome {
         offered: Arc::new([ServiceKind::Imaps]),
         issuance: Issuance::default(),
     };
-    look(&household, &EdgeZones::default(), &SecondariesHeld::default(), now)
+    look(&household, &EdgeZones::default(), &SecondariesHeld::default(), None, now)
 }
 
 fn record(owner: &str, record_type: u16, rdata: &[u8]) -> OwnRecord {

@@ -4,7 +4,7 @@ use postern_message::address::DomainName;
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{Directory, DirectoryError, DkimKey, dkim};
+use super::{Directory, DirectoryError, dkim};
 
 /// What to do with the users of a domain that is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Directory {
         if self.is_local(name) {
             return Err(DirectoryError::DomainExists(name.clone()));
         }
-        let keys = dkim::generate_pair(name)?;
+        let keys = dkim::first_pair(name)?;
         let name = name.clone();
         self.change(move |connection| {
             if find(connection, &name)?.is_some() {
@@ -69,7 +69,7 @@ impl Directory {
             connection
                 .execute("INSERT INTO domain (name, dns) VALUES (?1, ?2)", (name.as_str(), dns.as_str()))?;
             let domain = connection.last_insert_rowid();
-            keys.iter().try_for_each(|key| insert_key(connection, domain, key))
+            keys.iter().try_for_each(|key| dkim::insert_key(connection, domain, key))
         })
     }
 
@@ -116,12 +116,4 @@ pub(super) fn find(connection: &Connection, name: &DomainName) -> Result<Option<
 /// The row of a domain that must be there.
 pub(super) fn required(connection: &Connection, name: &DomainName) -> Result<i64, DirectoryError> {
     find(connection, name)?.ok_or_else(|| DirectoryError::UnknownDomain(name.clone()))
-}
-
-fn insert_key(connection: &Connection, domain: i64, key: &DkimKey) -> Result<(), DirectoryError> {
-    connection.execute(
-        "INSERT INTO dkim_key (domain, selector, key_type, private_key, public_key) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (domain, &key.selector, key.algorithm.key_type(), key.private_key.as_slice(), &key.public_key),
-    )?;
-    Ok(())
 }

@@ -27,7 +27,7 @@
 //! | `domain` | a domain, with the serial of its last zone, and where its DNS is | name in A-labels |
 //! | `user` | a user, with an Argon2id hash and SCRAM-SHA-256 keys | account id, never given twice |
 //! | `alias` | one target of an alias | domain, folded local part, account id |
-//! | `dkim_key` | a DKIM key pair, private half in PKCS#8 | domain, selector |
+//! | `dkim_key` | a DKIM key pair, private half in PKCS#8, and how far it is in its life | domain, selector |
 //! | `dnssec_key` | a key that signs the domain's zone, private half in PKCS#8 | number, never given twice |
 //! | `key_roll` | how far the change of the domain's signing key has come; no row while none is under way | domain |
 //! | `signed_zone` | the domain's zone as it was signed last | domain |
@@ -69,7 +69,7 @@ use crate::db::Database;
 use crate::place::Place;
 
 pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERATIONS};
-pub use dkim::{DkimAlgorithm, DkimKey};
+pub use dkim::{DkimAlgorithm, DkimKey, DkimMove, DkimStage};
 pub use domains::{DnsHosting, WithUsers};
 pub use records::OwnRecord;
 pub use secondaries::{FormerKeys, Secondary, SecondaryKey};
@@ -254,7 +254,15 @@ impl Directory {
         })
     }
 
-    /// The DKIM keys that sign for this domain, with their private halves; empty for a domain that is not here.
+    /// The DKIM keys that sign for this domain; empty for a domain that is not here.
+    pub fn dkim_signing_keys(&self, domain: &DomainName) -> Vec<Arc<DkimKey>> {
+        let mut keys = self.dkim_keys(domain);
+        keys.retain(|key| key.stage == DkimStage::Signing);
+        keys
+    }
+
+    /// The DKIM keys of this domain whose records are published, with their private halves; empty for a domain that is not
+    /// here.
     pub fn dkim_keys(&self, domain: &DomainName) -> Vec<Arc<DkimKey>> {
         self.snapshot().dkim_keys(domain).to_vec()
     }

@@ -105,5 +105,7 @@ pub(crate) static SCHEMA: Schema = Schema {
              policy BLOB NOT NULL,
              ends INTEGER NOT NULL
          ) STRICT, WITHOUT ROWID;",
+        "ALTER TABLE dkim_key ADD COLUMN stage TEXT NOT NULL DEFAULT 'signing';
+         ALTER TABLE dkim_key ADD COLUMN since INTEGER;",
     ],
 };

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Row};
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
-use super::{DirectoryError, DkimAlgorithm, DkimKey, DnsHosting};
+use super::{DirectoryError, DkimAlgorithm, DkimKey, DkimStage, DnsHosting};
 use crate::account::AccountId;
 
 /// Local parts that every domain answers for (RFC 5321 §4.5.1, RFC 2142 §2).
@@ -138,7 +138,7 @@ impl Snapshot {
             .map_or(Resolution::UnknownUser, |address| self.resolve(&address))
     }
 
-    /// The DKIM keys of a domain; empty when it is not here.
+    /// The DKIM keys of a domain whose records are published; empty when it is not here.
     pub fn dkim_keys(&self, domain: &DomainName) -> &[Arc<DkimKey>] {
         self.domains.get(domain).map_or(&[], Vec::as_slice)
     }
@@ -193,12 +193,12 @@ impl Snapshot {
 
     fn load_dkim_keys(&mut self, connection: &Connection) -> Result<(), DirectoryError> {
         let mut query = connection.prepare(
-            "SELECT domain.name, selector, key_type, private_key, public_key
+            "SELECT domain.name, selector, key_type, private_key, public_key, stage, since
              FROM dkim_key JOIN domain ON domain.id = dkim_key.domain ORDER BY selector DESC",
         )?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
-            let key_type: String = row.get(2)?;
+            let (key_type, stage): (String, String) = (row.get(2)?, row.get(5)?);
             let key = DkimKey {
                 domain: domain(row, 0)?,
                 selector: row.get(1)?,
@@ -206,6 +206,8 @@ impl Snapshot {
                     .ok_or(DirectoryError::Corrupt(key_type))?,
                 private_key: Zeroizing::new(row.get(3)?),
                 public_key: row.get(4)?,
+                stage: DkimStage::parse(&stage).ok_or(DirectoryError::Corrupt(stage))?,
+                since: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
             };
             self.domains.entry(key.domain.clone()).or_default().push(Arc::new(key));
         }
