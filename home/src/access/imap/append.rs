@@ -14,7 +14,7 @@ use postern_store::{Error, Result, Staging, Store, Timestamp};
 
 use super::accounts::Permitted;
 use super::catenate::Part;
-use super::convert;
+use super::{convert, transfer};
 
 /// Octets of another message that are read at once.
 const STEP: u64 = 1024 * 1024;
@@ -189,7 +189,10 @@ fn replace(old: &Replaced, into: &Permitted, new: Append) -> Result<Option<Appen
         return Ok(None);
     }
     let appended = into.account.append(into.mailbox, vec![new])?;
-    from.account.expunge(from.mailbox, Expunge::Exactly(gone))?;
+    if let Err(error) = from.account.expunge(from.mailbox, Expunge::Exactly(gone)) {
+        transfer::take_back(into, appended.iter().map(|appended| appended.uid).collect());
+        return Err(error);
+    }
     Ok(appended.into_iter().next())
 }
 

@@ -4,6 +4,8 @@
 //! What is to be done is said to [`Accounts`] before anything is done; the rights that each request needs are those of
 //! RFC 4314 §4.
 
+use std::collections::BTreeSet;
+
 use postern_imap::request::{
     self, Access, Answer, CopyMode, FlagChange, MailboxId, MailboxInfo, MailboxKind, Refusal, Request,
     Snapshot, Subscription, Wanted,
@@ -152,8 +154,8 @@ impl Backend {
     /// All mailboxes, the others' behind the user's own, and the subscribed names that have none.
     fn mailboxes(&self) -> Result<Answer> {
         let own = self.accounts.own();
-        let names = own.subscriptions()?;
-        let subscription = |name: &MailboxName| match names.iter().any(|known| known == name.as_str()) {
+        let mut names: BTreeSet<String> = own.subscriptions()?.into_iter().collect();
+        let subscription = |name: &MailboxName| match names.contains(name.as_str()) {
             true => Subscription::Subscribed,
             false => Subscription::Unsubscribed,
         };
@@ -162,17 +164,16 @@ impl Backend {
             let subscription = subscription(&shared.name);
             list.push(convert::shared_info(shared, subscription));
         }
-        for name in &names {
-            if !list.iter().any(|mailbox| mailbox.name.as_str() == name) {
-                list.push(MailboxInfo {
-                    name: MailboxName::new(name),
-                    kind: MailboxKind::Subscription,
-                    special_use: None,
-                    subscription: Subscription::Subscribed,
-                    rights: convert::letters(Rights::empty()),
-                });
-            }
+        for mailbox in &list {
+            names.remove(mailbox.name.as_str());
         }
+        list.extend(names.iter().map(|name| MailboxInfo {
+            name: MailboxName::new(name),
+            kind: MailboxKind::Subscription,
+            special_use: None,
+            subscription: Subscription::Subscribed,
+            rights: convert::letters(Rights::empty()),
+        }));
         Ok(Answer::Mailboxes(list))
     }
 
@@ -203,8 +204,8 @@ impl Backend {
 
     fn delete(&self, name: &MailboxName) -> Result<Answer> {
         let located = self.accounts.locate(name)?;
-        self.accounts.existing(&located, Need::All(Rights::DELETE_MAILBOX))?;
-        match located.account.delete_mailbox(&located.name) {
+        let (permitted, _) = self.accounts.existing(&located, Need::All(Rights::DELETE_MAILBOX))?;
+        match located.account.delete_mailbox(permitted.mailbox) {
             // The only thing in the way of a deletion is what lies below.
             Err(Error::Conflict(_)) => Err(Refusal::HasChildren.into()),
             deleted => done(deleted),
@@ -214,13 +215,13 @@ impl Backend {
     /// Within one account. INBOX stays with its owner: renaming it would move its messages away.
     fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<Answer> {
         let from = self.accounts.locate(from)?;
-        self.accounts.existing(&from, Need::All(Rights::DELETE_MAILBOX))?;
+        let (permitted, _) = self.accounts.existing(&from, Need::All(Rights::DELETE_MAILBOX))?;
         let to = self.accounts.locate_new(to)?;
         if from.account.id() != to.account.id() || (from.whose == Whose::Other && from.is_inbox()) {
             return Err(Refusal::Cannot.into());
         }
         self.accounts.may_create(&to)?;
-        done(from.account.rename_mailbox(&from.name, &to.name))
+        done(from.account.rename_mailbox(permitted.mailbox, &to.name))
     }
 
     /// Nothing where nothing can be written, for one can read all the same; the messages then are recent again. What is

@@ -7,7 +7,7 @@ use postern_imap::request::{Answer, Refusal, Request};
 use postern_sasl::Password;
 use postern_store::account::ModSeq;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 use tracing::error;
 
 use super::Parts;
@@ -118,7 +118,11 @@ impl Host<ImapSession> for ImapHost {
             Request::CloseAccount => self.close_account(session),
             other => self.in_backend(session, other).await,
         };
-        session.core.handle_answer(answer);
+        match answer {
+            // What LIST does with thousands of names takes a while; the other tasks of this thread do not wait for it.
+            answer @ Answer::Mailboxes(_) => block_in_place(|| session.core.handle_answer(answer)),
+            answer => session.core.handle_answer(answer),
+        }
     }
 
     /// Completes when an account has changed; the session then looks for itself.

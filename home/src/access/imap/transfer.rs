@@ -2,8 +2,8 @@
 //! stored in the other, with their INTERNALDATE and the flags that the user may set there (RFC 4314 §4).
 //!
 //! In: accounts that allow it. Out: pairs of UIDs. Refused: what the quotas of the target's owner have no room for, before
-//! anything is stored. A batch is stored whole; a later one that fails takes the earlier ones back, so that all or none
-//! are copied (RFC 9051 §6.4.7), unless the power goes in between. A MOVE removes the originals only when all copies are
+//! anything is stored; a message whose octets are damaged. A batch is stored whole; what fails after it takes it back, so that
+//! all or none are copied (RFC 9051 §6.4.7), unless the power goes in between. A MOVE removes the originals only when all copies are
 //! durable: what a crash leaves is there twice, never lost.
 
 use std::sync::Arc;
@@ -11,14 +11,12 @@ use std::sync::Arc;
 use postern_store::account::{
     Account, Append, Copied, Detail, Expunge, Message, QuotaRoot, Uid, UidSet, UidValidity,
 };
-use postern_store::{Error, Result, StagedMessage, Store};
+use postern_store::{Error, Result, Store};
 
 use super::accounts::Permitted;
 
 /// Messages on their way at once: the small ones are in memory.
 const BATCH: usize = 64;
-/// Octets read at once.
-const PIECE: u64 = 256 * 1024;
 
 /// Copies messages; those that are gone are passed over.
 pub(super) fn copy(store: &Store, from: &Permitted, uids: &UidSet, to: &Permitted) -> Result<Copied> {
@@ -34,7 +32,7 @@ pub(super) fn copy(store: &Store, from: &Permitted, uids: &UidSet, to: &Permitte
                 copied.extend(pairs);
             }
             Err(error) => {
-                take_back(to, &copied);
+                take_back(to, copied.iter().map(|(_, made)| *made).collect());
                 return Err(error);
             }
         }
@@ -51,8 +49,13 @@ pub(super) fn move_messages(
 ) -> Result<Copied> {
     let copied = copy(store, from, uids, to)?;
     let gone: UidSet = copied.uids.iter().map(|(uid, _)| *uid).collect();
-    from.account.expunge(from.mailbox, Expunge::Exactly(gone))?;
-    Ok(copied)
+    match from.account.expunge(from.mailbox, Expunge::Exactly(gone)) {
+        Ok(_) => Ok(copied),
+        Err(error) => {
+            take_back(to, copied.uids.iter().map(|(_, made)| *made).collect());
+            Err(error)
+        }
+    }
 }
 
 fn copy_batch(
@@ -65,26 +68,14 @@ fn copy_batch(
     let append = |message: &Message| {
         let flags = mask.of(&message.flags);
         let internal_date = message.email.internal_date;
-        Ok(Append { message: Arc::new(staged(store, from, message)?), flags, internal_date })
+        let copy = from.copy_out(message.email.blob, store.stage())?;
+        Ok(Append { message: Arc::new(copy), flags, internal_date })
     };
     let appends = messages.iter().map(append).collect::<Result<Vec<Append>>>()?;
     let appended = to.account.append(to.mailbox, appends)?;
     let first = appended.first().ok_or_else(|| Error::Fault("nothing was copied".to_owned()))?;
     let pairs = messages.iter().zip(&appended).map(|(message, appended)| (message.uid, appended.uid));
     Ok((first.uid_validity, pairs.collect()))
-}
-
-fn staged(store: &Store, from: &Account, message: &Message) -> Result<StagedMessage> {
-    let mut staging = store.stage();
-    while staging.size() < message.email.size {
-        let start = staging.size();
-        let octets = from.read_blob(message.email.blob, start..start.saturating_add(PIECE))?;
-        if octets.is_empty() {
-            return Err(Error::Corrupt(format!("message {} is shorter than it was", message.uid.get())));
-        }
-        staging.write(&octets)?;
-    }
-    staging.finish()
 }
 
 /// Looks before anything is stored; the store looks once more at each batch.
@@ -100,8 +91,7 @@ fn check_room(to: &Permitted, messages: &[Message]) -> Result<()> {
 }
 
 /// What cannot be taken back stays; the client was told that the copy failed.
-fn take_back(to: &Permitted, copied: &[(Uid, Uid)]) {
-    let made: UidSet = copied.iter().map(|(_, uid)| *uid).collect();
+pub(super) fn take_back(to: &Permitted, made: UidSet) {
     if let Err(error) = to.account.expunge(to.mailbox, Expunge::Exactly(made)) {
         tracing::warn!(%error, "a part of a failed copy stays");
     }

@@ -275,15 +275,19 @@ mod tests {
         assert_eq!(account.rights_of(BO, below).expect("rights"), rights("lr"), "inherited");
         grant(&account, work, Grantee::Account(BO), Sign::Positive, "");
         assert_eq!(account.rights_of(BO, below).expect("rights"), rights("lr"), "a list of its own");
-        account.rename_mailbox("Work/Below", "Elsewhere").expect("renamed");
+        account
+            .rename_mailbox(account.mailbox_named("Work/Below").expect("there").id, "Elsewhere")
+            .expect("renamed");
         let shared = account.shared_with(BO).expect("shared");
         assert_eq!(
             shared.iter().map(|(mailbox, _)| mailbox.name.as_str()).collect::<Vec<_>>(),
             ["Elsewhere"]
         );
         account.create_mailbox("Elsewhere/Deep", None).expect("made");
-        account.delete_mailbox("Elsewhere").expect("deleted, the name stays");
-        account.delete_mailbox("Elsewhere/Deep").expect("deleted");
+        account
+            .delete_mailbox(account.mailbox_named("Elsewhere").expect("there").id)
+            .expect("deleted, the name stays");
+        account.delete_mailbox(account.mailbox_named("Elsewhere/Deep").expect("there").id).expect("deleted");
         assert!(account.shared_with(BO).expect("shared").is_empty());
         let again = account.create_mailbox("Elsewhere", None).expect("made again").id;
         assert!(account.rights_of(BO, again).expect("rights").is_empty());

@@ -1,7 +1,7 @@
 //! Annotations: named values of a mailbox, or of the account as a whole (RFC 5464).
 //!
 //! In: entries with values, or without one to remove them. Out: all entries of a mailbox. Refused: more than
-//! [`MOST_ENTRIES`]. They go with their mailbox through renaming, and with it when it is deleted. What a name or a value
+//! [`MOST_ENTRIES`] of one mailbox, or [`MOST_OCTETS`] of all. They go with their mailbox through renaming, and with it when it is deleted. What a name or a value
 //! may be is the caller's to decide.
 
 use rusqlite::{OptionalExtension, params};
@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 /// Entries of one mailbox, and of the account (RFC 5464 §4.1 asks for ten).
 const MOST_ENTRIES: i64 = 100;
+/// Octets of all values of an account together.
+const MOST_OCTETS: i64 = 10 << 20;
 
 /// A named value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +50,7 @@ impl Account {
             for (entry, value) in &entries {
                 set(change, of, entry, value.as_deref())?;
             }
-            check_count(change, of)
+            check_bounds(change, of)
         })
     }
 }
@@ -97,10 +99,14 @@ fn check_mailbox(change: &Change<'_>, of: Option<MailboxId>) -> Result<()> {
     found.map(|_| ()).ok_or_else(|| Error::NotFound(format!("mailbox {mailbox}")))
 }
 
-fn check_count(change: &Change<'_>, of: Option<MailboxId>) -> Result<()> {
+fn check_bounds(change: &Change<'_>, of: Option<MailboxId>) -> Result<()> {
     let count: i64 = change
         .connection
         .prepare_cached("SELECT count(*) FROM annotation WHERE coalesce(mailbox_id, 0) = ?1")?
         .query_row([key(of)], |row| row.get(0))?;
-    if count > MOST_ENTRIES { Err(Error::OverQuota) } else { Ok(()) }
+    let octets: i64 = change
+        .connection
+        .prepare_cached("SELECT coalesce(sum(length(value)), 0) FROM annotation")?
+        .query_row([], |row| row.get(0))?;
+    if count > MOST_ENTRIES || octets > MOST_OCTETS { Err(Error::OverQuota) } else { Ok(()) }
 }

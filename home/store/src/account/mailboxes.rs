@@ -13,6 +13,9 @@ use super::name::{Name, SEPARATOR};
 use super::{Account, Mailbox, MailboxId, SpecialUse, UidSet, UidValidity};
 use crate::{Error, Result};
 
+/// Most mailboxes of an account, and most subscriptions: every LIST looks at all of them.
+pub const MOST_NAMES: u32 = 10_000;
+
 impl Account {
     /// All mailboxes with their counts: INBOX first, then by name, parents before children.
     ///
@@ -46,7 +49,8 @@ impl Account {
     /// Makes a mailbox, and the missing ones above it. Each begins with the access control list of the one above.
     ///
     /// # Errors
-    /// `Conflict` if it exists, or another mailbox has that special use; `Permanent` for a name that cannot be.
+    /// `Conflict` if it exists, or another mailbox has that special use; `Permanent` for a name that cannot be; `OverQuota`
+    /// for more than [`MOST_NAMES`].
     pub fn create_mailbox(&self, name: &str, special_use: Option<SpecialUse>) -> Result<Mailbox> {
         let name = Name::parse(name)?;
         self.change(move |change| {
@@ -61,28 +65,24 @@ impl Account {
     ///
     /// # Errors
     /// `NotFound`; `Conflict` if the new name exists or is below the old one; `Permanent` for a name that cannot be.
-    pub fn rename_mailbox(&self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (Name::parse(from)?, Name::parse(to)?);
-        self.change(move |change| rename(change, &from, &to))
+    pub fn rename_mailbox(&self, id: MailboxId, to: &str) -> Result<()> {
+        let to = Name::parse(to)?;
+        self.change(move |change| rename(change, &named(change, id)?, &to))
     }
 
     /// Deletes a mailbox with its messages. One that has mailboxes below it stays as a name that cannot be selected.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` for a name that cannot be selected and has mailboxes below; `Permanent` for INBOX.
-    pub fn delete_mailbox(&self, name: &str) -> Result<()> {
-        let name = Name::parse(name)?;
-        if name.is_inbox() {
-            return Err(Error::Permanent("INBOX cannot be deleted".to_owned()));
-        }
+    pub fn delete_mailbox(&self, id: MailboxId) -> Result<()> {
         let fate = self.fate();
-        self.change(move |change| delete(change, &name, fate))
+        self.change(move |change| delete(change, &named(change, id)?, fate))
     }
 
     /// Adds a name, existing or not, to the subscriptions.
     ///
     /// # Errors
-    /// `Permanent` for a name that cannot be.
+    /// `Permanent` for a name that cannot be; `OverQuota` for more than [`MOST_NAMES`].
     pub fn subscribe(&self, name: &str) -> Result<()> {
         let name = Name::parse(name)?;
         self.change(move |change| subscribe(change, &name))
@@ -243,6 +243,11 @@ fn find(connection: &Connection, name: &Name) -> Result<Option<MailboxId>> {
     Ok(found)
 }
 
+/// The name that a mailbox has at this moment; whoever asked for its rights knows it by its number.
+fn named(change: &Change<'_>, id: MailboxId) -> Result<Name> {
+    Name::parse(&one(change.connection, id)?.name)
+}
+
 fn existing(connection: &Connection, name: &Name) -> Result<MailboxId> {
     find(connection, name)?.ok_or_else(|| Error::NotFound(format!("mailbox {name}")))
 }
@@ -271,8 +276,15 @@ fn create(change: &Change<'_>, name: &Name, special_use: Option<SpecialUse>) -> 
             ],
             |row| row.get(0),
         )?;
+    check_count(change, "SELECT count(*) FROM mailbox")?;
     acl::inherit(change, id)?;
     Ok(id)
+}
+
+/// Refuses more names than a list of them is made for.
+fn check_count(change: &Change<'_>, count: &str) -> Result<()> {
+    let count: u32 = change.connection.prepare_cached(count)?.query_row([], |row| row.get(0))?;
+    if count > MOST_NAMES { Err(Error::OverQuota) } else { Ok(()) }
 }
 
 fn find_or_create(change: &Change<'_>, name: &Name) -> Result<MailboxId> {
@@ -351,6 +363,9 @@ fn copy_subscriptions(change: &Change<'_>, from: &Name, to: &Name) -> Result<()>
 }
 
 fn delete(change: &Change<'_>, name: &Name, fate: Fate) -> Result<()> {
+    if name.is_inbox() {
+        return Err(Error::Permanent("INBOX cannot be deleted".to_owned()));
+    }
     let id = existing(change.connection, name)?;
     let mailbox = one(change.connection, id)?;
     if mailbox.has_children && !mailbox.selectable {
@@ -379,6 +394,7 @@ fn delete(change: &Change<'_>, name: &Name, fate: Fate) -> Result<()> {
 
 fn subscribe(change: &Change<'_>, name: &Name) -> Result<()> {
     change.execute("INSERT OR IGNORE INTO subscription (name) VALUES (?1)", [name.to_string()])?;
+    check_count(change, "SELECT count(*) FROM subscription")?;
     touch(change, name)
 }
 

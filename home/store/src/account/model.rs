@@ -147,7 +147,7 @@ impl World {
             }
             Operation::Expunge { mailbox, which } => self.expunge(mailbox, which),
             Operation::Recreate { mailbox } => {
-                self.account.delete_mailbox(MAILBOXES[mailbox]).unwrap();
+                self.account.delete_mailbox(self.id(mailbox)).unwrap();
                 self.account.create_mailbox(MAILBOXES[mailbox], None).unwrap();
                 self.model[mailbox] = Model { uid_next: 1, ..Model::default() };
             }

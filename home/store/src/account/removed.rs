@@ -120,8 +120,12 @@ impl Account {
         })
     }
 
-    /// The octets as they came: damaged ones would be a message that nobody sent, under a hash of its own.
-    fn copy_out(&self, blob: BlobId, mut staging: Staging) -> Result<StagedMessage> {
+    /// The octets of a stored message as they came, for another account or another row of this one: damaged ones would be a
+    /// message that nobody sent, under a hash of its own.
+    ///
+    /// # Errors
+    /// `Corrupt` where they are damaged; as for [`Account::read_blob`].
+    pub fn copy_out(&self, blob: BlobId, mut staging: Staging) -> Result<StagedMessage> {
         loop {
             let octets = self.read_blob(blob, staging.size()..staging.size() + STEP)?;
             if octets.is_empty() {

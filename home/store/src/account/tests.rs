@@ -94,6 +94,10 @@ fn seen() -> Flags {
     SystemFlags::SEEN.into()
 }
 
+fn numbered(account: &Account, name: &str) -> MailboxId {
+    account.mailbox_named(name).unwrap().id
+}
+
 #[test]
 fn damage_is_named_and_neighbours_stay_readable() {
     let fixture = fixture();
@@ -349,6 +353,32 @@ fn expunge_takes_the_deleted_and_uids_never_come_back() {
 }
 
 #[test]
+fn a_mailbox_is_renamed_and_deleted_by_its_number_whatever_its_name_is_by_then() {
+    let fixture = fixture();
+    let account = &fixture.account;
+    let meant = account.create_mailbox("meant", None).unwrap().id;
+    account.rename_mailbox(meant, "elsewhere").unwrap();
+    let private = account.create_mailbox("meant", None).unwrap().id;
+    account.rename_mailbox(meant, "yonder").unwrap();
+    account.delete_mailbox(meant).unwrap();
+    assert_eq!(account.mailbox_named("meant").unwrap().id, private);
+    assert!(matches!(account.mailbox_named("yonder"), Err(Error::NotFound(_))));
+    assert!(matches!(account.delete_mailbox(meant), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn names_are_bounded() {
+    let fixture = fixture();
+    let account = &fixture.account;
+    let fill = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
+                INSERT OR IGNORE INTO subscription (name) SELECT 'x' || n FROM n";
+    fixture.run(fill);
+    assert!(matches!(account.subscribe("one more"), Err(Error::OverQuota)));
+    account.unsubscribe("x1").unwrap();
+    assert!(!account.subscriptions().unwrap().contains(&"one more".to_owned()));
+}
+
+#[test]
 fn mailboxes_are_made_renamed_and_deleted() {
     let fixture = fixture();
     let account = &fixture.account;
@@ -357,27 +387,27 @@ fn mailboxes_are_made_renamed_and_deleted() {
     assert!(matches!(account.create_mailbox("x", Some(SpecialUse::Sent)), Err(Error::Conflict(_))));
     account.subscribe("a/b/c").unwrap();
     fixture.append("a/b/c", &mail("kept", ""), seen());
-    account.rename_mailbox("a/b", "z").unwrap();
+    account.rename_mailbox(numbered(account, "a/b"), "z").unwrap();
     let renamed = account.mailbox_named("z/c").unwrap();
     assert_eq!((renamed.id, renamed.uid_validity, renamed.messages), (made.id, made.uid_validity, 1));
     assert!(renamed.subscribed);
     assert!(account.subscriptions().unwrap().contains(&"a/b/c".to_owned()));
-    assert!(matches!(account.rename_mailbox("z", "z/y"), Err(Error::Conflict(_))));
-    assert!(matches!(account.rename_mailbox("nowhere", "y"), Err(Error::NotFound(_))));
+    assert!(matches!(account.rename_mailbox(numbered(account, "z"), "z/y"), Err(Error::Conflict(_))));
+    assert!(matches!(account.rename_mailbox(MailboxId(99), "y"), Err(Error::NotFound(_))));
 
-    account.delete_mailbox("z").unwrap();
+    account.delete_mailbox(numbered(account, "z")).unwrap();
     let hollow = account.mailbox_named("z").unwrap();
     assert!(!hollow.selectable && hollow.has_children);
     assert!(matches!(account.snapshot(hollow.id), Err(Error::NotFound(_))));
-    assert!(matches!(account.delete_mailbox("z"), Err(Error::Conflict(_))));
+    assert!(matches!(account.delete_mailbox(numbered(account, "z")), Err(Error::Conflict(_))));
     let revived = account.create_mailbox("z", None).unwrap();
     assert!(revived.selectable && revived.uid_validity > hollow.uid_validity);
 
-    account.delete_mailbox("z/c").unwrap();
+    account.delete_mailbox(numbered(account, "z/c")).unwrap();
     assert!(account.subscriptions().unwrap().contains(&"z/c".to_owned()));
     let again = account.create_mailbox("z/c", None).unwrap();
     assert!(again.uid_validity > made.uid_validity && again.id != made.id && again.messages == 0);
-    assert!(matches!(account.delete_mailbox("Inbox"), Err(Error::Permanent(_))));
+    assert!(matches!(account.delete_mailbox(numbered(account, "Inbox")), Err(Error::Permanent(_))));
 }
 
 #[test]
@@ -385,7 +415,7 @@ fn renaming_inbox_moves_its_messages() {
     let fixture = fixture();
     fixture.append("INBOX", &mail("a", ""), seen());
     fixture.account.create_mailbox("INBOX/child", None).unwrap();
-    fixture.account.rename_mailbox("INBOX", "old").unwrap();
+    fixture.account.rename_mailbox(numbered(&fixture.account, "INBOX"), "old").unwrap();
     assert_eq!((fixture.uids("INBOX").len(), fixture.uids("old").len()), (0, 1));
     assert!(fixture.account.mailbox_named("INBOX/child").is_ok());
 }
@@ -469,7 +499,7 @@ fn what_was_expunged_can_be_put_back() {
     fixture.account.create_mailbox("Old", None).unwrap();
     fixture.append("Old", &large, flags.clone());
     fixture.append("INBOX", &mail("small", ""), SystemFlags::DELETED.into());
-    fixture.account.delete_mailbox("Old").unwrap();
+    fixture.account.delete_mailbox(numbered(&fixture.account, "Old")).unwrap();
     fixture.account.expunge(fixture.id("INBOX"), Expunge::Deleted).unwrap();
     fixture.is_whole();
     assert_eq!(fixture.account.usage().unwrap().0, 0);

@@ -22,3 +22,13 @@ fn too_many_annotations_change_none() {
     assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
     fixture.is_whole();
 }
+
+#[test]
+fn values_are_bounded_over_all_mailboxes() {
+    let fixture = fixture();
+    let value = |octets: usize| vec![("/private/comment".to_owned(), Some(vec![b'x'; octets]))];
+    fixture.account.annotate(Some(fixture.id("INBOX")), value(6 << 20)).unwrap();
+    let refused = fixture.account.annotate(Some(fixture.id("Sent")), value(5 << 20));
+    assert!(matches!(refused, Err(Error::OverQuota)), "{refused:?}");
+    fixture.account.annotate(Some(fixture.id("Sent")), value(4 << 20)).unwrap();
+}

@@ -1,5 +1,8 @@
 //! What LIST answers.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use super::{List, ListReturn, ListSelection, Pattern};
 use crate::commands::{my_rights, status};
 use crate::request::{Answer, MailboxInfo, MailboxKind, Request, Subscription};
@@ -11,6 +14,9 @@ use crate::types::{DELIMITER, MailboxAttributes, MailboxName, Rights, StatusItem
 pub(super) fn task(command: List) -> Box<dyn Task> {
     Box::new(Listing { command, waiting: Vec::new(), asked: None })
 }
+
+/// All mailboxes by name.
+type Tree<'a> = BTreeMap<&'a str, &'a MailboxInfo>;
 
 /// The lines are told one by one, as each may need the mailbox's counters after it.
 #[derive(Debug)]
@@ -98,15 +104,16 @@ impl Listing {
             .map(|pattern| Pattern::new(&self.command.reference, pattern))
             .collect();
         let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+        let tree: Tree<'_> = mailboxes.iter().map(|mailbox| (mailbox.name.as_str(), mailbox)).collect();
         let mut names: Vec<MailboxName> = with_ancestors(mailboxes);
         names.retain(|name| matches(name.as_str()));
-        names.iter().filter_map(|name| self.line(name, mailboxes)).collect()
+        names.iter().filter_map(|name| self.line(name, &tree)).collect()
     }
 
     /// The line of a name that matches, unless the selection options rule it out.
-    fn line(&self, name: &MailboxName, mailboxes: &[MailboxInfo]) -> Option<Line> {
-        let itself = mailboxes.iter().find(|mailbox| mailbox.name == *name);
-        let below = || mailboxes.iter().filter(|mailbox| is_below(&mailbox.name, name));
+    fn line(&self, name: &MailboxName, tree: &Tree<'_>) -> Option<Line> {
+        let itself = tree.get(name.as_str()).copied();
+        let below = || below(tree, name);
         let selected = itself.is_some_and(|mailbox| self.selects(mailbox));
         let kind = itself.map_or(MailboxKind::Subscription, |mailbox| mailbox.kind);
         let recursive = self.command.selection.contains(&ListSelection::RecursiveMatch);
@@ -191,6 +198,10 @@ fn with_ancestors(mailboxes: &[MailboxInfo]) -> Vec<MailboxName> {
     names
 }
 
-fn is_below(name: &MailboxName, ancestor: &MailboxName) -> bool {
-    name.as_str().strip_prefix(ancestor.as_str()).is_some_and(|rest| rest.starts_with(DELIMITER))
+/// The mailboxes below a name, which stand together in the order of names.
+fn below<'a>(tree: &'a Tree<'_>, name: &MailboxName) -> impl Iterator<Item = &'a MailboxInfo> {
+    let start = format!("{name}{DELIMITER}");
+    let from = (Bound::Included(start.as_str()), Bound::Unbounded);
+    let all = tree.range::<str, _>(from).map(|(name, mailbox)| (*name, *mailbox));
+    all.take_while(move |(name, _)| name.starts_with(&start)).map(|(_, mailbox)| mailbox)
 }

@@ -16,6 +16,9 @@ use crate::types::{NameEncoding, StatusItem};
 
 pub(crate) use pattern::Pattern;
 
+/// Longest patterns of one command together, in octets: more than the longest name of a mailbox.
+const PATTERN_OCTETS: usize = 1024;
+
 /// What to list, and what to tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct List {
@@ -120,10 +123,21 @@ impl List {
             Some(b'(') => parser.list("Expected patterns", Parser::list_mailbox)?,
             _ => vec![parser.list_mailbox()?],
         };
+        list.check_length()?;
         if parser.eat(b' ') {
             list.parse_returns(parser)?;
         }
         Ok(list)
+    }
+
+    /// Each name is held against each character of each pattern.
+    fn check_length(&self) -> Result<()> {
+        let octets: usize =
+            self.patterns.iter().map(|pattern| self.reference.len().saturating_add(pattern.len())).sum();
+        match octets > PATTERN_OCTETS {
+            true => Err(ParseError::Syntax("The patterns are too long")),
+            false => Ok(()),
+        }
     }
 
     /// RFC 5258 §3.1: RECURSIVEMATCH modifies another option, and cannot stand alone or with REMOTE only.
