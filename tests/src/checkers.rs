@@ -121,6 +121,16 @@ pub fn python_of(environment: &str) -> Result<String> {
     Ok(path)
 }
 
+/// Where Node.js finds what is installed from npm under this name.
+///
+/// # Errors
+/// When it is not installed.
+pub fn node_modules_of(name: &str) -> Result<String> {
+    let path = format!("{ENVIRONMENTS}/{name}/node_modules");
+    ensure!(Path::new(&path).exists(), "{name} is not installed; `make checkers` does that");
+    Ok(path)
+}
+
 fn program(name: &str) -> Result<String> {
     let path = format!("{ENVIRONMENTS}/{name}/bin/{name}");
     ensure!(Path::new(&path).exists(), "{name} is not installed; `make checkers` does that");

@@ -1,9 +1,13 @@
 //! Mail clients that we did not write, against home's IMAP, from outside through the edge.
 
 use anyhow::{Context, Result, ensure};
+use postern_lab::checkers::{node_modules_of, python_of};
 use postern_lab::lab::{ANA, ANA_PASSWORD};
 use postern_lab::{Host, Lab, mail, wait_until};
 
+const DOVECOT_CONF: &str = include_str!("../clients/dovecot.conf");
+const IMAPCLIENT_SESSION: &str = include_str!("../clients/imapclient_session.py");
+const IMAPFLOW_SESSION: &str = include_str!("../clients/imapflow_session.js");
 const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
 const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
@@ -40,6 +44,116 @@ fn python_imaplib_shares_a_mailbox_between_two_users() -> Result<()> {
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
     Ok(())
+}
+
+#[test]
+fn imapclient_understands_every_answer_and_is_told_of_changes() -> Result<()> {
+    let lab = Lab::joined()?;
+    let python = python_of("imapclient")?;
+    let session = [&python, "-c", IMAPCLIENT_SESSION, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+#[test]
+fn imapflow_understands_every_answer_and_is_told_of_changes() -> Result<()> {
+    let lab = Lab::joined()?;
+    let modules = format!("NODE_PATH={}", node_modules_of("imapflow")?);
+    let node = ["env", &modules, "node", "-e", IMAPFLOW_SESSION, "--"];
+    let session = [&node[..], &["mail.home.example", ANA, ANA_PASSWORD]].concat();
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// dsync knows messages without GUIDs by their headers, and by CONDSTORE which side changed a flag last.
+#[test]
+fn doveadm_synchronises_a_maildir_both_ways_and_backs_it_up() -> Result<()> {
+    let lab = Lab::joined()?;
+    let story = || -> Result<()> {
+        start_dovecot(&lab)?;
+        for subject in ["one", "two", "three"] {
+            deliver(&lab, subject)?;
+        }
+        doveadm(&lab, "sync imapc:")?;
+        ensure!(dovecot_subjects(&lab, "ALL")? == "one three two", "all came over");
+
+        // Flags and a new message on both sides.
+        doveadm(&lab, "flags add '\\Flagged' mailbox INBOX subject one")?;
+        doveadm(&lab, "save -m INBOX /run/local")?;
+        lab.curl_imap("INBOX", &["--request", "STORE 2 +FLAGS (\\Answered)"])?.success()?;
+        doveadm(&lab, "sync imapc:")?;
+        ensure!(
+            search(&lab, "FLAGGED")? == "1" && search(&lab, "SUBJECT local")? == "4",
+            "what was done here"
+        );
+        ensure!(dovecot_subjects(&lab, "ANSWERED")? == "two", "what was done there");
+
+        // Each side deletes one.
+        doveadm(&lab, "expunge mailbox INBOX subject two")?;
+        lab.curl_imap("INBOX", &["--request", "STORE 3 +FLAGS (\\Deleted)"])?.success()?;
+        lab.curl_imap("INBOX", &["--request", "EXPUNGE"])?.success()?;
+        doveadm(&lab, "sync imapc:")?;
+        ensure!(
+            dovecot_subjects(&lab, "ALL")? == "local one" && search(&lab, "ALL")? == "1 2",
+            "both are gone"
+        );
+
+        // Synchronised again, nothing changes on either side.
+        let state = || -> Result<String> {
+            let there = lab.curl_imap("", &["--request", "STATUS INBOX (MESSAGES UIDNEXT HIGHESTMODSEQ)"])?;
+            let here = lab.host(Host::Cafe).sh("find /var/lib/ana/dovecot -name '*,S=*' | sort")?;
+            Ok(there.success()?.stdout + &here.stdout)
+        };
+        let before = state()?;
+        doveadm(&lab, "sync imapc:")?;
+        ensure!(state()? == before, "a synchronisation without changes changed {before}");
+
+        // A backup is what is here, flags and all; with another message gone, it follows.
+        let copy = "-o mail_location=maildir:/var/lib/ana/dovecot/copy";
+        doveadm(&lab, &format!("{copy} backup -R imapc:"))?;
+        ensure!(dovecot_subjects_of(&lab, copy, "ALL")? == "local one");
+        ensure!(dovecot_subjects_of(&lab, copy, "FLAGGED")? == "one");
+        lab.curl_imap("INBOX", &["--request", "STORE 1 +FLAGS (\\Deleted)"])?.success()?;
+        lab.curl_imap("INBOX", &["--request", "EXPUNGE"])?.success()?;
+        doveadm(&lab, &format!("{copy} backup -R imapc:"))?;
+        ensure!(dovecot_subjects_of(&lab, copy, "ALL")? == "local");
+        Ok(())
+    };
+    story().map_err(|error| lab.explain(error))
+}
+
+/// Dovecot's daemon at the cafe, which resolves names for doveadm.
+fn start_dovecot(lab: &Lab) -> Result<()> {
+    let cafe = lab.host(Host::Cafe);
+    cafe.write("/run/dovecot.conf", DOVECOT_CONF.as_bytes())?;
+    cafe.write("/run/local", mail::plain_message(ANA, mail::SAM, "local").as_bytes())?;
+    cafe.sh(
+        "mkdir -p /var/lib/ana/dovecot; chmod a+rX /var/lib/ana /run/local; chown nobody /var/lib/ana/dovecot
+         dovecot -c /run/dovecot.conf </dev/null >/dev/null 2>&1",
+    )?;
+    Ok(())
+}
+
+fn doveadm(lab: &Lab, command: &str) -> Result<String> {
+    let doveadm = format!(
+        "HOME=/var/lib/ana/dovecot USER=ana doveadm -o log_path=/dev/stderr -c /run/dovecot.conf {command}"
+    );
+    Ok(lab.host(Host::Cafe).sh(&doveadm)?.stdout)
+}
+
+fn dovecot_subjects(lab: &Lab, query: &str) -> Result<String> {
+    dovecot_subjects_of(lab, "", query)
+}
+
+/// The subjects in Dovecot's own INBOX, in alphabetical order.
+fn dovecot_subjects_of(lab: &Lab, options: &str, query: &str) -> Result<String> {
+    let fetched = doveadm(lab, &format!("{options} fetch hdr.subject mailbox INBOX {query}"))?;
+    let mut subjects: Vec<&str> =
+        fetched.lines().filter_map(|line| line.strip_prefix("hdr.subject: ")).collect();
+    subjects.sort_unstable();
+    Ok(subjects.join(" "))
 }
 
 #[test]
