@@ -73,7 +73,7 @@ impl Host<SmtpSession> for InboundHost {
                 info!(sender = %reverse_path, helo = session.core.helo(), "MAIL");
                 session.core.mail_verdict(Ok(()));
             }
-            Event::Recipient { forward_path } => {
+            Event::Recipient { forward_path, .. } => {
                 let verdict = self.recipient(&forward_path);
                 info!(recipient = %forward_path, ?verdict, "RCPT");
                 session.core.recipient_verdict(verdict);

@@ -350,10 +350,10 @@ fn envelope(job: &Job, body: &Body) -> Envelope {
         body: if body.is_ascii() { BodyType::SevenBit } else { BodyType::EightBitMime },
         smtp_utf8: job.envelope.smtp_utf8,
         dsn: Some(DsnParameters {
-            ret: match (job.envelope.ret, &job.envelope.envelope_id) {
-                (Ret::Full, _) => Some("FULL"),
-                (Ret::Headers, Some(_)) => Some("HDRS"),
-                (Ret::Headers, None) => None,
+            ret: match job.envelope.ret {
+                Ret::Full => Some("FULL"),
+                Ret::Headers => Some("HDRS"),
+                Ret::Unsaid => None,
             },
             envelope_id: job.envelope.envelope_id.clone(),
         }),

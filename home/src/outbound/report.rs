@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use postern_message::address::{DomainName, EmailAddress, LocalPart};
 use postern_message::dsn::{self, Action, Report, ReportedRecipient, Returned};
+use postern_smtp::xtext;
 use postern_store::queue::{Content, DueRecipient, Job, NewMessage, NewRecipient, Notify, Queue, Ret};
 
 use super::body;
@@ -97,12 +98,18 @@ fn reported(case: &Case<'_>, now: Timestamp) -> ReportedRecipient {
     let expired = case.told == Told::Failed && case.verdict.status.starts_with('4');
     ReportedRecipient {
         final_recipient: case.recipient.forward_path.clone(),
-        original_recipient: case.recipient.original_recipient.clone(),
+        original_recipient: case.recipient.original_recipient.as_deref().and_then(decoded),
         status: if expired { "5.4.7".to_owned() } else { case.verdict.status.clone() },
         remote_mta: case.verdict.host.as_deref().and_then(|host| host.split(' ').next()).map(str::to_owned),
         diagnostic: Some(case.verdict.diagnostic.clone()),
         last_attempt: now,
     }
+}
+
+/// `rfc822;Bob+2Bnews@far.example` as a report says it: without xtext (RFC 3461 §6.3).
+fn decoded(original_recipient: &str) -> Option<String> {
+    let (address_type, address) = original_recipient.split_once(';')?;
+    Some(format!("{address_type};{}", xtext::decode(address)?))
 }
 
 /// What is returned, and whether it is the whole message. Only a failure returns the body (RFC 3461 §4.3).

@@ -8,7 +8,7 @@ use postern_message::{
     header::HeaderField,
     received::{Protocol, Received},
 };
-use postern_smtp::server::{Envelope, Refusal};
+use postern_smtp::server::{self, Envelope, Refusal};
 use postern_store::{
     StagedMessage,
     account::AccountId,
@@ -70,7 +70,7 @@ struct Outgoing {
     hostname: DomainName,
     account: AccountId,
     envelope: Envelope,
-    recipients: Vec<EmailAddress>,
+    recipients: Vec<NewRecipient>,
     received: String,
 }
 
@@ -84,13 +84,13 @@ impl Outgoing {
         let prepend = self.prepend(&author, &staged)?;
         let message = NewMessage {
             reverse_path: self.envelope.reverse_path.address().cloned(),
-            recipients: self.recipients.into_iter().map(NewRecipient::new).collect(),
+            recipients: self.recipients,
             sender: Some(self.account),
             prepend,
             content: Content::Staged(&staged),
             smtp_utf8: self.envelope.smtp_utf8,
-            envelope_id: None,
-            ret: Ret::default(),
+            envelope_id: self.envelope.envelope_id,
+            ret: self.envelope.ret.map_or(Ret::Unsaid, ret),
         };
         let id = self.parts.queue.enqueue(message).map_err(|error| failure::refusal(&error))?;
         Ok(format!("queued as {id}"))
@@ -123,6 +123,13 @@ impl Outgoing {
             Refusal::Temporary
         })?;
         Ok([&signatures, self.received.as_bytes(), added.as_bytes()].concat())
+    }
+}
+
+fn ret(asked: server::Ret) -> Ret {
+    match asked {
+        server::Ret::Full => Ret::Full,
+        server::Ret::Headers => Ret::Headers,
     }
 }
 

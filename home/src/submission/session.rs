@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use postern_message::address::{DomainName, EmailAddress};
-use postern_smtp::server::{Event, ForwardPath, Refusal, ReversePath};
+use postern_smtp::server::{self, Event, ForwardPath, RcptParameters, Refusal, ReversePath};
 use postern_store::directory::{Resolution, User};
+use postern_store::queue::{NewRecipient, Notify};
 use tracing::info;
 
 use super::{Parts, message};
@@ -23,7 +24,7 @@ pub(super) struct SubmissionHost {
     /// Who has authenticated.
     pub(super) user: Option<User>,
     /// Where the current message goes.
-    pub(super) recipients: Vec<EmailAddress>,
+    pub(super) recipients: Vec<NewRecipient>,
     incoming: Option<Incoming>,
 }
 
@@ -54,7 +55,7 @@ impl SubmissionHost {
         }
     }
 
-    fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Refusal> {
+    fn recipient(&mut self, forward_path: &ForwardPath, parameters: RcptParameters) -> Result<(), Refusal> {
         let address = match forward_path {
             ForwardPath::Address(address) => address.clone(),
             ForwardPath::Postmaster => self.postmaster().ok_or(Refusal::UnknownUser)?,
@@ -62,7 +63,11 @@ impl SubmissionHost {
         };
         match self.parts.directory.resolve(&address) {
             Resolution::Local(_) | Resolution::NotLocal => {
-                self.recipients.push(address);
+                self.recipients.push(NewRecipient {
+                    forward_path: address,
+                    notify: parameters.notify.map_or_else(Notify::default, notify),
+                    original_recipient: parameters.original_recipient,
+                });
                 Ok(())
             }
             Resolution::UnknownUser => Err(Refusal::UnknownUser),
@@ -95,8 +100,8 @@ impl Host<SmtpSession> for SubmissionHost {
                 info!(sender = %reverse_path, ?verdict, "MAIL");
                 session.core.mail_verdict(verdict);
             }
-            Event::Recipient { forward_path } => {
-                let verdict = self.recipient(&forward_path);
+            Event::Recipient { forward_path, parameters } => {
+                let verdict = self.recipient(&forward_path, parameters);
                 info!(recipient = %forward_path, ?verdict, "RCPT");
                 session.core.recipient_verdict(verdict);
             }
@@ -125,4 +130,9 @@ impl Host<SmtpSession> for SubmissionHost {
             Event::AuthenticationFailed { failure } => self.authentication_failed(failure).await,
         }
     }
+}
+
+fn notify(asked: server::Notify) -> Notify {
+    let server::Notify { success, failure, delay } = asked;
+    Notify { success, failure, delay }
 }

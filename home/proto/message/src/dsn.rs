@@ -65,7 +65,7 @@ pub enum Action {
 pub struct ReportedRecipient {
     /// Where the message was to go.
     pub final_recipient: EmailAddress,
-    /// ORCPT as given, `rfc822;ana@home.example`.
+    /// ORCPT decoded, `rfc822;ana@home.example`.
     pub original_recipient: Option<String>,
     /// `class.subject.detail` (RFC 3463).
     pub status: String,

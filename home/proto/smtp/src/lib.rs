@@ -2,6 +2,8 @@
 //!
 //! * [`server`] is the receiving side: mail from other servers, and submission by users.
 //! * [`client`] is the sending side: one session that hands messages over to another server.
+//! * [`xtext`] is an encoding that both use.
 
 pub mod client;
 pub mod server;
+pub mod xtext;

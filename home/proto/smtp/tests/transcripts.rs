@@ -149,7 +149,7 @@ impl Stage {
     fn host(&mut self, event: Event) {
         match event {
             Event::Mail { reverse_path, .. } => self.session.mail_verdict(sender(&reverse_path)),
-            Event::Recipient { forward_path } => self.session.recipient_verdict(recipient(&forward_path)),
+            Event::Recipient { forward_path, .. } => self.session.recipient_verdict(recipient(&forward_path)),
             Event::Data => self.session.data_verdict(Ok(())),
             Event::Chunk(chunk) => self.message.extend_from_slice(&chunk),
             Event::Message => {

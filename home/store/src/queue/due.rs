@@ -203,7 +203,7 @@ fn envelope(connection: &Connection, message: QueueId) -> Result<Envelope> {
 
 fn envelope_row(row: &Row<'_>) -> rusqlite::Result<Result<Envelope>> {
     let reverse_path: String = row.get(0)?;
-    let ret = if row.get(4)? { Ret::Full } else { Ret::Headers };
+    let ret = Ret::from_column(row.get(4)?);
     let envelope = |reverse_path| -> rusqlite::Result<Envelope> {
         Ok(Envelope {
             reverse_path,

@@ -76,7 +76,7 @@ impl MessageRow {
                 self.sender.map(|account| account.0),
                 self.smtp_utf8,
                 self.envelope_id,
-                self.ret == Ret::Full,
+                self.ret.to_column(),
                 self.arrived.as_millisecond(),
             ])?;
         let id = QueueId(connection.last_insert_rowid());

@@ -120,11 +120,31 @@ impl Default for Notify {
 /// How much of the message a failure report returns (RFC 3461 §4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ret {
-    /// The header section only.
+    /// Not said: the header section only, and nothing is said to the next host either.
     #[default]
+    Unsaid,
+    /// The header section only.
     Headers,
     /// The whole message.
     Full,
+}
+
+impl Ret {
+    pub(super) fn to_column(self) -> i64 {
+        match self {
+            Ret::Unsaid => 0,
+            Ret::Full => 1,
+            Ret::Headers => 2,
+        }
+    }
+
+    pub(super) fn from_column(value: i64) -> Self {
+        match value {
+            1 => Ret::Full,
+            2 => Ret::Headers,
+            _ => Ret::Unsaid,
+        }
+    }
 }
 
 /// Where a recipient stands; the table is in the module's documentation.

@@ -5,7 +5,7 @@ use crate::db::Schema;
 pub(crate) static SCHEMA: Schema =
     Schema { name: "queue", application_id: 0x506f_7351, migrations: &[FIRST] };
 
-/// `state` is 0 waiting, 1 delivered, 2 failed; `notify` is bits 1 success, 2 failure, 4 delay; an empty
+/// `state` is 0 waiting, 1 delivered, 2 failed; `notify` is bits 1 success, 2 failure, 4 delay; `ret_full` is 0 not said, 1 FULL, 2 HDRS; an empty
 /// `reverse_path` is the null one. Both indexes hold waiting recipients only: one finds the next time to wake, the
 /// other what is due for one destination.
 const FIRST: &str = "

@@ -4,7 +4,7 @@
 //! parameters that the server offers, or the reason why this server cannot take the message at all.
 //!
 //! Implements RFC 5321 §3.3, RFC 1870 §6 (SIZE), RFC 6152 §2 (BODY), RFC 6531 §3.4 (SMTPUTF8), RFC 3461 §4 (RET,
-//! ENVID, NOTIFY, ORCPT; §4: xtext).
+//! ENVID, NOTIFY, ORCPT).
 //!
 //! Deviates: RFC 6152 §3 forbids sending 8-bit content to a server without 8BITMIME. It is sent as it is: to
 //! re-encode it would break its signatures, no server in use clears the eighth bit, and a report to the sender
@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use postern_message::address::EmailAddress;
 
 use super::capabilities::Capabilities;
+use crate::xtext;
 
 /// What a mail transaction carries beside the content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl Envelope {
         }
         if let (Some(dsn), true) = (&self.dsn, capabilities.dsn) {
             push_parameter(&mut line, "RET", dsn.ret);
-            push_parameter(&mut line, "ENVID", dsn.envelope_id.as_deref().map(xtext).as_deref());
+            push_parameter(&mut line, "ENVID", dsn.envelope_id.as_deref().map(xtext::encode).as_deref());
         }
         line + "\r\n"
     }
@@ -143,17 +144,4 @@ fn push_parameter(line: &mut String, keyword: &str, value: Option<&str>) {
     if let Some(value) = value.filter(|value| value.bytes().all(|octet| octet.is_ascii_graphic())) {
         let _ = write!(line, " {keyword}={value}");
     }
-}
-
-/// Encodes text as xtext (RFC 3461 §4).
-pub fn xtext(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_graphic() && octet != b'+' && octet != b'=' {
-            encoded.push(char::from(octet));
-        } else {
-            let _ = write!(encoded, "+{octet:02X}");
-        }
-    }
-    encoded
 }

@@ -82,7 +82,7 @@ impl Told {
         self.note(&event);
         match event {
             Event::Mail { .. } => session.mail_verdict(Ok(())),
-            Event::Recipient { forward_path } if forward_path.to_string().starts_with("nobody") => {
+            Event::Recipient { forward_path, .. } if forward_path.to_string().starts_with("nobody") => {
                 session.recipient_verdict(Err(Refusal::UnknownUser));
             }
             Event::Recipient { .. } => session.recipient_verdict(Ok(())),

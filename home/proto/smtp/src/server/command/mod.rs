@@ -3,12 +3,13 @@
 //! In: a line without its CRLF. Out: the command with typed arguments. Refused: lines that are not UTF-8 or have
 //! control characters, unknown verbs, arguments that are missing, superfluous or malformed.
 //!
-//! Implements the grammar of RFC 5321 §4.1.1, RFC 1870 §5, RFC 4954 §4 and §5, RFC 6531 §3.
+//! Implements the grammar of RFC 5321 §4.1.1, RFC 1870 §5, RFC 3461 §4, RFC 4954 §4 and §5, RFC 6531 §3.
 
+pub mod dsn;
 pub mod parameters;
 pub mod path;
 
-use parameters::MailParameters;
+use parameters::{MailParameters, RcptParameters};
 use path::{ForwardPath, ReversePath};
 
 use super::refusal::Refusal;
@@ -31,8 +32,8 @@ pub enum Command<'a> {
     },
     /// `MAIL FROM:<path> [parameters]`.
     Mail(ReversePath, MailParameters),
-    /// `RCPT TO:<path>`.
-    Rcpt(ForwardPath),
+    /// `RCPT TO:<path> [parameters]`.
+    Rcpt(ForwardPath, RcptParameters),
     /// `DATA`.
     Data,
     /// `RSET`.
@@ -119,10 +120,8 @@ fn mail(argument: &str) -> Result<Command<'_>, Refusal> {
 fn rcpt(argument: &str) -> Result<Command<'_>, Refusal> {
     let rest = after_keyword(argument, "TO:").ok_or(Refusal::Syntax("expected RCPT TO:<address>"))?;
     let (path, _, parameters) = path::split(rest)?;
-    if !parameters.is_empty() {
-        return Err(Refusal::UnknownParameter);
-    }
-    Ok(Command::Rcpt(ForwardPath::parse(path)?))
+    let parameters = RcptParameters::parse(parameters)?;
+    Ok(Command::Rcpt(ForwardPath::parse(path)?, parameters))
 }
 
 fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
@@ -155,7 +154,7 @@ mod tests {
             (b"NOOP \xff", Refusal::Syntax("command is not UTF-8")),
             (b"NOOP \0", Refusal::Syntax("command has a control character")),
             (b"MAIL <a@b.example>", Refusal::Syntax("expected MAIL FROM:<address>")),
-            (b"RCPT TO:<a@b.example> NOTIFY=NEVER", Refusal::UnknownParameter),
+            (b"RCPT TO:<a@b.example> XNOTIFY=NEVER", Refusal::UnknownParameter),
             ("MAIL FROM:<jürgen@b.example>".as_bytes(), Refusal::NeedsSmtpUtf8),
         ];
         for (line, refusal) in refused {

@@ -1,12 +1,16 @@
-//! The parameters of MAIL: SIZE, BODY, SMTPUTF8, AUTH.
+//! The parameters of MAIL (SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID) and of RCPT (NOTIFY, ORCPT).
 //!
-//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 4954 §5 (the AUTH parameter is read and not used:
-//! nobody is trusted to speak for another).
+//! In: the words behind the path. Out: what they say. Refused: words that are not known, are malformed or come twice.
+//! Whether an extension is offered in this session is the session's to judge.
+//!
+//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 3461 §4, RFC 4954 §5 (the AUTH parameter is read and not
+//! used: nobody is trusted to speak for another).
 
+use super::dsn::{self, Notify, Ret};
 use crate::server::{refusal::Refusal, session::BodyType};
 
 /// What MAIL said of the message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailParameters {
     /// Octets the client means to send.
     pub size: Option<u64>,
@@ -14,6 +18,19 @@ pub struct MailParameters {
     pub body: BodyType,
     /// Addresses and header may be UTF-8.
     pub smtp_utf8: bool,
+    /// How much of it a failure report returns.
+    pub ret: Option<Ret>,
+    /// The sender's own name for this submission, decoded.
+    pub envelope_id: Option<String>,
+}
+
+/// What RCPT said of a recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RcptParameters {
+    /// What is to be reported.
+    pub notify: Option<Notify>,
+    /// To whom the message was first addressed, as given: `rfc822;ana@home.example` in xtext.
+    pub original_recipient: Option<String>,
 }
 
 impl MailParameters {
@@ -23,20 +40,13 @@ impl MailParameters {
     /// [`Refusal::UnknownParameter`] or [`Refusal::Syntax`].
     pub fn parse(text: &str) -> Result<MailParameters, Refusal> {
         let mut parameters = MailParameters::default();
-        let mut seen = Vec::new();
-        for word in text.split(' ').filter(|word| !word.is_empty()) {
-            let (keyword, value) = match word.split_once('=') {
-                Some((keyword, value)) => (keyword, Some(value)),
-                None => (word, None),
-            };
-            let keyword = keyword.to_ascii_uppercase();
-            parameters.set(&keyword, value)?;
-            if seen.contains(&keyword) {
-                return Err(Refusal::Syntax("parameter given twice"));
-            }
-            seen.push(keyword);
-        }
+        for_each(text, |keyword, value| parameters.set(keyword, value))?;
         Ok(parameters)
+    }
+
+    /// Whether reports are asked for in a way that only a server with DSN understands.
+    pub fn asks_for_dsn(&self) -> bool {
+        self.ret.is_some() || self.envelope_id.is_some()
     }
 
     fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), Refusal> {
@@ -48,11 +58,63 @@ impl MailParameters {
             }
             ("SMTPUTF8", None) => self.smtp_utf8 = true,
             ("AUTH", Some(_)) => {}
-            ("SIZE" | "BODY" | "SMTPUTF8" | "AUTH", _) => return Err(Refusal::Syntax("bad parameter value")),
+            ("RET", Some(value)) => self.ret = Some(dsn::ret(value)?),
+            ("ENVID", Some(value)) => self.envelope_id = Some(dsn::envelope_id(value)?),
+            ("SIZE" | "BODY" | "SMTPUTF8" | "AUTH" | "RET" | "ENVID", _) => return Err(BAD_VALUE),
             _ => return Err(Refusal::UnknownParameter),
         }
         Ok(())
     }
+}
+
+impl RcptParameters {
+    /// Parses as [`MailParameters::parse`] does.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownParameter`] or [`Refusal::Syntax`].
+    pub fn parse(text: &str) -> Result<RcptParameters, Refusal> {
+        let mut parameters = RcptParameters::default();
+        for_each(text, |keyword, value| parameters.set(keyword, value))?;
+        Ok(parameters)
+    }
+
+    /// As [`MailParameters::asks_for_dsn`].
+    pub fn asks_for_dsn(&self) -> bool {
+        self.notify.is_some() || self.original_recipient.is_some()
+    }
+
+    fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), Refusal> {
+        match (keyword, value) {
+            ("NOTIFY", Some(value)) => self.notify = Some(dsn::notify(value)?),
+            ("ORCPT", Some(value)) => self.original_recipient = Some(dsn::original_recipient(value)?),
+            ("NOTIFY" | "ORCPT", None) => return Err(BAD_VALUE),
+            _ => return Err(Refusal::UnknownParameter),
+        }
+        Ok(())
+    }
+}
+
+const BAD_VALUE: Refusal = Refusal::Syntax("bad parameter value");
+
+/// Gives each keyword in upper case with its value to `set`; a keyword given twice is refused.
+fn for_each(
+    text: &str,
+    mut set: impl FnMut(&str, Option<&str>) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut seen = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let (keyword, value) = match word.split_once('=') {
+            Some((keyword, value)) => (keyword, Some(value)),
+            None => (word, None),
+        };
+        let keyword = keyword.to_ascii_uppercase();
+        set(&keyword, value)?;
+        if seen.contains(&keyword) {
+            return Err(Refusal::Syntax("parameter given twice"));
+        }
+        seen.push(keyword);
+    }
+    Ok(())
 }
 
 /// Up to 20 digits (RFC 1870 §4); what does not fit is simply too big.
@@ -71,14 +133,19 @@ mod tests {
     #[test]
     fn known_parameters() {
         let parameters = MailParameters::parse("size=1000 BODY=8bitmime SMTPUTF8 AUTH=<>").expect("known");
-        let expected = MailParameters { size: Some(1000), body: BodyType::EightBitMime, smtp_utf8: true };
+        let expected = MailParameters {
+            size: Some(1000),
+            body: BodyType::EightBitMime,
+            smtp_utf8: true,
+            ..Default::default()
+        };
         assert_eq!(parameters, expected);
         assert_eq!(MailParameters::parse("SIZE=99999999999999999999").map(|p| p.size), Ok(Some(u64::MAX)));
     }
 
     #[test]
     fn others_are_refused() {
-        assert_eq!(MailParameters::parse("RET=FULL"), Err(Refusal::UnknownParameter));
+        assert_eq!(MailParameters::parse("XRET=FULL"), Err(Refusal::UnknownParameter));
         for bad in ["SIZE=", "SIZE=-1", "SIZE=1 SIZE=2", "BODY=BINARYMIME", "SMTPUTF8=1", "SIZE"] {
             assert!(matches!(MailParameters::parse(bad), Err(Refusal::Syntax(_))), "{bad}");
         }

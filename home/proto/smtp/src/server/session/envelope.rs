@@ -1,6 +1,6 @@
 //! MAIL and RCPT: the envelope of a transaction (RFC 5321 §3.3, §4.1.1.2, §4.1.1.3).
 
-use super::{Asked, Event, ForwardPath, Refusal, ReversePath, Role, Session, Transport};
+use super::{Asked, Event, ForwardPath, RcptParameters, Refusal, Ret, ReversePath, Role, Session, Transport};
 use crate::server::command::parameters::MailParameters;
 
 /// How the client says the body is encoded (RFC 6152 §2).
@@ -26,6 +26,10 @@ pub struct Envelope {
     pub body: BodyType,
     /// Whether addresses and header may be UTF-8.
     pub smtp_utf8: bool,
+    /// How much of the message a failure report returns, where the client said so.
+    pub ret: Option<Ret>,
+    /// The sender's own name for this submission, decoded.
+    pub envelope_id: Option<String>,
 }
 
 impl Session {
@@ -33,9 +37,10 @@ impl Session {
         if let Err(refusal) = self.may_begin_transaction(&parameters) {
             return self.refuse(&refusal);
         }
-        let MailParameters { size, body, smtp_utf8 } = parameters;
+        let MailParameters { size, body, smtp_utf8, ret, envelope_id } = parameters;
         let event = Event::Mail { reverse_path: reverse_path.clone(), size, body };
-        let envelope = Envelope { reverse_path, forward_paths: Vec::new(), size, body, smtp_utf8 };
+        let envelope =
+            Envelope { reverse_path, forward_paths: Vec::new(), size, body, smtp_utf8, ret, envelope_id };
         self.ask(event, Asked::Mail(envelope));
     }
 
@@ -51,6 +56,9 @@ impl Session {
         }
         if self.transaction.is_some() {
             return Err(Refusal::BadSequence("a transaction is open; send RSET first"));
+        }
+        if parameters.asks_for_dsn() && !self.offers_dsn() {
+            return Err(Refusal::UnknownParameter);
         }
         // RFC 1870 §6.1.
         if parameters.size.is_some_and(|size| size > self.config.limits.message_octets) {
@@ -76,8 +84,9 @@ impl Session {
         self.process();
     }
 
-    pub(super) fn rcpt_command(&mut self, forward_path: ForwardPath) {
+    pub(super) fn rcpt_command(&mut self, forward_path: ForwardPath, parameters: RcptParameters) {
         match &self.transaction {
+            _ if parameters.asks_for_dsn() && !self.offers_dsn() => self.refuse(&Refusal::UnknownParameter),
             None => self.refuse(&Refusal::BadSequence("send MAIL first")),
             Some(envelope) if envelope.forward_paths.len() >= self.config.limits.recipients => {
                 self.refuse(&Refusal::TooManyRecipients);
@@ -87,7 +96,7 @@ impl Session {
                 self.refuse(&Refusal::NeedsSmtpUtf8);
             }
             Some(_) => {
-                let event = Event::Recipient { forward_path: forward_path.clone() };
+                let event = Event::Recipient { forward_path: forward_path.clone(), parameters };
                 self.ask(event, Asked::Recipient(forward_path));
             }
         }

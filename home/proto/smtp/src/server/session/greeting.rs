@@ -35,6 +35,13 @@ impl Session {
         };
     }
 
+    /// Whoever offers DSN has to report a delivery when the sender asks for it (RFC 3461 §5.2). On port 25 that
+    /// would be mail to addresses that nobody vouches for; the sender's own server, which is told nothing of DSN
+    /// here, reports that the message was relayed.
+    pub(super) fn offers_dsn(&self) -> bool {
+        self.config.role == Role::Msa
+    }
+
     /// What is offered at this moment.
     fn extensions(&self) -> Vec<String> {
         let mut offered = vec![
@@ -44,6 +51,9 @@ impl Session {
             "SMTPUTF8".to_owned(),
             "ENHANCEDSTATUSCODES".to_owned(),
         ];
+        if self.offers_dsn() {
+            offered.push("DSN".to_owned());
+        }
         if self.offers_starttls() {
             offered.push("STARTTLS".to_owned());
         }

@@ -37,7 +37,11 @@ pub use envelope::{BodyType, Envelope};
 pub use output::{Event, Output};
 
 use super::{
-    command::path::{ForwardPath, ReversePath},
+    command::{
+        dsn::Ret,
+        parameters::RcptParameters,
+        path::{ForwardPath, ReversePath},
+    },
     refusal::Refusal,
     reply::Reply,
 };

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use postern_sasl::{Failure, Password};
 
-use super::{BodyType, ForwardPath, ReversePath};
+use super::{BodyType, ForwardPath, RcptParameters, ReversePath};
 
 /// What the session wants next.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub enum Event {
     Recipient {
         /// The recipient.
         forward_path: ForwardPath,
+        /// What is to be reported of it.
+        parameters: RcptParameters,
     },
     /// Is there room for a message? Answered by `data_verdict`.
     Data,

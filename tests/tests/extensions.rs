@@ -1,0 +1,98 @@
+//! The extensions of SMTP, with servers and clients that we did not write.
+
+use anyhow::{Context, Result, bail};
+use postern_lab::lab::{ANA, ANA_PASSWORD};
+use postern_lab::mail::{self, SAM};
+use postern_lab::{Host, Lab, wait_until};
+
+/// Python's smtplib: sends one message with parameters of MAIL and RCPT.
+const SUBMIT: &str = include_str!("../clients/submit.py");
+
+fn submit(lab: &Lab, to: &str, subject: &str, mail_options: &str, rcpt_options: &str) -> Result<()> {
+    let session = ["python3", "-c", SUBMIT, "mail.home.example", "465", ANA, ANA_PASSWORD, ANA, to];
+    let options = [mail_options, rcpt_options];
+    let message = mail::plain_message(ANA, to, subject);
+    lab.host(Host::Cafe).run_with_input(session.into_iter().chain(options), message.as_bytes())?.success()?;
+    Ok(())
+}
+
+/// The report in ana's INBOX that says `envelope_id`.
+fn report(lab: &Lab, envelope_id: &str) -> Result<String> {
+    let field = format!("Original-Envelope-Id: {envelope_id}\r\n");
+    let report = wait_until("the report is in ana's INBOX", mail::DELIVERY_LIMIT, || {
+        let found =
+            lab.curl_imap("INBOX", &["--request", "UID SEARCH HEADER Content-Type delivery-status"])?;
+        let found = found.success()?.stdout;
+        let uids = found.lines().find_map(|line| line.strip_prefix("* SEARCH")).unwrap_or_default();
+        for uid in uids.split_whitespace() {
+            let message = String::from_utf8_lossy(&lab.fetch_by_curl(uid.parse()?)?).into_owned();
+            if message.contains(&field) {
+                return Ok(message);
+            }
+        }
+        bail!("not among {uids}")
+    });
+    report.map_err(|error| lab.explain(error))
+}
+
+#[track_caller]
+fn assert_says(report: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(report.contains(line), "no {line:?} in {report}");
+    }
+}
+
+/// The stranger's Postfix offers DSN and reports by itself; when it no longer does, home reports that it cannot know
+/// more; a mailbox of home's own is reported by home.
+#[test]
+fn a_delivery_is_reported_by_whoever_makes_it() -> Result<()> {
+    let lab = Lab::joined()?;
+    submit(
+        &lab,
+        SAM,
+        "passed on",
+        "RET=HDRS ENVID=passed+2Bon",
+        "NOTIFY=SUCCESS ORCPT=rfc822;sam+2Bnews@far.test",
+    )?;
+    assert_says(
+        &report(&lab, "passed+on")?,
+        &[
+            "Action: delivered",
+            "Reporting-MTA: dns; mx.stranger.test",
+            "rfc822;sam+news@far.test",
+            "Final-Recipient: rfc822; sam@",
+        ],
+    );
+
+    submit(&lab, ANA, "own mailbox", "ENVID=own", "NOTIFY=SUCCESS")?;
+    assert_says(
+        &report(&lab, "own")?,
+        &["Action: delivered", "Reporting-MTA: dns; mail.home.example", "Subject: own mailbox"],
+    );
+
+    let silent = "postconf -e smtpd_discard_ehlo_keywords=dsn && postfix reload";
+    lab.host(Host::Stranger).sh(silent)?.success()?;
+    submit(&lab, SAM, "relayed", "ENVID=relayed", "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sam+2Bnews@far.test")?;
+    assert_says(
+        &report(&lab, "relayed")?,
+        &[
+            "Action: relayed",
+            "Reporting-MTA: dns; mail.home.example",
+            "Original-Recipient: rfc822;sam+news@far.test",
+        ],
+    );
+    Ok(())
+}
+
+/// NOTIFY=NEVER keeps a failure to itself. That it is over is seen in the queue, which is empty then.
+#[test]
+fn who_wants_no_report_gets_none() -> Result<()> {
+    let lab = Lab::joined()?;
+    submit(&lab, "nobody@stranger.test", "never", "", "NOTIFY=NEVER")?;
+    wait_until("the queue is empty", mail::DELIVERY_LIMIT, || {
+        let list = lab.host(Host::Home).run(["postern-home", "queue", "list", "--json"])?.success()?;
+        (list.stdout.trim() == "[]").then_some(()).context(list.stdout)
+    })?;
+    assert_eq!(lab.search_subject("Not delivered")?, Vec::<u32>::new());
+    Ok(())
+}
