@@ -1,13 +1,12 @@
 //! Puts what was found in order for SORT, and makes conversations of it for THREAD (RFC 5256).
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 use postern_imap::request::Found;
 use postern_imap::thread::{self, Algorithm, Node, SubjectKind, Threadable};
 use postern_imap::types::{Direction, SearchKey, SortCriterion, SortKey};
 use postern_store::Result;
-use postern_store::account::{Account, MailboxId, SortKeys, SortTexts, ThreadLinks};
+use postern_store::account::{Account, MailboxId, SortKeys, SortNumbers, ThreadLinks, UidSet};
 
 use super::{convert, search};
 
@@ -18,31 +17,78 @@ pub(super) fn find(
     key: &SearchKey,
     criteria: &[SortCriterion],
 ) -> Result<Vec<Found>> {
-    let found = search::find(account, mailbox, key)?;
-    let uids: Vec<u32> = found.iter().map(|found| found.uid).collect();
-    let mod_seqs: HashMap<u32, u64> = found.iter().map(|found| (found.uid, found.mod_seq)).collect();
-    let mut keys = account.sort_keys(mailbox, &convert::uid_set(&uids), texts(criteria))?;
-    keys.sort_by(|one, other| compare(one, other, criteria));
-    let sorted = keys.iter().map(|keys| keys.uid.get());
-    Ok(sorted.map(|uid| Found { uid, mod_seq: mod_seqs.get(&uid).copied().unwrap_or_default() }).collect())
+    let uids = matching(account, mailbox, key, u32::MAX)?;
+    match numbers(criteria) {
+        Some(criteria) => Ok(by_numbers(&account.sort_numbers(mailbox, &uids)?, &criteria)),
+        None => Ok(by_texts(account.sort_keys(mailbox, &uids)?, criteria)),
+    }
 }
 
-fn texts(criteria: &[SortCriterion]) -> SortTexts {
-    let is_number =
-        |criterion: &SortCriterion| matches!(criterion.key, SortKey::Arrival | SortKey::Date | SortKey::Size);
-    if criteria.iter().all(is_number) { SortTexts::Left } else { SortTexts::Read }
+/// The UIDs that match, as far as one.
+fn matching(account: &Account, mailbox: MailboxId, key: &SearchKey, up_to: u32) -> Result<UidSet> {
+    if matches!(key, SearchKey::And(keys) if keys.is_empty()) {
+        return Ok(UidSet::from_ranges([1..=up_to]));
+    }
+    let found = search::find(account, mailbox, key)?;
+    let uids: Vec<u32> = found.iter().map(|found| found.uid).filter(|uid| *uid <= up_to).collect();
+    Ok(convert::uid_set(&uids))
+}
+
+/// How a number is got, and which way it counts.
+type ByNumber = (fn(&SortNumbers) -> i64, Direction);
+
+/// The criteria, where all are numbers.
+fn numbers(criteria: &[SortCriterion]) -> Option<Vec<ByNumber>> {
+    let number = |criterion: &SortCriterion| {
+        let number: fn(&SortNumbers) -> i64 = match criterion.key {
+            SortKey::Arrival => |numbers| numbers.internal_date,
+            SortKey::Date => |numbers| numbers.sent_date,
+            SortKey::Size => |numbers| i64::try_from(numbers.size).unwrap_or(i64::MAX),
+            _ => return None,
+        };
+        Some((number, criterion.direction))
+    };
+    // One that came before decides nothing any more.
+    let is_new = |(at, criterion): &(usize, &SortCriterion)| {
+        criteria.iter().take(*at).all(|before| before.key != criterion.key)
+    };
+    criteria.iter().enumerate().filter(is_new).map(|(_, criterion)| number(criterion)).collect()
+}
+
+/// At most three criteria, for there are no more numbers.
+fn by_numbers(messages: &[SortNumbers], criteria: &[ByNumber]) -> Vec<Found> {
+    let keyed = messages.iter().map(|message| {
+        let mut keys = [0; 3];
+        for (key, (number, direction)) in keys.iter_mut().zip(criteria) {
+            *key = match direction {
+                Direction::Ascending => number(message),
+                Direction::Descending => !number(message),
+            };
+        }
+        (keys, message.uid.get(), message.mod_seq.0)
+    });
+    let mut keyed: Vec<([i64; 3], u32, u64)> = keyed.collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, uid, mod_seq)| Found { uid, mod_seq }).collect()
+}
+
+fn by_texts(mut messages: Vec<SortKeys>, criteria: &[SortCriterion]) -> Vec<Found> {
+    messages.sort_by(|one, other| compare(one, other, criteria));
+    let found = |keys: SortKeys| Found { uid: keys.numbers.uid.get(), mod_seq: keys.numbers.mod_seq.0 };
+    messages.into_iter().map(found).collect()
 }
 
 fn compare(one: &SortKeys, other: &SortKeys, criteria: &[SortCriterion]) -> Ordering {
+    let (numbers, others) = (&one.numbers, &other.numbers);
     let by = |criterion: &SortCriterion| {
         let ordering = match criterion.key {
-            SortKey::Arrival => one.internal_date.cmp(&other.internal_date),
+            SortKey::Arrival => numbers.internal_date.cmp(&others.internal_date),
             SortKey::Cc => one.cc.cmp(&other.cc),
-            SortKey::Date => one.sent_date.cmp(&other.sent_date),
+            SortKey::Date => numbers.sent_date.cmp(&others.sent_date),
             SortKey::DisplayFrom => one.display_from.cmp(&other.display_from),
             SortKey::DisplayTo => one.display_to.cmp(&other.display_to),
             SortKey::From => one.from.cmp(&other.from),
-            SortKey::Size => one.size.cmp(&other.size),
+            SortKey::Size => numbers.size.cmp(&others.size),
             SortKey::Subject => one.base_subject.cmp(&other.base_subject),
             SortKey::To => one.to.cmp(&other.to),
         };
@@ -51,7 +97,7 @@ fn compare(one: &SortKeys, other: &SortKeys, criteria: &[SortCriterion]) -> Orde
             Direction::Descending => ordering.reverse(),
         }
     };
-    criteria.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or_else(|| one.uid.cmp(&other.uid))
+    criteria.iter().map(by).find(|ordering| ordering.is_ne()).unwrap_or_else(|| numbers.uid.cmp(&others.uid))
 }
 
 /// The conversations of the messages that match, as far as the session knows them.
@@ -62,9 +108,8 @@ pub(super) fn threads(
     algorithm: Algorithm,
     up_to: u32,
 ) -> Result<Vec<Node>> {
-    let found = search::find(account, mailbox, key)?;
-    let uids: Vec<u32> = found.iter().map(|found| found.uid).filter(|uid| *uid <= up_to).collect();
-    let links = account.thread_links(mailbox, &convert::uid_set(&uids))?;
+    let uids = matching(account, mailbox, key, up_to)?;
+    let links = account.thread_links(mailbox, &uids)?;
     Ok(thread::threads(algorithm, links.into_iter().map(converted).collect()))
 }
 

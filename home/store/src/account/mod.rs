@@ -18,6 +18,7 @@ mod rights;
 mod schema;
 
 mod change;
+mod columns;
 mod keywords;
 mod parsed;
 mod quota;
@@ -64,7 +65,7 @@ pub(crate) use parsed::Parsed;
 pub use quota::{Limits, QuotaRoot, Usage};
 pub use removed::Removed;
 pub use rights::{FlagMask, Rights};
-pub use sort_keys::{SortKeys, SortTexts, ThreadLinks};
+pub use sort_keys::{SortKeys, SortNumbers, ThreadLinks};
 
 use crate::blob::BlobFiles;
 use crate::db::Database;

@@ -172,7 +172,7 @@ fn conversation(envelope: &structure::Envelope) -> String {
 }
 
 /// Eight octets of SHA-256: two different ids that meet in one hash would at worst share a conversation.
-fn short_hash(octets: &[u8]) -> i64 {
+pub(super) fn short_hash(octets: &[u8]) -> i64 {
     let hash: [u8; 32] = Sha256::digest(octets).into();
     hash.iter().take(8).fold(0, |number, octet| (number << 8) | i64::from(*octet))
 }

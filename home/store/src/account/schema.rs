@@ -43,6 +43,8 @@
 //! `structure::kept`: a list of 20,000 messages is then a walk along one table, and not 20,000 headers to be decompressed.
 //! An email without a row there has too much of them, or is older than the table; its header is read.
 //!
+//! *Columns.* `email_columns` has again, packed, what SORT and THREAD look at, see the module `columns`.
+//!
 //! *Annotations* are named values of a mailbox, or of the account where they have none, see the module `annotations`.
 //!
 //! *Undelete.* `removed` is what was expunged and can be put back, see the module `removed`. Each row counts as a reference
@@ -58,7 +60,15 @@ use crate::db::Schema;
 pub(super) static SCHEMA: Schema = Schema {
     name: "account",
     application_id: 0x506f_7341,
-    migrations: &[FIRST, REMOVED_AND_QUOTAS, KEPT_FIELDS, KEPT_SINCE, ANNOTATIONS, ACCESS_CONTROL],
+    migrations: &[
+        FIRST,
+        REMOVED_AND_QUOTAS,
+        KEPT_FIELDS,
+        KEPT_SINCE,
+        ANNOTATIONS,
+        ACCESS_CONTROL,
+        EMAIL_COLUMNS,
+    ],
 };
 
 const FIRST: &str = "
@@ -243,4 +253,11 @@ CREATE TABLE acl (
     rights     INTEGER NOT NULL,                    -- bits of Rights
     PRIMARY KEY (mailbox_id, grantee, sign)
 ) STRICT, WITHOUT ROWID;
+";
+
+const EMAIL_COLUMNS: &str = "
+CREATE TABLE email_columns (
+    chunk   INTEGER PRIMARY KEY,                    -- email_id / 256
+    columns BLOB NOT NULL                           -- see the module columns
+) STRICT;
 ";

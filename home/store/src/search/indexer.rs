@@ -1,6 +1,6 @@
-//! The thread that fills the indexes of all accounts, behind the mail.
+//! The thread that fills the indexes of all accounts, and packs what is sorted by, behind the mail.
 //!
-//! In: the news that an account has changed. Out: indexes that are up to date some time later. It takes its time: changes are
+//! In: the news that an account has changed. Out: indexes and columns that are up to date some time later. It takes its time: changes are
 //! gathered for a moment, and the thread runs at the lowest priority.
 
 use std::collections::HashMap;
@@ -52,6 +52,9 @@ fn serve(queue: &mpsc::Receiver<Weak<Inner>>) {
         for account in accounts.into_values() {
             if let Err(error) = account.index_all() {
                 tracing::warn!(account = %account.id(), %error, "the search index cannot be filled now");
+            }
+            if let Err(error) = account.pack_columns() {
+                tracing::warn!(account = %account.id(), %error, "what is sorted by cannot be packed now");
             }
         }
     }

@@ -96,7 +96,7 @@ fn make_old(directory: &Path) {
     }
     drop(store);
     let database = rusqlite::Connection::open(directory.join("accounts/1/account.sqlite")).unwrap();
-    let back = "DROP TABLE acl; DROP TABLE annotation; DROP INDEX removed_kept; ALTER TABLE removed DROP COLUMN kept_since;
+    let back = "DROP TABLE email_columns; DROP TABLE acl; DROP TABLE annotation; DROP INDEX removed_kept; ALTER TABLE removed DROP COLUMN kept_since;
         CREATE INDEX removed_moment ON removed (removed_at); DROP TABLE email_fields; PRAGMA user_version = 2;";
     database.execute_batch(back).unwrap();
 }

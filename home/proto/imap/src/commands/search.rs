@@ -234,7 +234,8 @@ fn tell_plain(name: &str, numbers: &[u32], highest: Option<u64>, out: &mut Vec<u
     out.extend_from_slice(b"* ");
     out.extend_from_slice(name.as_bytes());
     for number in numbers {
-        out.extend_from_slice(format!(" {number}").as_bytes());
+        out.push(b' ');
+        encode::number((*number).into(), out);
     }
     if let Some(mod_seq) = highest {
         out.extend_from_slice(format!(" (MODSEQ {mod_seq})").as_bytes());

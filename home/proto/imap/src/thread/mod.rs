@@ -22,14 +22,14 @@ pub struct Threadable {
     pub uid: u32,
     /// When it was sent, in seconds since 1970.
     pub sent: i64,
-    /// The base subject, in upper case.
-    pub base_subject: String,
+    /// A number for the base subject; nothing where it is empty.
+    pub base_subject: Option<u64>,
     /// Whether the subject says that it answers or passes on another one.
     pub kind: SubjectKind,
-    /// Its Message-ID.
-    pub message_id: Option<Vec<u8>>,
-    /// What it refers to, the oldest first: References, or the first of In-Reply-To.
-    pub references: Vec<Vec<u8>>,
+    /// A number for its Message-ID.
+    pub message_id: Option<u64>,
+    /// Such numbers of what it refers to, the oldest first: References, or the first of In-Reply-To.
+    pub references: Vec<u64>,
 }
 
 /// What a subject says (RFC 5256 §2.1, §3).
@@ -95,7 +95,7 @@ impl Node {
 
     fn encode_one<'n>(&'n self, number: &impl Fn(u32) -> u32, steps: &mut Vec<Step<'n>>, out: &mut Vec<u8>) {
         if let Some(uid) = self.uid {
-            out.extend_from_slice(number(uid).to_string().as_bytes());
+            crate::response::encode::number(number(uid).into(), out);
             if !self.children.is_empty() {
                 out.push(b' ');
             }

@@ -4,7 +4,7 @@ use super::{Node, Threadable};
 
 pub(super) fn threads(mut messages: Vec<Threadable>) -> Vec<Node> {
     messages.sort_by(|one, other| {
-        (&one.base_subject, one.sent, one.uid).cmp(&(&other.base_subject, other.sent, other.uid))
+        (one.base_subject, one.sent, one.uid).cmp(&(other.base_subject, other.sent, other.uid))
     });
     let mut threads: Vec<&[Threadable]> =
         messages.chunk_by(|one, other| one.base_subject == other.base_subject).collect();

@@ -46,16 +46,16 @@ impl Threader {
     /// Step 1: parents and children by References. The first message with an id has it.
     fn link(&mut self) {
         let messages = std::mem::take(&mut self.messages);
-        let mut by_id: HashMap<&[u8], usize> = HashMap::new();
+        let mut by_id: HashMap<u64, usize> = HashMap::with_capacity(messages.len());
         let own: Vec<usize> = (0..messages.len()).map(|index| self.add(Some(index))).collect();
         for (message, &at) in messages.iter().zip(&own) {
-            if let Some(id) = &message.message_id {
+            if let Some(id) = message.message_id {
                 by_id.entry(id).or_insert(at);
             }
         }
         for (message, &at) in messages.iter().zip(&own) {
             let mut above = None;
-            for id in &message.references {
+            for &id in &message.references {
                 let mentioned = *by_id.entry(id).or_insert_with(|| self.add(None));
                 if let Some(parent) = above.filter(|_| self.at(mentioned).parent.is_none()) {
                     self.adopt(parent, mentioned);
@@ -163,7 +163,7 @@ impl Threader {
 
     /// Steps 4 and 6: siblings by the moment they were sent.
     fn sorted(&self, mut siblings: Vec<usize>) -> Vec<usize> {
-        siblings.sort_by_key(|&at| self.sent(at));
+        siblings.sort_by_cached_key(|&at| self.sent(at));
         siblings
     }
 
@@ -181,7 +181,9 @@ impl Threader {
     fn merge_subjects(&mut self, mut roots: Vec<usize>) -> Vec<usize> {
         let mut table = self.subject_table(&roots);
         for at in roots.clone() {
-            let subject = self.subject_of(at).map(|message| message.base_subject.clone()).unwrap_or_default();
+            let Some(subject) = self.subject_of(at).and_then(|message| message.base_subject) else {
+                continue;
+            };
             let Some(held) = table.get(&subject).copied().filter(|&held| held != at) else { continue };
             if let Some(dummy) = self.merge(held, at) {
                 roots.push(dummy);
@@ -197,17 +199,16 @@ impl Threader {
     }
 
     /// Steps 5.A and 5.B: for each subject the thread that the others join.
-    fn subject_table(&self, roots: &[usize]) -> HashMap<String, usize> {
-        let mut table: HashMap<String, usize> = HashMap::new();
+    fn subject_table(&self, roots: &[usize]) -> HashMap<u64, usize> {
+        let mut table: HashMap<u64, usize> = HashMap::new();
         for &at in roots {
-            let Some(subject) = self.subject_of(at).map(|message| &message.base_subject) else { continue };
-            if subject.is_empty() {
+            let Some(subject) = self.subject_of(at).and_then(|message| message.base_subject) else {
                 continue;
-            }
+            };
             let is_dummy = self.at(at).message.is_none();
-            match table.get_mut(subject) {
+            match table.get_mut(&subject) {
                 None => {
-                    table.insert(subject.clone(), at);
+                    table.insert(subject, at);
                 }
                 Some(held) => {
                     let held_is_dummy = self.at(*held).message.is_none();
@@ -268,13 +269,16 @@ impl Threader {
             order.extend_from_slice(&self.at(at).children);
             next += 1;
         }
-        let mut made: HashMap<usize, Node> = HashMap::new();
+        let mut made: Vec<Option<Node>> = self.containers.iter().map(|_| None).collect();
+        let take = |made: &mut Vec<Option<Node>>, at: usize| made.get_mut(at).and_then(Option::take);
         for &at in order.iter().rev() {
             let children = self.sorted(self.at(at).children.clone());
-            let children = children.into_iter().filter_map(|child| made.remove(&child)).collect();
-            made.insert(at, Node { uid: self.message(at).map(|message| message.uid), children });
+            let children = children.into_iter().filter_map(|child| take(&mut made, child)).collect();
+            if let Some(place) = made.get_mut(at) {
+                *place = Some(Node { uid: self.message(at).map(|message| message.uid), children });
+            }
         }
-        roots.into_iter().filter_map(|at| made.remove(&at)).collect()
+        roots.into_iter().filter_map(|at| take(&mut made, at)).collect()
     }
 }
 

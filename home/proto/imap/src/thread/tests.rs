@@ -1,6 +1,15 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use proptest::prelude::*;
 
 use super::*;
+
+/// A number for a text: another one for another text.
+fn number(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
 
 fn message(uid: u32, subject: &str, id: &str, references: &[&str]) -> Threadable {
     let base = subject.trim_start_matches("Re: ");
@@ -8,10 +17,10 @@ fn message(uid: u32, subject: &str, id: &str, references: &[&str]) -> Threadable
     Threadable {
         uid,
         sent: i64::from(uid),
-        base_subject: base.to_uppercase(),
+        base_subject: (!base.is_empty()).then(|| number(base)),
         kind,
-        message_id: (!id.is_empty()).then(|| id.as_bytes().to_vec()),
-        references: references.iter().map(|id| id.as_bytes().to_vec()).collect(),
+        message_id: (!id.is_empty()).then(|| number(id)),
+        references: references.iter().map(|id| number(id)).collect(),
     }
 }
 
