@@ -273,7 +273,11 @@ impl Backend {
             let found = states.iter().map(convert::state).collect();
             return Ok(Answer::Messages { found, answered: uids.len() });
         }
-        let detail = if wanted.envelope || wanted.structure { Detail::Structure } else { Detail::Summary };
+        let detail = match (wanted.structure, wanted.envelope) {
+            (true, _) => Detail::Structure,
+            (false, true) => Detail::Envelope,
+            (false, false) => Detail::Summary,
+        };
         let messages = permitted.account.messages(permitted.mailbox, &set, detail);
         let messages = messages.with_header(convert::header(&wanted.header));
         let mut messages = if wanted.octets { messages.with_octets() } else { messages };

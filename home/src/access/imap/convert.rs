@@ -213,7 +213,7 @@ pub(super) fn message(permitted: &Permitted, message: store::Message, wanted: &W
     });
     let (envelope, structure) = match message.email.structure {
         Some(structure::Structure { envelope: found, root, .. }) => (Some(envelope(found)), Some(part(root))),
-        None => (None, None),
+        None => (message.email.envelope.map(envelope), None),
     };
     imap::Message {
         uid: message.uid.get(),

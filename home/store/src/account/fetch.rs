@@ -9,7 +9,7 @@ use super::keywords::{Keywords, StoredFlags};
 use super::{Account, Detail, Email, Header, MailboxId, Message, MessageState, Uid, UidSet};
 use crate::blob::BlobId;
 use crate::stage::INLINE_LIMIT;
-use crate::structure::Structure;
+use crate::structure::{Envelope, Structure};
 use crate::{Error, Result, Timestamp};
 
 /// Messages read at once.
@@ -138,12 +138,12 @@ impl Messages {
         let mut statement = connection.prepare_cached(sql(self.detail, self.header))?;
         let mut rows = statement.query(params![self.mailbox, range.start(), range.end()])?;
         while let Some(row) = rows.next()? {
-            let mut message = read(row, keywords)?;
+            let mut message = read(row, keywords, self.detail)?;
             self.complete_header(connection, &mut message)?;
             self.add_octets(connection, &mut message)?;
             let long = [&message.email.header, &message.email.octets];
             let octets: usize = long.into_iter().flatten().map(Vec::len).sum();
-            room.take(octets + row.get_ref(15)?.as_blob_or_null().ok().flatten().map_or(0, <[u8]>::len));
+            room.take(octets + row.get_ref(14)?.as_blob_or_null().ok().flatten().map_or(0, <[u8]>::len));
             let last = message.uid.get();
             self.chunk.push_back(message);
             if room.is_used_up() {
@@ -211,7 +211,7 @@ macro_rules! select {
     ($structure:literal, $fields:literal, $tables:literal) => {
         concat!(
             "SELECT uid, message.mod_seq, save_date, flags, keywords, email_id, thread_id, blob_id, size,
-                    header_size, internal_date, sent_date, base_subject, has_attachment, preview, ",
+                    header_size, internal_date, sent_date, has_attachment, preview, ",
             $structure,
             ", ",
             $fields,
@@ -228,10 +228,10 @@ fn sql(detail: Detail, header: Header) -> &'static str {
         (Detail::Summary, Header::Kept) => {
             select!("NULL", "fields", "LEFT JOIN email_fields USING (email_id)")
         }
-        (Detail::Structure, Header::None | Header::Whole) => {
+        (Detail::Envelope | Detail::Structure, Header::None | Header::Whole) => {
             select!("structure", "NULL", "CROSS JOIN email_structure USING (email_id)")
         }
-        (Detail::Structure, Header::Kept) => select!(
+        (Detail::Envelope | Detail::Structure, Header::Kept) => select!(
             "structure",
             "fields",
             "CROSS JOIN email_structure USING (email_id) LEFT JOIN email_fields USING (email_id)"
@@ -239,9 +239,18 @@ fn sql(detail: Detail, header: Header) -> &'static str {
     }
 }
 
-fn read(row: &Row<'_>, keywords: &Keywords) -> Result<Message> {
+fn read(row: &Row<'_>, keywords: &Keywords, detail: Detail) -> Result<Message> {
     let uid: Uid = row.get(0)?;
-    let structure = row.get_ref(15)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+    let stored = row.get_ref(14)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+    let of_message = |error| match error {
+        Error::Corrupt(what) => Error::Corrupt(format!("message {uid}: {what}")),
+        other => other,
+    };
+    let (envelope, structure) = match (detail, stored) {
+        (Detail::Summary, _) | (_, None) => (None, None),
+        (Detail::Envelope, Some(stored)) => (Some(Envelope::decode(stored).map_err(of_message)?), None),
+        (Detail::Structure, Some(stored)) => (None, Some(Structure::decode(stored).map_err(of_message)?)),
+    };
     let email = Email {
         id: row.get(5)?,
         thread: row.get(6)?,
@@ -250,14 +259,11 @@ fn read(row: &Row<'_>, keywords: &Keywords) -> Result<Message> {
         header_size: row.get(9)?,
         internal_date: moment(row.get(10)?),
         sent_date: moment(row.get(11)?),
-        base_subject: row.get(12)?,
-        has_attachment: row.get(13)?,
-        preview: row.get(14)?,
-        structure: structure.map(Structure::decode).transpose().map_err(|error| match error {
-            Error::Corrupt(what) => Error::Corrupt(format!("message {uid}: {what}")),
-            other => other,
-        })?,
-        header: row.get(16)?,
+        has_attachment: row.get(12)?,
+        preview: row.get(13)?,
+        envelope,
+        structure,
+        header: row.get(15)?,
         octets: None,
     };
     let flags = keywords.resolve(&StoredFlags::read(row, 3)?);

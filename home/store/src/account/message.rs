@@ -6,7 +6,7 @@ use super::{EmailId, Flags, Mailbox, MailboxId, ModSeq, ThreadId, Uid, UidSet, U
 use crate::Timestamp;
 use crate::blob::BlobId;
 use crate::stage::StagedMessage;
-use crate::structure::Structure;
+use crate::structure::{Envelope, Structure};
 
 /// What a session must know of every message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,9 +97,11 @@ pub enum Expunge {
 /// How much of each message is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// Everything but the structure.
+    /// Everything but envelope and structure.
     Summary,
-    /// With the structure.
+    /// With the envelope.
+    Envelope,
+    /// With the structure, and the envelope in it.
     Structure,
 }
 
@@ -146,12 +148,12 @@ pub struct Email {
     pub internal_date: Timestamp,
     /// The moment in its Date field, or the internal date where that makes no sense (RFC 5256 §2.2).
     pub sent_date: Timestamp,
-    /// The base subject, in upper case, for SORT and THREAD (RFC 5256 §2.1).
-    pub base_subject: String,
     /// Whether it has a part that a person would call an attachment (JMAP `hasAttachment`).
     pub has_attachment: bool,
     /// The beginning of its text, at most 200 characters (RFC 8970).
     pub preview: String,
+    /// The envelope, where it alone was asked for.
+    pub envelope: Option<Envelope>,
     /// Envelope and body structure, where asked for.
     pub structure: Option<Structure>,
     /// Header fields as they stand in the message, with the empty line, where asked for.

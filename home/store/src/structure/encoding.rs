@@ -43,6 +43,21 @@ impl Structure {
     }
 }
 
+impl Envelope {
+    /// Reads the beginning of a stored form: a list of messages is made of envelopes, and their parts would be the
+    /// larger half of the work.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is none.
+    pub fn decode(stored: &[u8]) -> Result<Envelope> {
+        let read = || {
+            let rest = stored.strip_prefix(&[VERSION])?;
+            Reader { rest, depth: 0 }.envelope()
+        };
+        read().ok_or_else(|| Error::Corrupt("a stored message structure".to_owned()))
+    }
+}
+
 /// What a stored structure mentions of other messages, and nothing else of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mentioned<'a> {

@@ -1,7 +1,5 @@
 //! Writes the terminals of the grammar (RFC 9051 §9).
 
-use std::io::Write;
-
 use crate::parser::{is_astring_char, is_atom_char};
 
 /// A quoted string holds at most this many octets; longer texts become literals.
@@ -15,12 +13,15 @@ pub fn string(octets: &[u8], out: &mut Vec<u8>) {
         return literal(octets, out);
     }
     out.push(b'"');
-    for &octet in octets {
-        if matches!(octet, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(octet);
+    let mut rest = octets;
+    while let Some(at) = rest.iter().position(|octet| matches!(octet, b'"' | b'\\')) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        out.push(b'\\');
+        out.extend_from_slice(special.get(..1).unwrap_or_default());
+        rest = special.get(1..).unwrap_or_default();
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -72,8 +73,16 @@ pub fn literal_data(octets: &[u8], out: &mut Vec<u8>) {
 
 /// `number`.
 pub fn number(number: u64, out: &mut Vec<u8>) {
-    // Nothing can fail where memory takes it.
-    let _ = write!(out, "{number}");
+    let start = out.len();
+    let mut rest = number;
+    loop {
+        out.push(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.get_mut(start..).unwrap_or_default().reverse();
 }
 
 /// `{n}` CRLF.
@@ -117,4 +126,24 @@ pub fn parenthesised<T>(
         member(item, out);
     }
     out.push(b')');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written<T>(value: T, encode: impl Fn(T, &mut Vec<u8>)) -> String {
+        let mut out = b"* ".to_vec();
+        encode(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_and_strings() {
+        for value in [0, 7, 10, 4_294_967_295, u64::MAX] {
+            assert_eq!(written(value, number), format!("* {value}"));
+        }
+        assert_eq!(written(&br#"\a "b" c\"#[..], string), r#"* "\\a \"b\" c\\""#);
+        assert_eq!(written(&b""[..], string), r#"* """#);
+    }
 }
