@@ -55,7 +55,7 @@
 //!
 //! *Counters* of `mailbox` and `account` are kept by the same transaction as the rows they count.
 
-use crate::db::Schema;
+use crate::db::{Durability, Schema};
 
 pub(super) static SCHEMA: Schema = Schema {
     name: "account",
@@ -69,6 +69,7 @@ pub(super) static SCHEMA: Schema = Schema {
         ACCESS_CONTROL,
         EMAIL_COLUMNS,
     ],
+    durability: Durability::Everything,
 };
 
 const FIRST: &str = "

@@ -13,7 +13,7 @@ use crate::structure::Structure;
 use crate::{Error, Result, files};
 
 /// Emails indexed in one commit.
-const BATCH: u32 = 64;
+const BATCH: u32 = 256;
 /// Terms after which a commit takes no more emails.
 const BATCH_TERMS: usize = 60_000;
 

@@ -40,6 +40,17 @@ pub struct Schema {
     /// The SQL that leads from nothing to the present shape, step by step. Step `n` (from 1) takes a file from
     /// schema version `n - 1` to `n` in one transaction. A released step never changes; new ones are appended.
     pub migrations: &'static [&'static str],
+    /// What a power cut may take.
+    pub durability: Durability,
+}
+
+/// Which commits are on the disk when they are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Every one.
+    Everything,
+    /// Those before the last checkpoint: for what can be made again, whose flushes would hold up those of mail.
+    UpToCheckpoint,
 }
 
 /// How many idle read connections are kept open for each database.

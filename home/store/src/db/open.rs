@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{Error, Place, Result, Schema};
+use super::{Durability, Error, Place, Result, Schema};
 use crate::seal::RESERVED;
 
 /// How long a connection waits for a lock before it reports `Temporary`.
@@ -27,7 +27,11 @@ pub(super) fn writer(place: &Place, schema: &Schema) -> Result<Connection> {
     configure(&connection)?;
     identify(&connection, path, schema)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = match schema.durability {
+        Durability::Everything => "FULL",
+        Durability::UpToCheckpoint => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     migrate(&mut connection, path, schema)?;

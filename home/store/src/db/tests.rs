@@ -6,6 +6,7 @@ static SCHEMA: Schema = Schema {
     name: "test",
     application_id: 0x7465_7374,
     migrations: &["CREATE TABLE item (id INTEGER PRIMARY KEY, value TEXT UNIQUE NOT NULL)"],
+    durability: Durability::Everything,
 };
 
 fn open() -> (tempfile::TempDir, Database) {
@@ -56,6 +57,18 @@ fn pragmas_are_those_that_make_a_commit_durable() {
         })
         .unwrap();
     assert_eq!((journal.as_str(), synchronous, keys), ("wal", 2, 1));
+}
+
+#[test]
+fn what_can_be_made_again_is_not_flushed_with_each_commit() {
+    static REMADE: Schema = Schema { durability: Durability::UpToCheckpoint, ..SCHEMA };
+    let directory = tempfile::tempdir().unwrap();
+    let place = crate::seal::tests::state_dir(directory.path()).join("test.sqlite");
+    let database = Database::open(place, &REMADE).unwrap();
+    let synchronous = |connection: &Connection| {
+        Ok::<_, Error>(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
+    };
+    assert_eq!(database.write(synchronous).unwrap(), 1);
 }
 
 type Operation<T> = Box<dyn FnOnce(&Connection) -> Result<T> + Send>;
@@ -169,6 +182,7 @@ fn a_migration_that_fails_leaves_the_version_before_it() {
         name: "test",
         application_id: SCHEMA.application_id,
         migrations: &[SCHEMA.migrations[0], "CREATE TABLE second (x); CREATE TABLE item (clash)"],
+        durability: Durability::Everything,
     };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("test.sqlite");

@@ -1,6 +1,6 @@
 //! The tables of `server.sqlite`; what each is for stands in the parent module.
 
-use crate::db::Schema;
+use crate::db::{Durability, Schema};
 
 pub(crate) static SCHEMA: Schema = Schema {
     name: "directory",
@@ -108,4 +108,5 @@ pub(crate) static SCHEMA: Schema = Schema {
         "ALTER TABLE dkim_key ADD COLUMN stage TEXT NOT NULL DEFAULT 'signing';
          ALTER TABLE dkim_key ADD COLUMN since INTEGER;",
     ],
+    durability: Durability::Everything,
 };

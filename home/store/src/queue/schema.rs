@@ -1,9 +1,13 @@
 //! The shape of `queue.sqlite`. Times are milliseconds since 1970.
 
-use crate::db::Schema;
+use crate::db::{Durability, Schema};
 
-pub(crate) static SCHEMA: Schema =
-    Schema { name: "queue", application_id: 0x506f_7351, migrations: &[FIRST] };
+pub(crate) static SCHEMA: Schema = Schema {
+    name: "queue",
+    application_id: 0x506f_7351,
+    migrations: &[FIRST],
+    durability: Durability::Everything,
+};
 
 /// `state` is 0 waiting, 1 delivered, 2 failed; `notify` is bits 1 success, 2 failure, 4 delay; `ret_full` is 0 not said, 1 FULL, 2 HDRS; an empty
 /// `reverse_path` is the null one. Both indexes hold waiting recipients only: one finds the next time to wake, the

@@ -374,13 +374,14 @@ fn a_flipped_bit_of_a_database_is_named() {
 /// More pages in one transaction than the cache holds: SQLite writes frames twice, and counts their checksums anew.
 #[test]
 fn a_transaction_that_outgrows_the_cache_is_whole() {
-    use crate::db::{Database, Schema};
+    use crate::db::{Database, Durability, Schema};
     static SCHEMA: Schema = Schema {
         name: "test",
         application_id: 0x7465_7374,
         migrations: &[
             "CREATE TABLE entry (id INTEGER PRIMARY KEY, text TEXT, number INTEGER); CREATE INDEX n ON entry (number)",
         ],
+        durability: Durability::Everything,
     };
     let directory = tempfile::tempdir().unwrap();
     let place = sealed(directory.path());

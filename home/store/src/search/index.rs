@@ -155,9 +155,9 @@ impl Document {
         });
     }
 
-    /// Terms and trigrams that it has.
+    /// Terms that it has, and how many terms' memory its trigrams take.
     pub(crate) fn size(&self) -> usize {
-        self.size + self.codes.len()
+        self.size + self.codes.len() / 8
     }
 
     /// Whether a part of the email is not in it.

@@ -1,9 +1,13 @@
 //! The tables, told in the parent module.
 
-use crate::db::Schema;
+use crate::db::{Durability, Schema};
 
-pub(super) static SCHEMA: Schema =
-    Schema { name: "search", application_id: 0x506f_7353, migrations: &[FIRST, DESTROYED, CODES] };
+pub(super) static SCHEMA: Schema = Schema {
+    name: "search",
+    application_id: 0x506f_7353,
+    migrations: &[FIRST, DESTROYED, CODES],
+    durability: Durability::UpToCheckpoint,
+};
 
 const FIRST: &str = "
 CREATE TABLE progress (
