@@ -8,6 +8,9 @@ use postern_lab::{Host, Lab, wait_until};
 /// Python's smtplib: sends one message with parameters of MAIL and RCPT.
 const SUBMIT: &str = include_str!("../clients/submit.py");
 
+/// Python's smtplib again: hands a message over by BDAT.
+const CHUNKS: &str = include_str!("../clients/chunks.py");
+
 fn submit(lab: &Lab, to: &str, subject: &str, mail_options: &str, rcpt_options: &str) -> Result<()> {
     let session = ["python3", "-c", SUBMIT, "mail.home.example", "465", ANA, ANA_PASSWORD, ANA, to];
     let options = [mail_options, rcpt_options];
@@ -94,5 +97,28 @@ fn who_wants_no_report_gets_none() -> Result<()> {
         (list.stdout.trim() == "[]").then_some(()).context(list.stdout)
     })?;
     assert_eq!(lab.search_subject("Not delivered")?, Vec::<u32>::new());
+    Ok(())
+}
+
+/// The stranger's Postfix takes a message in chunks, signatures whole, and its log counts them. Python's smtplib hands home
+/// one in chunks that are pipelined, with an empty one in between.
+#[test]
+fn large_messages_go_and_come_in_chunks() -> Result<()> {
+    let lab = Lab::joined()?;
+    let large = mail::message_with_attachment(ANA, SAM, "in chunks", 300_000);
+    lab.submit(465, ANA, SAM, &large)?.success()?;
+    let delivered = lab.await_stranger_message("in chunks").map_err(|error| lab.explain(error))?;
+    lab.authenticate(&delivered)?.require_pass()?;
+    let chunks = |line: &str| line.contains("mail.home.example") && line.contains(" bdat=");
+    assert!(lab.log_text(Host::Stranger).lines().any(chunks), "{}", lab.log_text(Host::Stranger));
+
+    let coming = mail::message_with_attachment(SAM, ANA, "also in chunks", 100_000);
+    let session = ["python3", "-c", CHUNKS, "mail.home.example", SAM, ANA];
+    let replies = lab.host(Host::Stranger).run_with_input(session, coming.as_bytes())?.success()?.stdout;
+    let codes: Vec<&str> = replies.lines().filter_map(|line| line.get(..3)).collect();
+    assert_eq!(codes, ["250"; 4], "{replies}");
+    let received = lab.await_ana_message("also in chunks").map_err(|error| lab.explain(error))?;
+    let sent = coming.replace('\n', "\r\n");
+    assert!(received.ends_with(sent.as_bytes()), "what came is not what was sent");
     Ok(())
 }

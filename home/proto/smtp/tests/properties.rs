@@ -7,7 +7,16 @@ use postern_smtp::server::{
 use proptest::prelude::*;
 
 /// Pieces that sessions are made of, good and bad.
-const PIECES: [&str; 30] = [
+const PIECES: [&str; 39] = [
+    "BDAT 0\r\n",
+    "BDAT 3\r\na\r\n",
+    "BDAT 3\r\n.\r\n",
+    "BDAT 6 LAST\r\nNOOP\r\n",
+    "BDAT 2\r\na\nRSET\r\n",
+    "BDAT 0 LAST\r\n",
+    "BDAT 1200\r\n",
+    "BDAT 99999999999999999999 LAST\r\n",
+    "BDAT x\r\n",
     "EHLO mx.stranger.example\r\n",
     "HELO x\r\n",
     "MAIL FROM:<bob@stranger.example>\r\n",

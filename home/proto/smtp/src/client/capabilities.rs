@@ -9,6 +9,8 @@ pub struct Capabilities {
     pub starttls: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
+    /// CHUNKING (RFC 3030).
+    pub chunking: bool,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
     /// SMTPUTF8 (RFC 6531).
@@ -21,7 +23,21 @@ pub struct Capabilities {
     pub size_limit: Option<u64>,
 }
 
+/// How the content of a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// DATA.
+    Data,
+    /// BDAT (RFC 3030 §2).
+    Chunks,
+}
+
 impl Capabilities {
+    /// How content is sent. BDAT is worth it only where chunks need not wait for the reply to the one before.
+    pub fn transfer(&self) -> Transfer {
+        if self.chunking && self.pipelining { Transfer::Chunks } else { Transfer::Data }
+    }
+
     /// Reads the lines after the first; keywords are case-insensitive, unknown ones are passed over.
     pub fn from_ehlo(reply: &Reply) -> Self {
         let mut capabilities = Capabilities::default();
@@ -31,6 +47,7 @@ impl Capabilities {
             match keyword.as_str() {
                 "STARTTLS" => capabilities.starttls = true,
                 "PIPELINING" => capabilities.pipelining = true,
+                "CHUNKING" => capabilities.chunking = true,
                 "8BITMIME" => capabilities.eight_bit_mime = true,
                 "SMTPUTF8" => capabilities.smtp_utf8 = true,
                 "DSN" => capabilities.dsn = true,

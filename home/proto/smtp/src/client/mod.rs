@@ -27,7 +27,7 @@
 //! Refused: replies beyond bounds, replies without a command, octets sent in clear behind the reply to STARTTLS
 //! (RFC 3207 §5; they would be read as if they came under TLS).
 //!
-//! Implements RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461.
+//! Implements RFC 3030, RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461.
 //! Deviates: see [`reply`] and [`envelope`].
 
 pub mod reply;
@@ -38,7 +38,7 @@ pub mod timeouts;
 pub mod envelope;
 mod transaction;
 
-pub mod dot_stuff;
+pub mod content;
 
 #[cfg(test)]
 mod transcripts;
@@ -46,8 +46,8 @@ mod transcripts;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use self::capabilities::Capabilities;
-use self::dot_stuff::DotStuffer;
+use self::capabilities::{Capabilities, Transfer};
+use self::content::ContentWriter;
 use self::envelope::Envelope;
 use self::reply::{Reply, ReplyParser};
 pub use self::transaction::RecipientResult;
@@ -118,7 +118,7 @@ pub struct Session {
     replies: ReplyParser,
     capabilities: Capabilities,
     transaction: Option<Transaction>,
-    stuffer: DotStuffer,
+    content: ContentWriter,
     output: Vec<u8>,
     events: VecDeque<Event>,
     deadline: Instant,
@@ -135,7 +135,7 @@ impl Session {
             replies: ReplyParser::default(),
             capabilities: Capabilities::default(),
             transaction: None,
-            stuffer: DotStuffer::default(),
+            content: ContentWriter::new(Transfer::Data),
             output: Vec::new(),
             events: VecDeque::new(),
             deadline: now + timeouts::GREETING,
@@ -208,7 +208,10 @@ impl Session {
     /// the next, so that no message is held whole.
     pub fn push_content(&mut self, content: &[u8], now: Instant) {
         if self.state == State::Content {
-            self.stuffer.push(content, &mut self.output);
+            let chunks = self.content.push(content, &mut self.output);
+            if let Some(transaction) = &mut self.transaction {
+                transaction.chunks_sent(chunks);
+            }
             self.deadline = now + timeouts::DATA_BLOCK;
         }
     }
@@ -216,7 +219,11 @@ impl Session {
     /// Ends the content.
     pub fn finish_content(&mut self, now: Instant) {
         if self.state == State::Content {
-            std::mem::take(&mut self.stuffer).finish(&mut self.output);
+            let content = std::mem::replace(&mut self.content, ContentWriter::new(Transfer::Data));
+            let chunks = content.finish(&mut self.output);
+            if let Some(transaction) = &mut self.transaction {
+                transaction.chunks_sent(chunks);
+            }
             self.await_verdict(now);
         }
     }
@@ -277,7 +284,7 @@ impl Session {
             State::StartTls if self.tls_use == TlsUse::Required => self.close(Closed::NoTls(Some(reply))),
             State::StartTls | State::Resetting => self.become_ready(now),
             State::Envelope | State::Verdict => self.handle_transaction_reply(reply, now),
-            State::Content => self.handle_early_verdict(reply),
+            State::Content => self.handle_reply_to_content(reply),
             State::Quitting => self.close(Closed::Quit),
             State::Greeting | State::Ehlo | State::Helo => self.close(Closed::Refused(reply)),
             State::Ready => self.break_off(&format!("the server said {reply} without being asked")),
@@ -334,6 +341,8 @@ impl Session {
             None => self.break_off("the server sent a reply to no command"),
             Some(Step::Wait) => self.continue_envelope(now),
             Some(Step::SendContent) => {
+                let transfer = self.transaction.as_ref().map_or(Transfer::Data, Transaction::transfer);
+                self.content = ContentWriter::new(transfer);
                 self.state = State::Content;
                 self.deadline = now + timeouts::DATA_BLOCK;
                 self.events.push_back(Event::SendContent);
@@ -358,6 +367,18 @@ impl Session {
         self.deadline = now + timeouts::DATA_TERMINATION;
         if let Some(transaction) = &mut self.transaction {
             transaction.content_sent();
+        }
+    }
+
+    /// While content goes out only chunks are answered. One that is refused ends the connection, which is the shortest way
+    /// out of a message that the server does not want.
+    fn handle_reply_to_content(&mut self, reply: Reply) {
+        let awaited = self.transaction.as_mut().filter(|transaction| transaction.awaits_chunk());
+        match awaited {
+            Some(transaction) if reply.is_positive() => {
+                transaction.handle_reply(reply);
+            }
+            _ => self.handle_early_verdict(reply),
         }
     }
 

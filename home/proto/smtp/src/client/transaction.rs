@@ -2,12 +2,14 @@
 //!
 //! In: the envelope, what the server offers, and the replies in order. Out: the commands to send, then one
 //! [`RecipientResult`] for every recipient. With PIPELINING, MAIL, all RCPT and DATA go out as one group;
-//! without it, each waits for the reply before (RFC 2920 §3.1).
+//! without it, each waits for the reply before (RFC 2920 §3.1). With CHUNKING there is no DATA: the content follows when
+//! all recipients are answered, so that none is sent for nobody.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::capabilities::Capabilities;
+use super::capabilities::{Capabilities, Transfer};
+use super::content::Chunks;
 use super::envelope::{Envelope, Unsupported};
 use super::reply::Reply;
 use super::timeouts;
@@ -45,6 +47,7 @@ enum Command {
     Mail,
     Rcpt(usize),
     Data,
+    Chunk,
     Content,
 }
 
@@ -56,6 +59,7 @@ pub(super) struct Transaction {
     unsent: VecDeque<Command>,
     awaited: VecDeque<Command>,
     pipelining: bool,
+    transfer: Transfer,
     mail_accepted: bool,
 }
 
@@ -63,13 +67,17 @@ impl Transaction {
     pub(super) fn new(envelope: Envelope, capabilities: &Capabilities) -> Self {
         let mut unsent = VecDeque::from([Command::Mail]);
         unsent.extend((0..envelope.recipients.len()).map(Command::Rcpt));
-        unsent.push_back(Command::Data);
+        let transfer = capabilities.transfer();
+        if transfer == Transfer::Data {
+            unsent.push_back(Command::Data);
+        }
         Transaction {
             results: vec![None; envelope.recipients.len()],
             envelope,
             unsent,
             awaited: VecDeque::new(),
             pipelining: capabilities.pipelining,
+            transfer,
             mail_accepted: false,
         }
     }
@@ -89,7 +97,7 @@ impl Transaction {
     pub(super) fn timeout(&self) -> Duration {
         match self.awaited.front() {
             Some(Command::Data) => timeouts::DATA_INITIATION,
-            Some(Command::Content) => timeouts::DATA_TERMINATION,
+            Some(Command::Chunk | Command::Content) => timeouts::DATA_TERMINATION,
             Some(Command::Mail | Command::Rcpt(_)) | None => timeouts::ENVELOPE,
         }
     }
@@ -100,6 +108,7 @@ impl Transaction {
             Some(Command::Mail) => "after MAIL",
             Some(Command::Rcpt(_)) => "after RCPT",
             Some(Command::Data) => "after DATA",
+            Some(Command::Chunk) => "after a chunk of the message",
             Some(Command::Content) => "after the end of the message",
             None => "between commands",
         }
@@ -112,8 +121,24 @@ impl Transaction {
             Command::Mail => self.after_mail(reply),
             Command::Rcpt(index) => self.after_rcpt(index, reply),
             Command::Data => self.after_data(reply),
+            Command::Chunk => self.after_chunk(reply),
             Command::Content => self.after_content(reply),
         })
+    }
+
+    /// How the content goes out.
+    pub(super) fn transfer(&self) -> Transfer {
+        self.transfer
+    }
+
+    /// Chunks are out; the reply to each is awaited.
+    pub(super) fn chunks_sent(&mut self, Chunks(chunks): Chunks) {
+        self.awaited.extend(std::iter::repeat_n(Command::Chunk, chunks));
+    }
+
+    /// Whether the next reply is to a chunk.
+    pub(super) fn awaits_chunk(&self) -> bool {
+        self.awaited.front() == Some(&Command::Chunk)
     }
 
     /// The content is out; its reply is awaited.
@@ -134,7 +159,7 @@ impl Transaction {
                 Some(self.envelope.rcpt_command(recipient, capabilities))
             }
             Command::Data => Some("DATA\r\n".to_owned()),
-            Command::Content => None,
+            Command::Chunk | Command::Content => None,
         }
     }
 
@@ -167,6 +192,14 @@ impl Transaction {
         Step::Reset
     }
 
+    /// A refused chunk is a refused message, whatever is said of the rest.
+    fn after_chunk(&mut self, reply: Reply) -> Step {
+        if !reply.is_positive() {
+            self.refuse_undecided(&reply);
+        }
+        Step::Wait
+    }
+
     fn after_content(&mut self, reply: Reply) -> Step {
         if reply.is_positive() {
             for result in self.results.iter_mut().filter(|result| result.is_none()) {
@@ -182,6 +215,8 @@ impl Transaction {
     fn step_in_envelope(&self) -> Step {
         if !self.awaited.is_empty() || !self.unsent.is_empty() {
             Step::Wait
+        } else if self.mail_accepted && self.transfer == Transfer::Chunks && !self.is_decided() {
+            Step::SendContent
         } else if self.mail_accepted {
             Step::Reset
         } else {

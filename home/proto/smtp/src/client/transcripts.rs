@@ -94,6 +94,7 @@ impl Player {
                 self.session.finish_content(self.now);
             }
             "partial" => self.session.push_content(CONTENT, self.now),
+            "finish" => self.session.finish_content(self.now),
             "wait" => {
                 self.now += Duration::from_secs(rest.parse().unwrap());
                 self.session.handle_timeout(self.now);
@@ -142,6 +143,93 @@ const TO_READY: &str = "
 
 fn play_from_ready(transcript: &str) {
     play(&format!("{TO_READY}{transcript}"));
+}
+
+const TO_READY_FOR_CHUNKS: &str = "
+    S: 220 mx.example
+    C: EHLO mail.home.example
+    S: 250-mx.example
+    S: 250-PIPELINING
+    S: 250 CHUNKING
+    E: ready
+    ! send bo@mx.example cy@mx.example
+    C: MAIL FROM:<ana@home.example>
+    C: RCPT TO:<bo@mx.example>
+    C: RCPT TO:<cy@mx.example>
+";
+
+#[test]
+fn a_message_in_chunks() {
+    play(&format!(
+        "{TO_READY_FOR_CHUNKS}
+         S: 250 ok
+         S: 250 ok
+         S: 550 5.1.1 no cy
+         E: content
+         ! partial
+         C: BDAT 20
+         C: Subject: x
+         C:
+         C: .dot
+         S: 250 20 octets
+         ! finish
+         C: BDAT 0 LAST
+         S: 250 2.0.0 queued as 1
+         E: +250 -550
+         E: ready"
+    ));
+}
+
+#[test]
+fn nothing_is_sent_in_chunks_for_nobody() {
+    play(&format!(
+        "{TO_READY_FOR_CHUNKS}
+         S: 250 ok
+         S: 550 no
+         S: 450 later
+         E: -550 -450
+         C: RSET
+         S: 250 ok
+         E: ready"
+    ));
+}
+
+/// The last chunk's 250 cannot make up for one that was refused.
+#[test]
+fn a_refused_chunk_is_a_refused_message() {
+    play(&format!(
+        "{TO_READY_FOR_CHUNKS}
+         S: 250 ok
+         S: 250 ok
+         S: 250 ok
+         E: content
+         ! partial
+         ! finish
+         C: BDAT 20
+         C: Subject: x
+         C:
+         C: .dot
+         C: BDAT 0 LAST
+         S: 452 4.3.1 full
+         S: 250 what there is
+         E: -452 -452
+         E: ready"
+    ));
+    play(&format!(
+        "{TO_READY_FOR_CHUNKS}
+         S: 250 ok
+         S: 250 ok
+         S: 250 ok
+         E: content
+         ! partial
+         C: BDAT 20
+         C: Subject: x
+         C:
+         C: .dot
+         S: 552 5.3.4 too big
+         E: -552 -552
+         E: closed 552"
+    ));
 }
 
 #[test]

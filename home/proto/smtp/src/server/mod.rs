@@ -4,7 +4,7 @@
 //! * Out: octets for the client, questions ([`Event`]) and deadlines.
 //! * Refused: line ends other than CRLF in commands and in data (so that nothing can be smuggled), lines,
 //!   messages and recipient lists above the limits, commands out of order, and what the host refuses.
-//! * RFC 5321; RFC 1870 (SIZE), RFC 2920 (PIPELINING), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN; on submission only, see `session::greeting`), RFC 2034 and
+//! * RFC 5321; RFC 1870 (SIZE), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN; on submission only, see `session::greeting`), RFC 2034 and
 //!   RFC 3463 (ENHANCEDSTATUSCODES), RFC 3207 (STARTTLS), RFC 4954 (AUTH), RFC 6409 (submission).
 //!
 //! Data flows through the files in this order: [`framer`] cuts lines and message data, [`command`] parses a line,

@@ -24,6 +24,8 @@ pub enum Refusal {
     BareLineEndInCommand,
     /// A bare CR or LF in the message.
     BareLineEndInData,
+    /// The length of a chunk is not understood.
+    ChunkSyntax,
     /// Not SMTP at all: a browser, a proxy.
     ForeignProtocol,
     /// More errors than a client makes by mistake.
@@ -116,6 +118,7 @@ impl Refusal {
             Refusal::BareLineEndInData => {
                 (554, "5.6.0", "message has a bare CR or LF; lines must end with CRLF")
             }
+            Refusal::ChunkSyntax => (521, "5.5.4", "expected BDAT octets [LAST]"),
             Refusal::ForeignProtocol => (421, "4.7.0", "this is SMTP"),
             Refusal::TooManyErrors => (421, "4.7.0", "too many errors"),
             Refusal::NeedsSmtpUtf8 => (553, "5.6.7", "address needs SMTPUTF8"),

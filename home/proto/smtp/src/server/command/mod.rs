@@ -3,7 +3,7 @@
 //! In: a line without its CRLF. Out: the command with typed arguments. Refused: lines that are not UTF-8 or have
 //! control characters, unknown verbs, arguments that are missing, superfluous or malformed.
 //!
-//! Implements the grammar of RFC 5321 §4.1.1, RFC 1870 §5, RFC 3461 §4, RFC 4954 §4 and §5, RFC 6531 §3.
+//! Implements the grammar of RFC 5321 §4.1.1, RFC 1870 §5, RFC 3030 §2, RFC 3461 §4, RFC 4954 §4 and §5, RFC 6531 §3.
 
 pub mod dsn;
 pub mod parameters;
@@ -36,6 +36,8 @@ pub enum Command<'a> {
     Rcpt(ForwardPath, RcptParameters),
     /// `DATA`.
     Data,
+    /// `BDAT octets [LAST]`.
+    Bdat(Chunk),
     /// `RSET`.
     Rset,
     /// `NOOP`, with or without text.
@@ -50,6 +52,15 @@ pub enum Command<'a> {
     NotOffered,
     /// The first line of another protocol.
     Foreign,
+}
+
+/// What BDAT says of the octets that follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// How many there are.
+    pub octets: u64,
+    /// They end the message.
+    pub last: bool,
 }
 
 impl<'a> Command<'a> {
@@ -73,6 +84,7 @@ impl<'a> Command<'a> {
             "MAIL" => mail(argument),
             "RCPT" => rcpt(argument),
             "DATA" => without_argument(argument, Command::Data),
+            "BDAT" => bdat(argument),
             "RSET" => without_argument(argument, Command::Rset),
             "QUIT" => without_argument(argument, Command::Quit),
             "NOOP" => Ok(Command::Noop),
@@ -124,6 +136,17 @@ fn rcpt(argument: &str) -> Result<Command<'_>, Refusal> {
     Ok(Command::Rcpt(ForwardPath::parse(path)?, parameters))
 }
 
+/// RFC 3030 §2. What follows a BDAT that is not understood cannot be told from commands, so it ends the session.
+fn bdat(argument: &str) -> Result<Command<'_>, Refusal> {
+    let (octets, last) = match argument.split_once(' ') {
+        None => (argument, false),
+        Some((octets, word)) if word.trim_start_matches(' ').eq_ignore_ascii_case("LAST") => (octets, true),
+        Some(_) => return Err(Refusal::ChunkSyntax),
+    };
+    let octets = parameters::octets(octets).map_err(|_| Refusal::ChunkSyntax)?;
+    Ok(Command::Bdat(Chunk { octets, last }))
+}
+
 fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
     let (start, rest) = argument.split_at_checked(keyword.len())?;
     start.eq_ignore_ascii_case(keyword).then(|| rest.trim_start_matches(' '))
@@ -137,6 +160,7 @@ mod tests {
     fn verbs_in_any_case() {
         assert_eq!(Command::parse(b"ehlo mx.stranger.example"), Ok(Command::Ehlo("mx.stranger.example")));
         assert_eq!(Command::parse(b"Quit "), Ok(Command::Quit));
+        assert_eq!(Command::parse(b"bdat 7 last"), Ok(Command::Bdat(Chunk { octets: 7, last: true })));
         assert_eq!(Command::parse(b"noop whatever"), Ok(Command::Noop));
         assert_eq!(
             Command::parse(b"auth plain ="),
@@ -146,7 +170,11 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let refused: [(&[u8], Refusal); 9] = [
+        let refused: [(&[u8], Refusal); 13] = [
+            (b"BDAT", Refusal::ChunkSyntax),
+            (b"BDAT -1", Refusal::ChunkSyntax),
+            (b"BDAT 1 FIRST", Refusal::ChunkSyntax),
+            (b"BDAT 1 LAST LAST", Refusal::ChunkSyntax),
             (b"", Refusal::UnknownCommand),
             (b"EHLO", Refusal::Syntax("needs one domain name or address literal")),
             (b"EHLO a b", Refusal::Syntax("needs one domain name or address literal")),

@@ -51,7 +51,7 @@ impl MailParameters {
 
     fn set(&mut self, keyword: &str, value: Option<&str>) -> Result<(), Refusal> {
         match (keyword, value) {
-            ("SIZE", Some(octets)) => self.size = Some(size(octets)?),
+            ("SIZE", Some(octets)) => self.size = Some(self::octets(octets)?),
             ("BODY", Some(body)) if body.eq_ignore_ascii_case("7BIT") => self.body = BodyType::SevenBit,
             ("BODY", Some(body)) if body.eq_ignore_ascii_case("8BITMIME") => {
                 self.body = BodyType::EightBitMime
@@ -117,8 +117,8 @@ fn for_each(
     Ok(())
 }
 
-/// Up to 20 digits (RFC 1870 §4); what does not fit is simply too big.
-fn size(digits: &str) -> Result<u64, Refusal> {
+/// Up to 20 digits (RFC 1870 §4, RFC 3030 §2); what does not fit is simply too big.
+pub(super) fn octets(digits: &str) -> Result<u64, Refusal> {
     let well_formed = (1..=20).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
     if !well_formed {
         return Err(Refusal::Syntax("bad SIZE"));

@@ -31,6 +31,10 @@ impl Session {
     pub(super) fn data_command(&mut self) {
         match &self.transaction {
             None => self.refuse(&Refusal::BadSequence("send MAIL first")),
+            // RFC 3030 §2: a message comes by one of the two.
+            Some(_) if self.chunked.is_some() => {
+                self.refuse(&Refusal::BadSequence("BDAT has begun; go on with BDAT, or send RSET"));
+            }
             Some(envelope) if envelope.forward_paths.is_empty() => self.refuse(&Refusal::NoValidRecipients),
             Some(_) => self.ask(Event::Data, Asked::Data),
         }
@@ -39,18 +43,18 @@ impl Session {
     /// Answers [`Event::Data`].
     pub fn data_verdict(&mut self, verdict: Result<(), Refusal>) {
         let asked = self.take_asked(|asked| match asked {
-            Asked::Data => Ok(()),
+            Asked::Data => Ok(None),
+            Asked::FirstChunk(chunk) => Ok(Some(chunk)),
             other => Err(other),
         });
-        if asked.is_none() {
-            return;
-        }
-        match verdict {
-            Ok(()) => {
+        match (asked, verdict) {
+            (None, _) => return,
+            (Some(Some(chunk)), verdict) => self.first_chunk_verdict(chunk, verdict),
+            (Some(None), Err(refusal)) => self.refuse(&refusal),
+            (Some(None), Ok(())) => {
                 self.reply(&Reply::without_status(354, vec!["end with <CRLF>.<CRLF>".to_owned()]));
                 self.phase = Phase::Data(Incoming::default());
             }
-            Err(refusal) => self.refuse(&refusal),
         }
         self.process();
     }
@@ -101,6 +105,7 @@ impl Session {
             return;
         }
         self.transaction = None;
+        self.chunked = None;
         match verdict {
             Ok(text) => {
                 self.errors = 0;

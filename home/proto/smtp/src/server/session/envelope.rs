@@ -88,6 +88,7 @@ impl Session {
         match &self.transaction {
             _ if parameters.asks_for_dsn() && !self.offers_dsn() => self.refuse(&Refusal::UnknownParameter),
             None => self.refuse(&Refusal::BadSequence("send MAIL first")),
+            Some(_) if self.chunked.is_some() => self.refuse(&Refusal::BadSequence("BDAT has begun")),
             Some(envelope) if envelope.forward_paths.len() >= self.config.limits.recipients => {
                 self.refuse(&Refusal::TooManyRecipients);
             }

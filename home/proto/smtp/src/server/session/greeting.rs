@@ -48,6 +48,7 @@ impl Session {
             "PIPELINING".to_owned(),
             format!("SIZE {}", self.config.limits.message_octets),
             "8BITMIME".to_owned(),
+            "CHUNKING".to_owned(),
             "SMTPUTF8".to_owned(),
             "ENHANCEDSTATUSCODES".to_owned(),
         ];

@@ -86,6 +86,7 @@ impl Session {
             Command::Auth { mechanism, initial_response } => self.auth_command(mechanism, initial_response),
             Command::Mail(reverse_path, parameters) => self.mail_command(reverse_path, parameters),
             Command::Rcpt(forward_path, parameters) => self.rcpt_command(forward_path, parameters),
+            Command::Bdat(chunk) => self.bdat_command(chunk),
             Command::Data => self.data_command(),
             Command::Rset => self.rset_command(),
             Command::Noop => self.idle("2.0.0", 250, "ok"),

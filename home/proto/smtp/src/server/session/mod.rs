@@ -9,8 +9,9 @@
 //! | phase | input is | leaves by |
 //! |---|---|---|
 //! | `Commands` | command lines | AUTH → `Authenticating`; STARTTLS → `Handshake`; a question → `Asked`; QUIT → `Closing` |
-//! | `Asked` | kept | the verdict → `Commands`, `Data` or `Authenticating` |
+//! | `Asked` | kept | the verdict → `Commands`, `Data`, `Chunk` or `Authenticating` |
 //! | `Authenticating` | one response a line | success, failure or `*` → `Commands`; a question → `Asked` |
+//! | `Chunk` | so many octets of the message | the last of them → `Commands`, or `Asked` after `LAST` |
 //! | `Data` | message | CRLF `.` CRLF → `Asked`, or → `Commands` when it was refused while it came |
 //! | `Handshake` | dropped (RFC 3207 §4.2) | `handle_tls` → `Commands`, all else forgotten |
 //! | `Closing` | dropped | |
@@ -19,6 +20,7 @@
 //! the end of the session; every end but the verdict is told by [`Event::Abort`].
 
 mod authentication;
+mod chunks;
 mod config;
 mod data;
 mod envelope;
@@ -38,6 +40,7 @@ pub use output::{Event, Output};
 
 use super::{
     command::{
+        Chunk,
         dsn::Ret,
         parameters::RcptParameters,
         path::{ForwardPath, ReversePath},
@@ -45,6 +48,7 @@ use super::{
     refusal::Refusal,
     reply::Reply,
 };
+use chunks::{Chunked, IncomingChunk};
 use data::Incoming;
 
 /// The server's side of one connection.
@@ -53,6 +57,8 @@ pub struct Session {
     config: Arc<SessionConfig>,
     client: Client,
     transaction: Option<Envelope>,
+    /// What has come of its message by BDAT.
+    chunked: Option<Chunked>,
     phase: Phase,
 
     /// What came and is not consumed.
@@ -65,6 +71,8 @@ pub struct Session {
 
     errors: usize,
     authentication_failures: usize,
+    /// Octets of chunks that were refused.
+    dropped_octets: u64,
     /// Commands that led to nothing since the last message.
     idle_commands: usize,
 
@@ -103,6 +111,7 @@ enum Phase {
     Asked(Asked),
     Authenticating(Exchange),
     Data(Incoming),
+    Chunk(IncomingChunk),
     Handshake(Handshake),
     Closing,
 }
@@ -113,6 +122,7 @@ enum Asked {
     Mail(Envelope),
     Recipient(ForwardPath),
     Data,
+    FirstChunk(Chunk),
     Message,
     Password(Exchange),
     ScramKeys(Exchange),
@@ -131,6 +141,7 @@ impl Session {
             client: Client { transport, ..Client::default() },
             config,
             transaction: None,
+            chunked: None,
             phase: Phase::Commands,
             input: Vec::new(),
             skipping_line: false,
@@ -138,6 +149,7 @@ impl Session {
             replies: Vec::new(),
             errors: 0,
             authentication_failures: 0,
+            dropped_octets: 0,
             idle_commands: 0,
             waiting_since: None,
         };
@@ -149,7 +161,7 @@ impl Session {
     pub fn handle_input(&mut self, input: &[u8], _now: Instant) {
         match self.phase {
             Phase::Handshake(_) | Phase::Closing => return,
-            Phase::Data(_) => self.waiting_since = None,
+            Phase::Data(_) | Phase::Chunk(_) => self.waiting_since = None,
             Phase::Commands | Phase::Asked(_) | Phase::Authenticating(_) => {}
         }
         self.input.extend_from_slice(input);
@@ -230,6 +242,7 @@ impl Session {
             let progressed = match self.phase {
                 Phase::Commands | Phase::Authenticating(_) => self.take_line(),
                 Phase::Data(_) => self.take_data(),
+                Phase::Chunk(_) => self.take_chunk(),
                 Phase::Asked(_) | Phase::Handshake(_) | Phase::Closing => false,
             };
             if !progressed {
@@ -270,6 +283,7 @@ impl Session {
     }
 
     fn abort_transaction(&mut self) {
+        self.chunked = None;
         if self.transaction.take().is_some() {
             self.events.push_back(Event::Abort);
         }
@@ -302,18 +316,26 @@ impl Session {
         if let Phase::Data(incoming) = &mut self.phase {
             incoming.began.get_or_insert(now);
         }
+        if let Some(chunked) = &mut self.chunked {
+            chunked.began.get_or_insert(now);
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let timeouts = &self.config.timeouts;
         let since = self.waiting_since?;
-        match &self.phase {
-            Phase::Data(incoming) => {
-                let block = since + timeouts.data_block;
-                Some(incoming.began.map_or(block, |began| block.min(began + timeouts.message)))
-            }
-            Phase::Closing => None,
-            _ => Some(since + timeouts.command),
-        }
+        let (patience, began) = match &self.phase {
+            Phase::Closing => return None,
+            Phase::Data(incoming) => (timeouts.data_block, incoming.began),
+            Phase::Chunk(_) => (timeouts.data_block, self.message_began()),
+            _ => (timeouts.command, self.message_began()),
+        };
+        let silence = since + patience;
+        Some(began.map_or(silence, |began| silence.min(began + timeouts.message)))
+    }
+
+    /// When the wait for the message that comes in chunks began, if one does: a trickle of them ends too.
+    fn message_began(&self) -> Option<Instant> {
+        self.chunked.as_ref().and_then(|chunked| chunked.began)
     }
 }
