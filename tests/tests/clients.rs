@@ -5,6 +5,7 @@ use postern_lab::checkers::{node_modules_of, python_of};
 use postern_lab::lab::{ANA, ANA_PASSWORD};
 use postern_lab::{Host, Lab, mail, wait_until};
 
+const CHANNEL_BINDING: &str = include_str!("../clients/channel_binding.py");
 const DOVECOT_CONF: &str = include_str!("../clients/dovecot.conf");
 const IMAPCLIENT_SESSION: &str = include_str!("../clients/imapclient_session.py");
 const IMAPFLOW_SESSION: &str = include_str!("../clients/imapflow_session.js");
@@ -268,5 +269,25 @@ fn msmtp_submits_after_scram_sha_256() -> Result<()> {
             lab.await_stranger_message(&format!("{subject} {port}")).map_err(|error| lab.explain(error))?;
         lab.authenticate(&delivered)?.require_pass()?;
     }
+    Ok(())
+}
+
+/// Of this connection and of no other, and not talked away.
+#[test]
+fn gnu_sasl_and_scramp_bind_their_login_to_the_connection() -> Result<()> {
+    let lab = Lab::joined()?;
+    let python = python_of("pyopenssl")?;
+    let session = [&python, "-c", CHANNEL_BINDING, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+
+    // GNU SASL's own client, at submission: it is told to bind, and takes tls-exporter.
+    let gsasl = format!(
+        "gsasl --smtp --connect=mail.home.example:587 --starttls --x509-ca-file=/etc/ssl/certs/ca-certificates.crt \
+         --authentication-id={ANA} --password='{ANA_PASSWORD}' --mechanism=SCRAM-SHA-256-PLUS </dev/null 2>&1"
+    );
+    let said = lab.host(Host::Cafe).sh(&gsasl).map_err(|error| lab.explain(error))?.stdout;
+    // "p=tls-exporter,," in base64.
+    assert!(said.contains("\ncD10bHMtZXhwb3J0ZXIsL") && said.contains("235 2.7.0"), "{said}");
     Ok(())
 }

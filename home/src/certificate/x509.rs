@@ -1,9 +1,11 @@
 //! What a certificate says: for whom, by whom, from when until when, and of which key.
 //!
-//! In: an X.509 certificate in DER (RFC 5280). Out: a [`Description`]; and whether a chain holds together. Refused: DER
+//! In: an X.509 certificate in DER (RFC 5280). Out: a [`Description`]; the hash that binds a login to it (RFC 5929 §4.1); and
+//! whether a chain holds together. Refused: DER
 //! that is not of the form that the standard gives. Names, keys and signatures are read by webpki, as rustls does with the
 //! certificates of others; what it keeps to itself (validity, issuer, key identifier) is read here.
 
+use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -152,6 +154,39 @@ pub fn renewal_identifier(
         instant_acme::CertificateIdentifier::new(Der::from_slice(key), Der::from_slice(parsed.serial()))
             .into_owned(),
     )
+}
+
+/// Signature algorithms by the hash that goes with them, their identifiers' octets (RFC 5758 §3.2, RFC 4055 §5): those with
+/// SHA-384 and SHA-512; and those with SHA-256, or with MD5 or SHA-1, which SHA-256 replaces (RFC 5929 §4.1).
+const WITH_SHA_384: [&[u8]; 2] =
+    [b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c", b"\x2a\x86\x48\xce\x3d\x04\x03\x03"];
+const WITH_SHA_512: [&[u8]; 2] =
+    [b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", b"\x2a\x86\x48\xce\x3d\x04\x03\x04"];
+const WITH_SHA_256: [&[u8]; 5] = [
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b",
+    b"\x2a\x86\x48\xce\x3d\x04\x03\x02",
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04",
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05",
+    b"\x2a\x86\x48\xce\x3d\x04\x01",
+];
+
+/// The hash of the certificate by its signature's own hash function (RFC 5929 §4.1); none where that is not the one
+/// hash function of the algorithm's name (Ed25519, RSASSA-PSS).
+pub fn end_point_hash(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let (content, _) = inside(certificate, SEQUENCE)?;
+    let (_, _, rest) = element(content)?;
+    let (algorithm, _) = inside(rest, SEQUENCE)?;
+    let (identifier, _) = inside(algorithm, OBJECT_IDENTIFIER)?;
+    let hash = if WITH_SHA_256.contains(&identifier) {
+        &SHA256
+    } else if WITH_SHA_384.contains(&identifier) {
+        &SHA384
+    } else if WITH_SHA_512.contains(&identifier) {
+        &SHA512
+    } else {
+        return None;
+    };
+    Some(digest::digest(hash, certificate).as_ref().to_vec())
 }
 
 fn authority_key_identifier(certificate: &[u8]) -> Option<&[u8]> {

@@ -11,7 +11,7 @@ use crate::net::{Connection, LineSession, Output, TlsParameters};
 pub struct SmtpSession {
     /// The protocol.
     pub core: Session,
-    /// TLS version and cipher suite, once TLS is up.
+    /// TLS version, cipher suite and bindings, once TLS is up.
     pub tls: Option<TlsParameters>,
 }
 
@@ -20,7 +20,9 @@ impl SmtpSession {
     pub fn new(config: SessionConfig, connection: &Connection) -> SmtpSession {
         let tls = connection.stream.tls_parameters();
         let transport = if tls.is_some() { Transport::Tls } else { Transport::Clear };
-        SmtpSession { core: Session::new(Arc::new(config), transport), tls }
+        let mut core = Session::new(Arc::new(config), transport);
+        core.bind_channel(tls.as_ref().map(|tls| tls.bindings.clone()).unwrap_or_default());
+        SmtpSession { core, tls }
     }
 }
 
@@ -36,8 +38,9 @@ impl LineSession for SmtpSession {
     }
 
     fn handle_tls(&mut self, tls: TlsParameters, now: Instant) {
-        self.tls = Some(tls);
         self.core.handle_tls(now);
+        self.core.bind_channel(tls.bindings.clone());
+        self.tls = Some(tls);
     }
 
     fn handle_shutdown(&mut self, now: Instant) {

@@ -15,7 +15,7 @@
 //! | IMAP4rev2 | RFC 9051 | once enabled, see [`session::Extension`] |
 //! | LITERAL+ | RFC 7888 | |
 //! | SASL-IR | RFC 4959 | |
-//! | AUTH=PLAIN, AUTH=SCRAM-SHA-256 | RFC 4616, RFC 7677 | in `postern-sasl` |
+//! | AUTH=PLAIN, AUTH=SCRAM-SHA-256, AUTH=SCRAM-SHA-256-PLUS | RFC 4616, RFC 7677 | in `postern-sasl` |
 //! | ID | RFC 2971 | |
 //! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2 |
 //! | IDLE | RFC 2177 | |

@@ -13,7 +13,7 @@
 //! | POP3 with TOP and UIDL | RFC 1939 | no APOP: it would need passwords that can be read |
 //! | CAPA, RESP-CODES, PIPELINING, EXPIRE NEVER, IMPLEMENTATION | RFC 2449 | |
 //! | STLS | RFC 2595 §4 | what came with the command, after it, is dropped |
-//! | SASL PLAIN, SCRAM-SHA-256 | RFC 5034 | in `postern-sasl` |
+//! | SASL PLAIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS | RFC 5034 | in `postern-sasl` |
 //! | AUTH-RESP-CODE | RFC 3206 | |
 //! | UTF8 USER | RFC 6856 | no LANG |
 //!

@@ -24,7 +24,7 @@ mod transaction;
 
 use std::time::{Duration, Instant};
 
-use postern_sasl::Exchange;
+use postern_sasl::{ChannelBindings, Exchange, Mechanism};
 
 use crate::CHUNK;
 use crate::command::{Command, MessageNumber};
@@ -86,6 +86,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Session {
     config: Config,
+    bindings: ChannelBindings,
     lines: Lines,
     phase: Phase,
     /// The name given by USER.
@@ -150,6 +151,7 @@ impl Session {
     pub fn new(config: Config, now: Instant) -> Session {
         let mut session = Session {
             config,
+            bindings: ChannelBindings::default(),
             lines: Lines::default(),
             phase: Phase::Command,
             user: None,
@@ -179,6 +181,11 @@ impl Session {
         if self.deadline() <= now {
             self.closing = true;
         }
+    }
+
+    /// Takes note of what binds an exchange to this TLS connection; said again after the handshake.
+    pub fn bind_channel(&mut self, bindings: ChannelBindings) {
+        self.bindings = bindings;
     }
 
     /// Takes note that TLS is up.
@@ -297,8 +304,8 @@ impl Session {
         reply::ok("capabilities follow", &mut self.output);
         let mut words =
             vec!["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER"];
-        let mechanisms = postern_sasl::Mechanism::ALL.map(postern_sasl::Mechanism::name).join(" ");
-        let sasl = format!("SASL {mechanisms}");
+        let mechanisms: Vec<&str> = Mechanism::offered(&self.bindings).map(Mechanism::name).collect();
+        let sasl = format!("SASL {}", mechanisms.join(" "));
         match self.config.transport {
             Transport::Clear => words.push("STLS"),
             Transport::Tls => words.extend(["USER", &sasl]),

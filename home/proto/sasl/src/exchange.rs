@@ -11,7 +11,7 @@
 //! | `Over` | | | [`Failure::OutOfOrder`] |
 
 use crate::{
-    Mechanism, Password, ScramCredentials,
+    ChannelBindings, Mechanism, Password, ScramCredentials,
     plain::PlainMessage,
     scram::{ClientFirst, ServerFirst},
 };
@@ -29,7 +29,7 @@ pub struct Exchange {
 enum State {
     PlainMessage,
     PlainAsked { login: String },
-    ScramFirst,
+    ScramFirst { mechanism: Mechanism, bindings: ChannelBindings },
     ScramAsked(ClientFirst),
     ScramFinal { login: String, server_first: Box<ServerFirst> },
     ScramConfirm { login: String },
@@ -82,8 +82,8 @@ pub enum Failure {
     /// The client broke the mechanism's grammar.
     #[error("malformed authentication message")]
     Malformed,
-    /// The client asked for a channel binding that was not offered.
-    #[error("channel binding not offered")]
+    /// The client's channel binding was not offered, is another connection's, or is missing though it could be there.
+    #[error("channel binding not offered, missing or another connection's")]
     ChannelBinding,
     /// The client wanted to act as somebody else.
     #[error("authorization identity differs from the authenticated user")]
@@ -97,11 +97,13 @@ pub enum Failure {
 }
 
 impl Exchange {
-    /// A new exchange by this mechanism.
-    pub fn new(mechanism: Mechanism) -> Exchange {
+    /// A new exchange by this mechanism, on a connection with these bindings.
+    pub fn new(mechanism: Mechanism, bindings: &ChannelBindings) -> Exchange {
         let state = match mechanism {
             Mechanism::Plain => State::PlainMessage,
-            Mechanism::ScramSha256 => State::ScramFirst,
+            Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                State::ScramFirst { mechanism, bindings: bindings.clone() }
+            }
         };
         Exchange { state }
     }
@@ -122,7 +124,7 @@ impl Exchange {
         }
         match state {
             State::PlainMessage => self.plain_message(response),
-            State::ScramFirst => self.scram_first(response),
+            State::ScramFirst { mechanism, bindings } => self.scram_first(mechanism, &bindings, response),
             State::ScramFinal { login, server_first } => self.scram_final(login, *server_first, response),
             State::ScramConfirm { login } if response.is_empty() => Ok(Step::Success { login }),
             State::ScramConfirm { .. } => Err(Failure::Malformed),
@@ -163,8 +165,13 @@ impl Exchange {
         Ok(Step::Question(Question::Password { login, password }))
     }
 
-    fn scram_first(&mut self, response: &[u8]) -> Result<Step, Failure> {
-        let client_first = ClientFirst::parse(response)?;
+    fn scram_first(
+        &mut self,
+        mechanism: Mechanism,
+        bindings: &ChannelBindings,
+        response: &[u8],
+    ) -> Result<Step, Failure> {
+        let client_first = ClientFirst::parse(response, mechanism, bindings)?;
         require_own_identity(&client_first.authorization, &client_first.login)?;
         let login = client_first.login.clone();
         self.state = State::ScramAsked(client_first);

@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256: the keys kept for a user, and the two messages of the server (RFC 5802 §3, §5; RFC 7677).
+//! SCRAM-SHA-256 and -PLUS: the keys kept for a user, and the two messages of the server (RFC 5802 §3, §5; RFC 7677).
 //!
 //! Kept for a user are `salt`, `iterations`, `StoredKey` and `ServerKey`: enough to verify, not enough to log in.
 
@@ -8,7 +8,7 @@ use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::Failure;
+use crate::{ChannelBindings, Failure, Mechanism};
 
 /// Fewest iterations that RFC 7677 §4 allows.
 pub const MIN_ITERATIONS: u32 = 4096;
@@ -67,19 +67,24 @@ impl fmt::Debug for ScramCredentials {
 pub(crate) struct ClientFirst {
     pub(crate) authorization: String,
     pub(crate) login: String,
-    gs2_header: String,
+    /// What the client says again in its final message: the GS2 header and the binding's octets.
+    binding_input: Vec<u8>,
     bare: String,
     nonce: String,
 }
 
 impl ClientFirst {
     /// Reads `gs2-cbind-flag "," [a=authzid] "," n=user "," r=nonce [extensions]`.
-    pub(crate) fn parse(message: &[u8]) -> Result<ClientFirst, Failure> {
+    pub(crate) fn parse(
+        message: &[u8],
+        mechanism: Mechanism,
+        bindings: &ChannelBindings,
+    ) -> Result<ClientFirst, Failure> {
         let text = std::str::from_utf8(message).map_err(|_| Failure::Malformed)?;
         let (flag, rest) = text.split_once(',').ok_or(Failure::Malformed)?;
-        check_channel_binding_flag(flag)?;
+        let binding = bound_by(flag, mechanism, bindings)?;
         let (authorization, bare) = rest.split_once(',').ok_or(Failure::Malformed)?;
-        let gs2_header = format!("{flag},{authorization},");
+        let binding_input = [format!("{flag},{authorization},").as_bytes(), binding].concat();
         let mut attributes = bare.split(',');
         // An "m=" extension would stand here; it is mandatory to understand, and none is defined.
         let login = attribute(attributes.next(), "n=")?;
@@ -93,18 +98,26 @@ impl ClientFirst {
                 given => unescape_name(attribute(Some(given), "a=")?)?,
             },
             login: unescape_name(login)?,
-            gs2_header,
+            binding_input,
             bare: bare.to_owned(),
             nonce: nonce.to_owned(),
         })
     }
 }
 
-/// `y` says that the client could bind but saw no -PLUS offered, which is true here.
-fn check_channel_binding_flag(flag: &str) -> Result<(), Failure> {
-    match flag {
-        "n" | "y" => Ok(()),
-        bound if bound.starts_with("p=") => Err(Failure::ChannelBinding),
+/// The octets that the client must repeat, by its channel binding flag (RFC 5802 §6): `n`, it cannot bind; `y`, it could but
+/// saw no -PLUS, which is a lie of somebody between us where -PLUS was offered; `p`, it binds, in -PLUS and nowhere else.
+fn bound_by<'a>(
+    flag: &str,
+    mechanism: Mechanism,
+    bindings: &'a ChannelBindings,
+) -> Result<&'a [u8], Failure> {
+    match (flag, flag.strip_prefix("p="), mechanism) {
+        (_, Some(name), Mechanism::ScramSha256Plus) => bindings.named(name).ok_or(Failure::ChannelBinding),
+        (_, Some(_), _) | ("n" | "y", _, Mechanism::ScramSha256Plus) => Err(Failure::ChannelBinding),
+        ("n", ..) => Ok(&[]),
+        ("y", ..) if bindings.is_empty() => Ok(&[]),
+        ("y", ..) => Err(Failure::ChannelBinding),
         _ => Err(Failure::Malformed),
     }
 }
@@ -164,7 +177,7 @@ impl ServerFirst {
         let mut attributes = without_proof.split(',');
         let binding = attribute(attributes.next(), "c=")?;
         let nonce = attribute(attributes.next(), "r=")?;
-        if BASE64.decode(binding).ok().as_deref() != Some(self.client_first.gs2_header.as_bytes()) {
+        if BASE64.decode(binding).ok().as_deref() != Some(&self.client_first.binding_input[..]) {
             return Err(Failure::ChannelBinding);
         }
         if nonce != self.nonce {

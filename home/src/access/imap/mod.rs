@@ -69,7 +69,11 @@ impl Imap {
     /// Serves one connection to its end.
     pub async fn serve(self, connection: Connection, shutdown: watch::Receiver<bool>) {
         info!("connected");
-        let config = postern_imap::Config { max_message: self.parts.max_message, ..Default::default() };
+        let config = postern_imap::Config {
+            max_message: self.parts.max_message,
+            bindings: connection.stream.tls_parameters().map(|tls| tls.bindings).unwrap_or_default(),
+            ..Default::default()
+        };
         let mut session = ImapSession::new(config);
         let mut host = ImapHost::new(self.parts.clone(), connection.peer.address());
         let tls = self.parts.tls.clone();

@@ -20,13 +20,13 @@ pub(super) struct Pop3Session {
 
 impl Pop3Session {
     pub(super) fn new(connection: &Connection) -> Pop3Session {
-        let transport = match connection.stream.tls_parameters() {
-            Some(_) => Transport::Tls,
-            None => Transport::Clear,
-        };
+        let tls = connection.stream.tls_parameters();
+        let transport = if tls.is_some() { Transport::Tls } else { Transport::Clear };
         let config = Config { transport, max_login_failures: MAX_LOGIN_FAILURES };
         let now = Instant::now();
-        Pop3Session { core: Session::new(config, now), activity: Activity::new(now) }
+        let mut core = Session::new(config, now);
+        core.bind_channel(tls.map(|tls| tls.bindings).unwrap_or_default());
+        Pop3Session { core, activity: Activity::new(now) }
     }
 }
 
@@ -42,8 +42,9 @@ impl LineSession for Pop3Session {
         self.core.handle_timeout(now);
     }
 
-    fn handle_tls(&mut self, _: TlsParameters, _: Instant) {
+    fn handle_tls(&mut self, tls: TlsParameters, _: Instant) {
         self.core.handle_tls();
+        self.core.bind_channel(tls.bindings);
     }
 
     fn handle_shutdown(&mut self, _: Instant) {

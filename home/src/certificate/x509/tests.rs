@@ -78,6 +78,19 @@ fn a_good_chain_is_described() {
     assert!(identifier.ends_with(".EjQ"), "{identifier}");
 }
 
+/// Those that rcgen makes are signed with ECDSA and SHA-256.
+#[test]
+fn the_end_point_is_hashed_as_it_was_signed() {
+    let certificate = &issued(&["mail.home.example"]).chain[0];
+    let hash = end_point_hash(certificate).expect("a hash");
+    assert_eq!(hash, aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref());
+    let mut with_sha384 = certificate.to_vec();
+    let at = with_sha384.windows(8).rposition(|octets| octets == WITH_SHA_256[1]).expect("the algorithm");
+    with_sha384[at + 7] = 3;
+    assert_eq!(end_point_hash(&with_sha384.into()).map(|hash| hash.len()), Some(48));
+    assert_eq!(end_point_hash(&CertificateDer::from(&b"no certificate"[..])), None);
+}
+
 #[test]
 fn a_chain_that_clients_would_refuse_is_refused() {
     let good = issued(&["mail.home.example"]);

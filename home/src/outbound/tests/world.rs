@@ -140,9 +140,7 @@ async fn serve(stream: Stream, behaviour: Behaviour, seen: &Mutex<Seen>) -> std:
                     connection.write_all(b"this is no TLS\r\n").await?;
                     return connection.read_to_end(&mut Vec::new()).await.map(drop);
                 };
-                let Stream::Plain(stream) = connection.into_inner() else { return Ok(()) };
-                let stream = tokio_rustls::TlsAcceptor::from(config.clone()).accept(stream).await?;
-                connection = BufReader::new(Stream::Tls(Box::new(stream)));
+                connection = BufReader::new(connection.into_inner().accept_tls(config.clone()).await?);
                 under_tls = true;
                 continue;
             }

@@ -73,10 +73,10 @@ impl Task for Authentication {
 
 impl Authentication {
     fn start(&mut self, core: &mut Core) -> Progress {
-        let Some(mechanism) = Mechanism::from_name(&self.command.mechanism) else {
+        let Some(mechanism) = Mechanism::from_name(&self.command.mechanism, &core.config.bindings) else {
             return Completion::no("CANNOT", "Unsupported authentication mechanism").into();
         };
-        let exchange = self.exchange.insert(Exchange::new(mechanism));
+        let exchange = self.exchange.insert(Exchange::new(mechanism, &core.config.bindings));
         let begin = exchange.begin();
         match self.command.initial_response.take() {
             None => self.step(core, Ok(begin)),

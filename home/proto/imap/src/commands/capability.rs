@@ -30,7 +30,8 @@ impl Task for Capability {
 pub(crate) fn words(state: &State, config: &Config) -> String {
     match state {
         State::NotAuthenticated => {
-            let mechanisms = Mechanism::ALL.map(|mechanism| format!("AUTH={mechanism}"));
+            let mechanisms: Vec<String> =
+                Mechanism::offered(&config.bindings).map(|mechanism| format!("AUTH={mechanism}")).collect();
             format!("{ALWAYS} {}", mechanisms.join(" "))
         }
         // RFC 7889 §2: the limit is the same for every mailbox.

@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use postern_sasl::ChannelBindings;
+
 use crate::request::{Access, Changes, Flagged, MailboxId, Snapshot};
 use crate::response::{Code, Completion, Recent, flag_list};
 use crate::session::enabled::{Enabled, Extension};
@@ -18,11 +20,13 @@ pub struct Config {
     pub max_message: u64,
     /// Wrong passwords before the connection is closed.
     pub max_login_failures: u32,
+    /// What binds an exchange to this TLS connection.
+    pub bindings: ChannelBindings,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { max_message: 50 * 1024 * 1024, max_login_failures: 3 }
+        Config { max_message: 50 * 1024 * 1024, max_login_failures: 3, bindings: ChannelBindings::default() }
     }
 }
 

@@ -79,10 +79,10 @@ impl Session {
         if !self.is_private() {
             return;
         }
-        let Some(mechanism) = Mechanism::from_name(mechanism) else {
+        let Some(mechanism) = Mechanism::from_name(mechanism, &self.bindings) else {
             return self.error("unknown mechanism");
         };
-        let exchange = Exchange::new(mechanism);
+        let exchange = Exchange::new(mechanism, &self.bindings);
         match initial_response {
             None => {
                 let begin = exchange.begin();

@@ -24,7 +24,7 @@ impl Session {
             Ok(mechanism) => mechanism,
             Err(refusal) => return self.refuse(&refusal),
         };
-        let mut exchange = Exchange::new(mechanism);
+        let mut exchange = Exchange::new(mechanism, &self.client.bindings);
         let step = match initial_response.map(decode_initial) {
             None => Ok(exchange.begin()),
             Some(Some(response)) => exchange.respond(&response),
@@ -46,7 +46,7 @@ impl Session {
         if self.client.user.is_some() || self.transaction.is_some() {
             return Err(Refusal::BadSequence("AUTH is not allowed now"));
         }
-        Mechanism::from_name(mechanism).ok_or(Refusal::UnknownMechanism)
+        Mechanism::from_name(mechanism, &self.client.bindings).ok_or(Refusal::UnknownMechanism)
     }
 
     /// One line of the client within the exchange; `*` cancels (RFC 4954 §4).

@@ -62,8 +62,8 @@ impl Session {
             && self.client.transport == Transport::Tls
             && self.client.user.is_none()
         {
-            let names = Mechanism::ALL.map(Mechanism::name).join(" ");
-            offered.push(format!("AUTH {names}"));
+            let names: Vec<&str> = Mechanism::offered(&self.client.bindings).map(Mechanism::name).collect();
+            offered.push(format!("AUTH {}", names.join(" ")));
         }
         offered.push("HELP".to_owned());
         offered

@@ -31,7 +31,7 @@ mod tls;
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use postern_sasl::Exchange;
+use postern_sasl::{ChannelBindings, Exchange};
 
 pub use authentication::AuthVerdict;
 pub use config::{Limits, Role, SessionConfig, Timeouts};
@@ -85,6 +85,7 @@ pub struct Session {
 struct Client {
     helo: Option<Helo>,
     transport: Transport,
+    bindings: ChannelBindings,
     user: Option<String>,
 }
 
@@ -181,6 +182,11 @@ impl Session {
         self.input.clear();
         self.waiting_since = None;
         self.phase = Phase::Commands;
+    }
+
+    /// Takes note of what binds an exchange to this TLS connection; said again after each handshake.
+    pub fn bind_channel(&mut self, bindings: ChannelBindings) {
+        self.client.bindings = bindings;
     }
 
     /// Takes note that the server goes down.
