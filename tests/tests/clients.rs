@@ -12,6 +12,7 @@ const IMAPFLOW_SESSION: &str = include_str!("../clients/imapflow_session.js");
 const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
 const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
+const IMAP_PAGES: &str = include_str!("../clients/imap_pages.py");
 const IMAP_SHARED: &str = include_str!("../clients/imap_shared.py");
 const IMAP_VERBS: &str = include_str!("../clients/imap_verbs.py");
 
@@ -29,6 +30,16 @@ fn python_imaplib_does_all_that_a_mail_user_does() -> Result<()> {
 fn python_imaplib_compresses_catenates_replaces_and_annotates() -> Result<()> {
     let lab = Lab::joined()?;
     let session = ["python3", "-c", IMAP_VERBS, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// PARTIAL, and UIDONLY beside a session that has message numbers.
+#[test]
+fn python_imaplib_turns_pages_and_does_without_message_numbers() -> Result<()> {
+    let lab = Lab::joined()?;
+    let session = ["python3", "-c", IMAP_PAGES, "mail.home.example", ANA, ANA_PASSWORD];
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
     Ok(())

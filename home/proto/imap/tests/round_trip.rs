@@ -10,8 +10,9 @@ use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
 use postern_imap::thread::Algorithm;
 use postern_imap::types::{
-    Date, Direction, Entry, FetchItem, Flag, MailboxName, NameEncoding, Number, Partial, PreviewPriority,
-    SearchKey, Section, SectionText, SeenEffect, SequenceSet, SortCriterion, SortKey, SpecialUse, StatusItem,
+    Date, Direction, Entry, FetchItem, Flag, MailboxName, NameEncoding, Number, PageFrom, Partial,
+    PartialRange, PreviewPriority, SearchKey, Section, SectionText, SeenEffect, SequenceSet, SortCriterion,
+    SortKey, SpecialUse, StatusItem,
 };
 use postern_sasl::Password;
 use proptest::prelude::*;
@@ -201,11 +202,13 @@ fn fetch() -> impl Strategy<Value = Fetch> {
         prop::option::of(0..1u64 << 62).prop_map(|since| (since, Vanished::Untold)),
         (0..1u64 << 62).prop_map(|since| (Some(since), Vanished::Told)),
     ];
-    (numbering(), set(), prop::collection::vec(fetch_item(), 1..5), modifiers).prop_map(
-        |(numbering, set, items, (changed_since, vanished))| {
-            // VANISHED is for UID FETCH only.
-            let numbering = if vanished == Vanished::Told { Numbering::Uid } else { numbering };
-            Fetch { numbering, set, items, modifiers: FetchModifiers { changed_since, vanished } }
+    let partial = prop::option::of(partial_range());
+    (numbering(), set(), prop::collection::vec(fetch_item(), 1..5), modifiers, partial).prop_map(
+        |(numbering, set, items, (changed_since, vanished), partial)| {
+            // VANISHED and PARTIAL are for UID FETCH only.
+            let numbering =
+                if vanished == Vanished::Told || partial.is_some() { Numbering::Uid } else { numbering };
+            Fetch { numbering, set, items, modifiers: FetchModifiers { changed_since, vanished, partial } }
         },
     )
 }
@@ -230,9 +233,17 @@ fn select() -> impl Strategy<Value = Select> {
         .prop_map(|(mailbox, access, parameters)| Select { mailbox, access, parameters })
 }
 
+fn partial_range() -> impl Strategy<Value = PartialRange> {
+    let from = prop::sample::select(vec![PageFrom::Oldest, PageFrom::Newest]);
+    (from, (1u32.., 1u32..)).prop_map(|(from, ends)| PartialRange { from, ends })
+}
+
 fn search() -> impl Strategy<Value = Search> {
     use SearchReturn::{All, Count, Max, Min, Save};
-    let options = prop::sample::subsequence(vec![Min, Max, All, Count, Save], 1..=5);
+    let whole = prop::sample::subsequence(vec![Min, Max, All, Count, Save], 1..=5);
+    let paged = (prop::sample::subsequence(vec![Min, Max, Count, Save], 0..=4), partial_range());
+    let paged = paged.prop_map(|(others, range)| [others, vec![SearchReturn::Partial(range)]].concat());
+    let options = prop_oneof![whole, paged];
     (numbering(), prop::option::of(options), search_key()).prop_map(|(numbering, returns, key)| Search {
         numbering,
         returns,

@@ -1,5 +1,5 @@
 //! SEARCH (RFC 9051 §6.4.4), with RETURN (ESEARCH, RFC 4731), SAVE (SEARCHRES, RFC 5182), OLDER and YOUNGER (WITHIN,
-//! RFC 5032), MODSEQ (RFC 7162 §3.1.5), EMAILID and THREADID (RFC 8474 §6), SAVEDON and its like (RFC 8514 §4.3).
+//! RFC 5032), PARTIAL (RFC 9394 §3.1), MODSEQ (RFC 7162 §3.1.5), EMAILID and THREADID (RFC 8474 §6), SAVEDON and its like (RFC 8514 §4.3).
 
 use super::encode_name;
 use crate::parser::{ParseError, Parser, Result};
@@ -8,7 +8,7 @@ use crate::response::{Completion, encode};
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::types::{Charset, Number, SearchKey, SequenceSet, encode_uids};
+use crate::types::{Charset, Number, PartialRange, SearchKey, SequenceSet, encode_uids};
 
 /// What to find, and what to tell of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum SearchReturn {
     Count,
     /// SAVE: keep the result as `$`.
     Save,
+    /// PARTIAL: a page of the result.
+    Partial(PartialRange),
 }
 
 impl SearchReturn {
@@ -47,12 +49,24 @@ impl SearchReturn {
 
     fn parse(parser: &mut Parser<'_>) -> Result<SearchReturn> {
         let word = parser.keyword()?;
+        if word == "PARTIAL" {
+            parser.space()?;
+            return PartialRange::parse(parser).map(SearchReturn::Partial);
+        }
         let found = SearchReturn::NAMES.iter().find(|(_, name)| *name == word);
         found.map(|(option, _)| *option).ok_or(ParseError::Syntax("Unknown SEARCH return option"))
     }
 
     fn name(self) -> &'static str {
-        SearchReturn::NAMES.iter().find(|(option, _)| *option == self).map_or("", |(_, name)| name)
+        SearchReturn::NAMES.iter().find(|(option, _)| *option == self).map_or("PARTIAL", |(_, name)| name)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name().as_bytes());
+        if let SearchReturn::Partial(range) = self {
+            out.push(b' ');
+            range.encode(out);
+        }
     }
 }
 
@@ -89,6 +103,7 @@ impl Search {
         &self,
         core: &mut Core,
     ) -> std::result::Result<(MailboxId, SearchKey), Completion> {
+        core.require_uids(self.numbering)?;
         if self.asks_mod_seq() {
             core.enable_cond_store();
         }
@@ -128,13 +143,25 @@ impl Search {
     }
 
     /// RFC 5182 §2.4: with MIN or MAX and neither ALL nor COUNT, only those are saved; RFC 4731 §3.2 likewise counts
-    /// only their mod-sequences.
+    /// only their mod-sequences. A page is saved beside them (RFC 9394 §3.2).
     fn returned<'f>(&self, found: &'f [Found]) -> impl Iterator<Item = &'f Found> + use<'f> {
         let (min, max) = (self.wants(SearchReturn::Min), self.wants(SearchReturn::Max));
-        let everything = self.wants(SearchReturn::All) || self.wants(SearchReturn::Count) || !(min || max);
+        let page = self.page().map(|range| range.of(found.len()));
+        let everything = self.wants(SearchReturn::All)
+            || self.wants(SearchReturn::Count)
+            || !(min || max || page.is_some());
         let last = found.len().saturating_sub(1);
-        let kept = move |index: usize| everything || (min && index == 0) || (max && index == last);
+        let on_page = move |index: usize| page.as_ref().is_some_and(|page| page.contains(&index));
+        let kept =
+            move |index: usize| everything || (min && index == 0) || (max && index == last) || on_page(index);
         found.iter().enumerate().filter(move |(index, _)| kept(*index)).map(|(_, found)| found)
+    }
+
+    fn page(&self) -> Option<PartialRange> {
+        self.returns.iter().flatten().find_map(|option| match option {
+            SearchReturn::Partial(range) => Some(*range),
+            _ => None,
+        })
     }
 
     fn wants(&self, option: SearchReturn) -> bool {
@@ -171,11 +198,26 @@ impl Search {
             out.extend_from_slice(b" ALL ");
             encode_uids(numbers.iter().copied(), out);
         }
+        if let Some(range) = self.page() {
+            tell_page(range, numbers, out);
+        }
         if let Some(mod_seq) = highest {
             out.extend_from_slice(format!(" MODSEQ {mod_seq}").as_bytes());
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// The page with its range as it was asked for; a page beyond the results is NIL (RFC 9394 §3.1).
+fn tell_page(range: PartialRange, numbers: &[u32], out: &mut Vec<u8>) {
+    out.extend_from_slice(b" PARTIAL (");
+    range.encode(out);
+    out.push(b' ');
+    match numbers.get(range.of(numbers.len())) {
+        Some(page) if !page.is_empty() => encode_uids(page.iter().copied(), out),
+        _ => out.extend_from_slice(b"NIL"),
+    }
+    out.push(b')');
 }
 
 impl Task for Search {
@@ -224,7 +266,7 @@ pub(super) fn charset(parser: &mut Parser<'_>) -> Result<Charset> {
 pub(super) fn encode_returns(returns: Option<&[SearchReturn]>, out: &mut Vec<u8>) {
     if let Some(returns) = returns {
         out.extend_from_slice(b"RETURN ");
-        encode::parenthesised(returns, |option, out| out.extend_from_slice(option.name().as_bytes()), out);
+        encode::parenthesised(returns, SearchReturn::encode, out);
         out.push(b' ');
     }
 }
@@ -250,6 +292,12 @@ pub(super) fn return_options(parser: &mut Parser<'_>) -> Result<Vec<SearchReturn
     parser.space()?;
     if options.is_empty() {
         options.push(SearchReturn::All);
+    }
+    // RFC 9394 §3.1
+    let is_list = |option: &&SearchReturn| matches!(option, SearchReturn::All | SearchReturn::Partial(_));
+    let has_page = options.iter().any(|option| matches!(option, SearchReturn::Partial(_)));
+    if has_page && options.iter().filter(is_list).count() > 1 {
+        return Err(ParseError::Syntax("Expected one PARTIAL or one ALL"));
     }
     Ok(options)
 }

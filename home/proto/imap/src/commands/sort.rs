@@ -25,9 +25,11 @@ impl Sort {
             true => Some(return_options(parser)?),
             false => None,
         };
-        // RFC 5267 §3.1 knows no SAVE: `$` has no order.
-        if returns.as_ref().is_some_and(|returns| returns.contains(&SearchReturn::Save)) {
-            return Err(ParseError::Syntax("SORT cannot SAVE"));
+        // RFC 5267 §3.1 knows no SAVE: `$` has no order; RFC 9394 has pages of SEARCH only.
+        let is_of_search =
+            |option: &SearchReturn| matches!(option, SearchReturn::Save | SearchReturn::Partial(_));
+        if returns.iter().flatten().any(is_of_search) {
+            return Err(ParseError::Syntax("SORT has no SAVE and no PARTIAL"));
         }
         let criteria = parser.list("Expected sort criteria", SortCriterion::parse)?;
         if criteria.is_empty() {

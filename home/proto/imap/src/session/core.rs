@@ -211,8 +211,8 @@ impl Core {
         };
         let gone = std::mem::take(&mut selected.held);
         let sequences = selected.view.remove(&gone);
-        // RFC 7162 §3.2.10.2
-        if self.enabled.has(Extension::QResync) {
+        // RFC 7162 §3.2.10.2, RFC 9586 §3.4
+        if self.enabled.has(Extension::QResync) || self.enabled.has(Extension::UidOnly) {
             return self.tell_vanished("VANISHED ", &gone);
         }
         for sequence in sequences {
@@ -257,7 +257,7 @@ impl Core {
         self.begin_message(MessageRef { sequence, uid: message.uid });
         // RFC 9051 §7.5.2: every one that was not asked for has the UID.
         let always = self.enabled.has(Extension::CondStore) || self.enabled.has(Extension::Imap4Rev2);
-        if numbering == Numbering::Uid || always {
+        if (numbering == Numbering::Uid || always) && !self.enabled.has(Extension::UidOnly) {
             self.output.extend_from_slice(format!("UID {} ", message.uid).as_bytes());
         }
         true
@@ -276,15 +276,34 @@ impl Core {
         Recent::when(recent && !self.enabled.has(Extension::Imap4Rev2))
     }
 
-    /// Writes what every FETCH response begins with.
-    pub(crate) fn begin_message(&mut self, message: MessageRef) {
-        self.output.extend_from_slice(format!("* {} FETCH (", message.sequence).as_bytes());
+    /// Writes what every FETCH response begins with; RFC 9586 §3.3 has the UID in front.
+    pub(crate) fn begin_message(&mut self, MessageRef { sequence, uid }: MessageRef) {
+        let start = match self.enabled.has(Extension::UidOnly) {
+            true => format!("* {uid} UIDFETCH ("),
+            false => format!("* {sequence} FETCH ("),
+        };
+        self.output.extend_from_slice(start.as_bytes());
+    }
+
+    /// Refuses sequence numbers where the client has said that it uses none.
+    ///
+    /// # Errors
+    /// RFC 9586 §3: BAD with UIDREQUIRED.
+    pub(crate) fn require_uids(&self, numbering: Numbering) -> Result<(), Completion> {
+        match numbering {
+            Numbering::Sequence if self.enabled.has(Extension::UidOnly) => {
+                Err(Completion::bad("UIDONLY is enabled: there are no message numbers")
+                    .with(Code::Word("UIDREQUIRED")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// From now on responses are as the extension has them.
     pub(crate) fn enable(&mut self, extension: Extension) {
         match extension {
             Extension::CondStore => self.enable_cond_store(),
+            Extension::UidOnly => self.enabled.insert(extension),
             Extension::Imap4Rev2 => {
                 self.enabled.insert(extension);
                 // RFC 9051 §5.1
@@ -329,7 +348,7 @@ impl Core {
     /// The messages that a set names.
     ///
     /// # Errors
-    /// RFC 9051 §9 `seq-number`: a sequence number above EXISTS is BAD.
+    /// RFC 9051 §9 `seq-number`: a sequence number above EXISTS is BAD; [`Core::require_uids`].
     pub(crate) fn resolve(
         &self,
         set: &SequenceSet,
@@ -338,6 +357,7 @@ impl Core {
         let Some(selected) = &self.selected else {
             return Err(Completion::bad("No mailbox selected"));
         };
+        self.require_uids(numbering)?;
         let view = &selected.view;
         if *set == SequenceSet::Saved {
             return Ok(view.by_uid(&selected.saved.iter().map(|&uid| (uid, uid)).collect::<Vec<_>>()));

@@ -9,13 +9,16 @@ pub enum Extension {
     Imap4Rev2,
     /// QRESYNC (RFC 7162 §3.2.3): VANISHED stands in place of EXPUNGE.
     QResync,
+    /// UIDONLY (RFC 9586 §3): no sequence numbers, neither in commands nor in responses.
+    UidOnly,
 }
 
 impl Extension {
-    const NAMES: [(Extension, &'static str); 3] = [
+    const NAMES: [(Extension, &'static str); 4] = [
         (Extension::CondStore, "CONDSTORE"),
         (Extension::Imap4Rev2, "IMAP4rev2"),
         (Extension::QResync, "QRESYNC"),
+        (Extension::UidOnly, "UIDONLY"),
     ];
 
     /// The extension that ENABLE names so, in any case.

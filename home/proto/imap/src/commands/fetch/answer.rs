@@ -101,7 +101,7 @@ impl Fetching {
         if modifiers.vanished == Vanished::Told && !core.enabled.has(Extension::QResync) {
             return Completion::bad("QRESYNC is not enabled").into();
         }
-        if self.command.numbering == Numbering::Uid {
+        if self.command.numbering == Numbering::Uid && !core.enabled.has(Extension::UidOnly) {
             // RFC 9051 §6.4.9: UID FETCH always answers with the UID.
             self.add_item(FetchItem::Uid);
         }
@@ -114,7 +114,12 @@ impl Fetching {
         }
         match core.resolve(&self.command.set, self.command.numbering) {
             Ok(messages) => {
-                self.messages = messages.into();
+                let page = self
+                    .command
+                    .modifiers
+                    .partial
+                    .map_or(0..messages.len(), |range| range.of(messages.len()));
+                self.messages = messages.get(page).unwrap_or_default().to_vec().into();
                 match (self.command.modifiers.changed_since, &core.selected) {
                     (Some(since), Some(selected)) => {
                         Progress::Ask(Request::Changes { mailbox: selected.mailbox, since })
@@ -223,7 +228,9 @@ impl Fetching {
         // RFC 7162 §3.2.4
         if !stored.is_empty() && core.enabled.has(Extension::CondStore) {
             self.add_item(FetchItem::ModSeq);
-            self.add_item(FetchItem::Uid);
+            if !core.enabled.has(Extension::UidOnly) {
+                self.add_item(FetchItem::Uid);
+            }
         }
         self.go_on(core)
     }

@@ -52,6 +52,9 @@ impl Fetch {
         if modifiers.vanished == Vanished::Told && numbering == Numbering::Sequence {
             return Err(ParseError::Syntax("VANISHED needs UID FETCH"));
         }
+        if modifiers.partial.is_some() && numbering == Numbering::Sequence {
+            return Err(ParseError::Syntax("PARTIAL needs UID FETCH"));
+        }
         Ok(Fetch { numbering, set, items, modifiers })
     }
 

@@ -1,6 +1,8 @@
-//! What stands behind the items of FETCH (RFC 4466 §2.4): CHANGEDSINCE and VANISHED (RFC 7162 §3.1.4.1, §3.2.6).
+//! What stands behind the items of FETCH (RFC 4466 §2.4): CHANGEDSINCE and VANISHED (RFC 7162 §3.1.4.1, §3.2.6),
+//! PARTIAL (RFC 9394 §3.3).
 
 use crate::parser::{ParseError, Parser, Result};
+use crate::types::PartialRange;
 
 /// `fetch-modifiers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub struct FetchModifiers {
     pub changed_since: Option<u64>,
     /// What to tell of messages of the set that are gone.
     pub vanished: Vanished,
+    /// Only this page of the set's messages.
+    pub partial: Option<PartialRange>,
 }
 
 /// Whether removals since CHANGEDSINCE are told.
@@ -43,6 +47,10 @@ impl FetchModifiers {
                 self.changed_since = Some(parser.number64()?);
             }
             "VANISHED" => self.vanished = Vanished::Told,
+            "PARTIAL" if self.partial.is_none() => {
+                parser.space()?;
+                self.partial = Some(PartialRange::parse(parser)?);
+            }
             _ => return Err(ParseError::Syntax("Unknown FETCH modifier")),
         }
         Ok(())
@@ -50,6 +58,11 @@ impl FetchModifiers {
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let mut words = Vec::new();
+        words.extend(self.partial.map(|range| {
+            let mut word = b"PARTIAL ".to_vec();
+            range.encode(&mut word);
+            String::from_utf8_lossy(&word).into_owned()
+        }));
         words.extend(self.changed_since.map(|mod_seq| format!("CHANGEDSINCE {mod_seq}")));
         words.extend((self.vanished == Vanished::Told).then(|| "VANISHED".to_owned()));
         if !words.is_empty() {

@@ -6,7 +6,7 @@ mod qresync;
 use crate::parser::{ParseError, Parser, Result};
 use crate::request::{Access, Answer, Refusal, Request, Snapshot};
 use crate::response::{Code, Completion, encode};
-use crate::session::core::Core;
+use crate::session::core::{Core, Numbering};
 use crate::session::enabled::Extension;
 use crate::session::task::{Input, Progress, Task, refused};
 use crate::types::{DELIMITER, Flag, MailboxName, NameEncoding};
@@ -79,6 +79,11 @@ impl Select {
         // RFC 7162 §3.2.5
         if self.resync().is_some() && !core.enabled.has(Extension::QResync) {
             return Completion::bad("QRESYNC is not enabled").into();
+        }
+        if self.resync().is_some_and(|resync| resync.samples.is_some())
+            && let Err(completion) = core.require_uids(Numbering::Sequence)
+        {
+            return completion.into();
         }
         // RFC 9051 §6.3.2: the old mailbox is left even when the new one cannot be opened.
         if core.selected.take().is_some() {
@@ -163,7 +168,8 @@ fn announce(core: &mut Core, snapshot: &Snapshot) {
     // RFC 9051 Appendix E: RECENT and UNSEEN are no more.
     if !core.enabled.has(Extension::Imap4Rev2) {
         core.untagged(&format!("{recent} RECENT"));
-        if let Some(sequence) = first_unseen {
+        // RFC 9586 §3.6
+        if let Some(sequence) = first_unseen.filter(|_| !core.enabled.has(Extension::UidOnly)) {
             core.untagged(&format!("OK [UNSEEN {sequence}] First unseen message"));
         }
     }
