@@ -1,5 +1,9 @@
 //! Mail clients that we did not write, against home's IMAP, from outside through the edge.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use postern_lab::checkers::{node_modules_of, python_of};
 use postern_lab::lab::{ANA, ANA_PASSWORD};
@@ -13,6 +17,7 @@ const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
 const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
 const IMAP_PAGES: &str = include_str!("../clients/imap_pages.py");
+const IMAP_PATIENCE: &str = include_str!("../clients/imap_patience.py");
 const IMAP_SHARED: &str = include_str!("../clients/imap_shared.py");
 const IMAP_VERBS: &str = include_str!("../clients/imap_verbs.py");
 
@@ -42,6 +47,38 @@ fn python_imaplib_turns_pages_and_does_without_message_numbers() -> Result<()> {
     let session = ["python3", "-c", IMAP_PAGES, "mail.home.example", ANA, ANA_PASSWORD];
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// INPROGRESS: the disk takes twelve seconds for one flush.
+#[test]
+fn python_imaplib_hears_that_a_slow_command_is_under_way() -> Result<()> {
+    let lab = Lab::joined()?;
+    let session = ["python3", "-c", IMAP_PATIENCE, "mail.home.example", ANA, ANA_PASSWORD];
+    let mut client = lab
+        .host(Host::Cafe)
+        .command(session)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("python3")?;
+    let mut said = BufReader::new(client.stdout.take().context("piped")?).lines();
+    ensure!(said.next().context("a line")?? == "ready");
+    let mut slow = lab.host(Host::Home).spawn([
+        "sh",
+        "-c",
+        "exec strace -f -qq -o /run/slow -e trace=fsync,fdatasync -e inject=fsync,fdatasync:delay_enter=12000000:when=1 \
+         -p $(pgrep -xo postern-home)",
+    ])?;
+    wait_until("strace is attached", Duration::from_secs(10), || {
+        lab.host(Host::Home).sh("grep -q 'TracerPid:.[1-9]' /proc/$(pgrep -xo postern-home)/status")
+    })?;
+    client.stdin.take().context("piped")?.write_all(b"go\n")?;
+    let last = said.next();
+    slow.kill()?;
+    slow.wait()?;
+    ensure!(client.wait()?.success(), "the client failed");
+    assert_eq!(last.context("a line")??, "done");
     Ok(())
 }
 

@@ -61,8 +61,13 @@ pub enum Output<E> {
 
 /// What stands behind a session: directory, store, queue.
 pub trait Host<S: LineSession>: Send {
-    /// Handles one event; answers by the session's methods before it returns.
+    /// Handles one event; answers by the session's methods before it returns, or is busy afterwards.
     fn handle_event(&mut self, session: &mut S, event: S::Event) -> impl Future<Output = ()> + Send;
+
+    /// Whether an event is still being handled: nothing is read until [`Host::notice`] has said that it is not.
+    fn is_busy(&self) -> bool {
+        false
+    }
 
     /// Completes when the session should hear something without being asked. Must be safe to cancel.
     fn notice(&mut self) -> impl Future<Output = ()> + Send {
@@ -122,7 +127,7 @@ where
         };
         within(WRITE_TIMEOUT, stream.flush()).await?;
         tokio::select! {
-            read = stream.read(buffer.space()) => match read? {
+            read = stream.read(buffer.space()), if !host.is_busy() => match read? {
                 0 => return Ok(()),
                 count => {
                     session.handle_input(buffer.filled(count), now());

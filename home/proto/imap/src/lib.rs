@@ -17,7 +17,7 @@
 //! | SASL-IR | RFC 4959 | |
 //! | AUTH=PLAIN, AUTH=SCRAM-SHA-256, AUTH=SCRAM-SHA-256-PLUS | RFC 4616, RFC 7677 | in `postern-sasl` |
 //! | ID | RFC 2971 | |
-//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2 |
+//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2, UIDONLY |
 //! | IDLE | RFC 2177 | |
 //! | NAMESPACE | RFC 2342 | |
 //! | ACL, LIST-MYRIGHTS | RFC 4314, RFC 8440 | the host knows the rights |
@@ -28,6 +28,9 @@
 //! | UNSELECT | RFC 3691 | |
 //! | MOVE | RFC 6851 | |
 //! | ESEARCH, SEARCHRES, WITHIN | RFC 4731, RFC 5182, RFC 5032 | |
+//! | PARTIAL | RFC 9394 | |
+//! | UIDONLY | RFC 9586 | |
+//! | INPROGRESS | RFC 9585 | that a command is under way, not how far it is |
 //! | STATUS=SIZE | RFC 8438 | |
 //! | CONDSTORE, QRESYNC | RFC 7162 | one mod-sequence for all of a message's flags |
 //! | OBJECTID, SAVEDATE, PREVIEW | RFC 8474, RFC 8514, RFC 8970 | |

@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use postern_imap::request::{Answer, Refusal, Request};
 use postern_sasl::Password;
 use postern_store::account::ModSeq;
 use tokio::sync::watch;
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, block_in_place, spawn_blocking};
+use tokio::time::timeout;
 use tracing::error;
 
 use super::Parts;
@@ -15,6 +17,9 @@ use super::backend::Backend;
 use super::session::ImapSession;
 use crate::login::Attempts;
 use crate::net::Host;
+
+/// After so long the client hears that its command is under way, and again each time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What stands behind one session.
 pub(super) struct ImapHost {
@@ -25,12 +30,28 @@ pub(super) struct ImapHost {
     changes: Option<watch::Receiver<ModSeq>>,
     /// Of the account of the selected mailbox, if it is another user's.
     changes_of_other: Option<watch::Receiver<ModSeq>>,
+    /// What takes long; the backend comes back from it.
+    work: Option<JoinHandle<Worked>>,
+    /// What came of it, until the session is given that.
+    worked: Option<Result<Worked, JoinError>>,
 }
+
+/// A backend that has worked, and what came of it: the answer, and where a mailbox was opened, what tells of changes to another
+/// user's.
+type Worked = (Backend, Answer, Option<Option<watch::Receiver<ModSeq>>>);
 
 impl ImapHost {
     pub(super) fn new(parts: Arc<Parts>, client: IpAddr) -> ImapHost {
         let attempts = Attempts::new(parts.directory.clone(), parts.failures.clone(), client);
-        ImapHost { parts, attempts, backend: None, changes: None, changes_of_other: None }
+        ImapHost {
+            parts,
+            attempts,
+            backend: None,
+            changes: None,
+            changes_of_other: None,
+            work: None,
+            worked: None,
+        }
     }
 
     async fn verify_password(&mut self, login: String, password: Password) -> Answer {
@@ -76,11 +97,12 @@ impl ImapHost {
         Answer::Done
     }
 
-    async fn in_backend(&mut self, session: &mut ImapSession, request: Request) -> Answer {
+    /// Answers, or leaves the work under way when it takes long.
+    async fn in_backend(&mut self, session: &mut ImapSession, request: Request) -> Option<Answer> {
         let Some(mut backend) = self.backend.take() else {
-            return Answer::Refused(Refusal::Fault);
+            return Some(Answer::Refused(Refusal::Fault));
         };
-        let work = spawn_blocking(move || {
+        let mut work = spawn_blocking(move || {
             let answer = backend.answer(request);
             let opened = match &answer {
                 Answer::Opened(snapshot) => Some(backend.changes_of_other(snapshot.mailbox)),
@@ -88,7 +110,17 @@ impl ImapHost {
             };
             (backend, answer, opened)
         });
-        match work.await {
+        match timeout(PATIENCE, &mut work).await {
+            Ok(worked) => Some(self.take_back(session, worked)),
+            Err(_) => {
+                self.work = Some(work);
+                None
+            }
+        }
+    }
+
+    fn take_back(&mut self, session: &mut ImapSession, worked: Result<Worked, JoinError>) -> Answer {
+        match worked {
             Ok((backend, answer, opened)) => {
                 self.backend = Some(backend);
                 if let Some(changes) = opened {
@@ -105,6 +137,15 @@ impl ImapHost {
     }
 }
 
+/// Gives the session its answer.
+fn give(session: &mut ImapSession, answer: Answer) {
+    match answer {
+        // What LIST does with thousands of names takes a while; the other tasks of this thread do not wait for it.
+        answer @ Answer::Mailboxes(_) => block_in_place(|| session.core.handle_answer(answer)),
+        answer => session.core.handle_answer(answer),
+    }
+}
+
 impl Host<ImapSession> for ImapHost {
     async fn handle_event(&mut self, session: &mut ImapSession, request: Request) {
         let answer = match request {
@@ -116,20 +157,39 @@ impl Host<ImapSession> for ImapHost {
             }
             Request::OpenAccount { login } => self.open_account(session, &login).await,
             Request::CloseAccount => self.close_account(session),
-            other => self.in_backend(session, other).await,
+            other => match self.in_backend(session, other).await {
+                Some(answer) => answer,
+                None => return session.core.handle_delay(),
+            },
         };
-        match answer {
-            // What LIST does with thousands of names takes a while; the other tasks of this thread do not wait for it.
-            answer @ Answer::Mailboxes(_) => block_in_place(|| session.core.handle_answer(answer)),
-            answer => session.core.handle_answer(answer),
+        give(session, answer);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
+    /// Completes when an account has changed, for which the session then looks for itself; while work is under way, when that is
+    /// done or the client should hear of it again.
+    async fn notice(&mut self) {
+        match &mut self.work {
+            Some(work) => self.worked = timeout(PATIENCE, work).await.ok(),
+            None => tokio::select! {
+                () = changed(&mut self.changes) => {}
+                () = changed(&mut self.changes_of_other) => {}
+            },
         }
     }
 
-    /// Completes when an account has changed; the session then looks for itself.
-    async fn notice(&mut self) {
-        tokio::select! {
-            () = changed(&mut self.changes) => {}
-            () = changed(&mut self.changes_of_other) => {}
+    async fn handle_notice(&mut self, session: &mut ImapSession) {
+        match self.worked.take() {
+            Some(worked) => {
+                self.work = None;
+                let answer = self.take_back(session, worked);
+                give(session, answer);
+            }
+            None if self.is_busy() => session.core.handle_delay(),
+            None => {}
         }
     }
 }

@@ -149,6 +149,16 @@ impl Core {
         self.output.extend_from_slice(b"\r\n");
     }
 
+    /// Says that the command that runs takes its time, and nothing of how far it is. A tag that would end the response code is left
+    /// out (RFC 9585 §4).
+    pub(crate) fn tell_in_progress(&mut self) {
+        let tag = match self.tag.contains(']') {
+            true => "NIL".to_owned(),
+            false => format!("\"{}\"", self.tag),
+        };
+        self.untagged(&format!("OK [INPROGRESS ({tag} NIL NIL)] Still at it"));
+    }
+
     /// Selects what the store opened.
     pub(crate) fn select(&mut self, snapshot: &Snapshot) {
         self.selected = Some(Selected {

@@ -168,6 +168,17 @@ impl Session {
         }
     }
 
+    /// Takes note that the answer keeps being waited for: the client is told that its command is not forgotten (RFC 9585 §4).
+    pub fn handle_delay(&mut self) {
+        let may_speak = match &self.phase {
+            Phase::Running(running) => running.task.is_between_responses(),
+            Phase::Ready | Phase::Syncing { .. } => true,
+        };
+        if may_speak && matches!(self.core.state, State::Authenticated { .. }) {
+            self.core.tell_in_progress();
+        }
+    }
+
     /// Who is logged in.
     pub fn state(&self) -> &State {
         &self.core.state

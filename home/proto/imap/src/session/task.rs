@@ -15,6 +15,11 @@ pub(crate) trait Task: std::fmt::Debug + Send {
     fn expunges(&self) -> Expunges {
         Expunges::Told
     }
+
+    /// Whether no response is half written, so that another one may stand here.
+    fn is_between_responses(&self) -> bool {
+        true
+    }
 }
 
 /// What a task gets.

@@ -87,6 +87,10 @@ impl Task for Fetching {
         }
     }
 
+    fn is_between_responses(&self) -> bool {
+        self.item == 0
+    }
+
     fn expunges(&self) -> Expunges {
         match self.command.numbering {
             Numbering::Sequence => Expunges::Held,

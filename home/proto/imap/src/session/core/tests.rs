@@ -4,6 +4,18 @@ use super::*;
 use crate::request::Access;
 use crate::types::Flag;
 
+#[test]
+fn a_command_under_way_is_named_unless_its_name_would_end_the_code() {
+    let mut core = Core::new(Config::default());
+    core.tag = "a1".to_owned();
+    core.tell_in_progress();
+    core.tag = "a]1".to_owned();
+    core.tell_in_progress();
+    let told =
+        "* OK [INPROGRESS (\"a1\" NIL NIL)] Still at it\r\n* OK [INPROGRESS (NIL NIL NIL)] Still at it\r\n";
+    assert_eq!(String::from_utf8_lossy(&core.output), told);
+}
+
 /// Each message costs the same, however many there are: compared with each other, these would take a minute.
 #[test]
 fn what_the_client_knows_already_is_passed_over() {
