@@ -25,6 +25,33 @@ fn mail_waits_for_a_stranger_that_is_down() -> Result<()> {
     Ok(())
 }
 
+/// `flush` tries everything but what is held, and that goes when it is released.
+#[test]
+fn a_held_message_goes_when_it_is_released() -> Result<()> {
+    let lab = Lab::joined()?;
+    let queue = |arguments: &[&str]| {
+        lab.host(Host::Home).run(["postern-home", "queue"].into_iter().chain(arguments.iter().copied()))
+    };
+    lab.stop_daemon(Host::Stranger, "postfix", Signal::Terminate)?;
+    lab.submit(465, ANA, SAM, &mail::plain_message(ANA, SAM, "held back"))?.success()?;
+    let held = wait_until("the message is deferred", Duration::from_secs(60), || deferred_id(&lab))?;
+    queue(&["hold", &held])?.success()?;
+    lab.submit(465, ANA, SAM, &mail::plain_message(ANA, SAM, "not held"))?.success()?;
+    lab.start_daemon(Host::Stranger, "postfix")?;
+
+    queue(&["flush"])?.success()?;
+    lab.await_stranger_message("not held").map_err(|error| lab.explain(error))?;
+    let refused = queue(&["retry", &held])?;
+    assert!(refused.code() != 0 && refused.stderr.contains("held"), "{refused:?}");
+    let story = queue(&["show", &held])?.success()?.stdout;
+    assert!(story.contains("held by the operator"), "{story}");
+    assert!(lab.stranger_messages("held back")?.is_empty());
+
+    queue(&["release", &held])?.success()?;
+    lab.await_stranger_message("held back").map_err(|error| lab.explain(error))?;
+    Ok(())
+}
+
 /// The id of the only message of the queue, once a first try has failed.
 fn deferred_id(lab: &Lab) -> Result<String> {
     let output = lab.host(Host::Home).run(["postern-home", "queue", "list", "--json"])?.success()?;

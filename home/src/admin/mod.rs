@@ -26,6 +26,9 @@
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
 //! | `/v1/queue/ID/retry` | | makes it due | | |
+//! | `/v1/queue/ID/hold` | | keeps it back | | |
+//! | `/v1/queue/ID/release` | | lets it go | | |
+//! | `/v1/queue/flush` | | makes all due: [`Flushed`](wire::Flushed) | | |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
 //! | `/v1/unlock` | | | [`wire::Unlock`] | |
 //! | `/v1/identity` | [`wire::Identity`] | | | |
@@ -176,6 +179,9 @@ impl Admin {
             (&Method::GET, ["v1", "queue"]) => answer(queue::list(self)),
             (&Method::GET, ["v1", "queue", id]) => answer(queue::show(self, id)),
             (&Method::POST, ["v1", "queue", id, "retry"]) => answer(queue::retry(self, id)),
+            (&Method::POST, ["v1", "queue", id, "hold"]) => answer(queue::hold(self, id)),
+            (&Method::POST, ["v1", "queue", id, "release"]) => answer(queue::release(self, id)),
+            (&Method::POST, ["v1", "queue", "flush"]) => answer(queue::flush(self)),
             (&Method::DELETE, ["v1", "queue", id]) => answer(queue::drop_message(self, id)),
             _ => Response::not_found(),
         }

@@ -3,7 +3,7 @@
 use postern_shared::http::StatusCode;
 use postern_store::queue::{Detail, QueueId, Summary};
 
-use super::wire::Done;
+use super::wire::{Done, Flushed};
 use super::{Admin, Refusal};
 
 /// Messages in one list; the oldest come first.
@@ -18,7 +18,38 @@ pub(super) fn show(admin: &Admin, id: &str) -> Result<Detail, Refusal> {
 }
 
 pub(super) fn retry(admin: &Admin, id: &str) -> Result<Done, Refusal> {
-    found(admin.queue.retry(parse(id)?)?, id)
+    let message = parse(id)?;
+    if admin.queue.retry(message)? {
+        return Ok(Done {});
+    }
+    let held = admin.queue.show(message)?.ok_or_else(|| not_queued(id))?;
+    Err(conflict(format!(
+        "all {} recipient(s) of message {id} are held; release it first.",
+        held.summary.held
+    )))
+}
+
+pub(super) fn flush(admin: &Admin) -> Result<Flushed, Refusal> {
+    Ok(Flushed { recipients: admin.queue.retry_all()? })
+}
+
+pub(super) fn hold(admin: &Admin, id: &str) -> Result<Done, Refusal> {
+    let message = parse(id)?;
+    if admin.queue.hold_message(message)? {
+        tracing::info!(message = id, "queued message held");
+        return Ok(Done {});
+    }
+    admin.queue.show(message)?.map(|_| Done {}).ok_or_else(|| not_queued(id))
+}
+
+pub(super) fn release(admin: &Admin, id: &str) -> Result<Done, Refusal> {
+    let message = parse(id)?;
+    if admin.queue.release(message)? {
+        tracing::info!(message = id, "queued message released");
+        return Ok(Done {});
+    }
+    admin.queue.show(message)?.ok_or_else(|| not_queued(id))?;
+    Err(conflict(format!("message {id} is not held.")))
 }
 
 pub(super) fn drop_message(admin: &Admin, id: &str) -> Result<Done, Refusal> {
@@ -33,6 +64,10 @@ fn parse(id: &str) -> Result<QueueId, Refusal> {
 
 fn found(found: bool, id: &str) -> Result<Done, Refusal> {
     found.then_some(Done {}).ok_or_else(|| not_queued(id))
+}
+
+fn conflict(sentences: String) -> Refusal {
+    Refusal(StatusCode::CONFLICT, sentences)
 }
 
 fn not_queued(id: &str) -> Refusal {

@@ -313,6 +313,13 @@ pub struct SetQuota {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {}
 
+/// The answer to `queue flush`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flushed {
+    /// Recipients that were waiting for a later time.
+    pub recipients: usize,
+}
+
 /// A password or private key on its way to the daemon; never printed, wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -351,6 +351,21 @@ pub enum QueueCommand {
         /// The message
         id: QueueId,
     },
+    /// Try everything that waits now
+    #[command(after_help = "Example:\n  postern-home queue flush")]
+    Flush,
+    /// Keep a message back until it is released
+    #[command(after_help = "Example:\n  postern-home queue hold 17")]
+    Hold {
+        /// The message
+        id: QueueId,
+    },
+    /// Let a held message go, at once
+    #[command(after_help = "Example:\n  postern-home queue release 17")]
+    Release {
+        /// The message
+        id: QueueId,
+    },
     /// Remove a message from the queue; nobody is told
     #[command(after_help = "Example:\n  postern-home queue drop 17")]
     Drop {

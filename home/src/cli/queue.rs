@@ -9,7 +9,7 @@ use postern_store::queue::{Detail, RecipientDetail, RecipientState, Summary};
 use super::QueueCommand;
 use super::client::Client;
 use super::table::Table;
-use crate::admin::wire::Done;
+use crate::admin::wire::{Done, Flushed};
 
 pub(super) fn execute(client: &Client, command: QueueCommand) -> Result<Exit, Failure> {
     match command {
@@ -25,6 +25,18 @@ pub(super) fn execute(client: &Client, command: QueueCommand) -> Result<Exit, Fa
             let done: Done = client.call(Method::POST, &format!("/v1/queue/{id}/retry"), &())?;
             client.print(&done, format_args!("Message {id} is tried now."))
         }
+        QueueCommand::Flush => {
+            let flushed: Flushed = client.call(Method::POST, "/v1/queue/flush", &())?;
+            client.print(&flushed, format_args!("{} recipient(s) are tried now.", flushed.recipients))
+        }
+        QueueCommand::Hold { id } => {
+            let done: Done = client.call(Method::POST, &format!("/v1/queue/{id}/hold"), &())?;
+            client.print(&done, format_args!("Message {id} is held until `postern-home queue release {id}`."))
+        }
+        QueueCommand::Release { id } => {
+            let done: Done = client.call(Method::POST, &format!("/v1/queue/{id}/release"), &())?;
+            client.print(&done, format_args!("Message {id} is released and tried now."))
+        }
         QueueCommand::Drop { id } => {
             let done: Done = client.call(Method::DELETE, &format!("/v1/queue/{id}"), &())?;
             client.print(&done, format_args!("Message {id} is removed from the queue."))
@@ -35,7 +47,8 @@ pub(super) fn execute(client: &Client, command: QueueCommand) -> Result<Exit, Fa
 fn table(messages: &[Summary]) -> Table {
     let mut table = Table::new(["ID", "ARRIVED", "OCTETS", "SENDER", "WAITING", "NEXT ATTEMPT", "REASON"]);
     for message in messages {
-        let reason = message.held_because.as_ref().or(message.last_reply.as_ref());
+        let held = (message.held > 0).then(|| "held by the operator".to_owned());
+        let reason = held.as_ref().or(message.held_because.as_ref()).or(message.last_reply.as_ref());
         table.row([
             message.id.to_string(),
             message.arrived.clone(),
@@ -66,6 +79,7 @@ fn tell(text: &mut String, recipient: &RecipientDetail) {
         RecipientState::Waiting => "waiting",
         RecipientState::Delivered => "delivered",
         RecipientState::Failed => "failed",
+        RecipientState::Held => "held by the operator",
     };
     let RecipientDetail { forward_path, attempts, next_attempt, last_attempt, last_host, last_reply, .. } =
         recipient;

@@ -1,4 +1,4 @@
-//! Kills a process at random moments while it queues and settles, and looks at what is left.
+//! Kills a process at random moments while it queues, holds, releases and settles, and looks at what is left.
 //!
 //! The child is this test program itself, run again with `POSTERN_QUEUE_CRASH` naming the state directory. It writes a
 //! line to its output before and after each step; what it said is done must be so after its death.
@@ -59,6 +59,19 @@ fn child() {
         }
         threads.spawn(|| {
             loop {
+                let id = queue.enqueue(message(b"content\r\n")).expect("queued");
+                say(&format!("queued {id}"));
+                if queue.hold_message(id).expect("held") {
+                    say(&format!("held {id}"));
+                    if id.0 % 2 == 0 {
+                        say(&format!("releasing {id}"));
+                        queue.release(id).expect("released");
+                    }
+                }
+            }
+        });
+        threads.spawn(|| {
+            loop {
                 for job in queue.due(Timestamp::now(), 5, 10, "", &All).expect("due") {
                     settle(&queue, &job);
                 }
@@ -110,6 +123,7 @@ fn nothing_is_lost_and_nothing_comes_back() {
     let mut waiting = HashSet::new();
     let mut settled = HashMap::new();
     let mut in_doubt = HashSet::new();
+    let mut held = HashSet::new();
     // On a busy machine a child may be killed before it has done anything; then there are more rounds, and longer ones.
     for kill in 0..10 * KILLS {
         if kill >= KILLS && settled.len() > 20 {
@@ -125,6 +139,12 @@ fn nothing_is_lost_and_nothing_comes_back() {
                 ("queued", Some(id), None) => {
                     waiting.insert(id);
                 }
+                ("held", Some(id), None) => {
+                    held.insert(id);
+                }
+                ("releasing", Some(id), None) => {
+                    held.remove(&id);
+                }
                 ("settling", Some(id), None) => {
                     in_doubt.insert(id);
                 }
@@ -138,7 +158,9 @@ fn nothing_is_lost_and_nothing_comes_back() {
             }
         }
         check(directory.path(), &waiting, &settled, &in_doubt);
+        check_held(directory.path(), &held, &in_doubt);
     }
+    assert!(!held.is_empty(), "the child held messages");
     assert!(settled.len() > 20, "the child did work: {} settled", settled.len());
 }
 
@@ -163,4 +185,13 @@ fn check(state_dir: &Path, waiting: &HashSet<i64>, settled: &HashMap<i64, i64>, 
     }
     let files = std::fs::read_dir(state_dir.join("queue")).expect("listed").count();
     assert_eq!(files, present.len(), "files and rows");
+}
+
+/// What was said to be held is, but for what was being delivered when it was.
+fn check_held(state_dir: &Path, held: &HashSet<i64>, in_doubt: &HashSet<i64>) {
+    let queue = Queue::open(crate::seal::tests::state_dir(state_dir)).expect("opens");
+    for id in held.difference(in_doubt) {
+        let detail = queue.show(QueueId(*id)).expect("readable").expect("not lost");
+        assert_eq!(detail.summary.held, 1, "message {id} is no longer held");
+    }
 }

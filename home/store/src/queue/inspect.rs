@@ -14,7 +14,8 @@ const SUMMARY: &str = "
         (SELECT COUNT(*) FROM recipient r WHERE r.message = m.id),
         (SELECT MIN(next_attempt) FROM recipient r WHERE r.message = m.id AND r.state = 0),
         (SELECT last_reply FROM recipient r WHERE r.message = m.id AND r.state = 0 AND last_reply IS NOT NULL
-         ORDER BY last_attempt DESC LIMIT 1)
+         ORDER BY last_attempt DESC LIMIT 1),
+        (SELECT COUNT(*) FROM recipient r WHERE r.message = m.id AND r.state = 3)
     FROM message m";
 
 impl Queue {
@@ -71,18 +72,60 @@ impl Queue {
         })
     }
 
-    /// Makes every waiting recipient of the message due now. False where the message is not queued.
+    /// Makes every waiting recipient of the message due now. False where none waits.
     ///
     /// # Errors
     /// Where the database cannot be written.
     pub fn retry(&self, id: QueueId) -> Result<bool> {
-        let changed = self.database.write(move |connection: &Connection| {
-            let now = Timestamp::now().as_millisecond();
-            let sql = "UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0";
-            Ok::<_, crate::Error>(connection.execute(sql, params![id.0, now])?)
-        })?;
-        self.retries.send_modify(|count| *count = count.wrapping_add(1));
+        let sql = "UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0";
+        let changed = self.make_due(id, sql)?;
         Ok(changed > 0)
+    }
+
+    /// Makes everything that waits due now; gives the number of recipients.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn retry_all(&self) -> Result<usize> {
+        let changed = self.database.write(move |connection: &Connection| {
+            let sql = "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?1";
+            Ok::<_, crate::Error>(connection.execute(sql, params![Timestamp::now().as_millisecond()])?)
+        })?;
+        self.announce_retry();
+        Ok(changed)
+    }
+
+    /// Keeps back every waiting recipient of the message until [`Queue::release`]. An attempt that is going on ends as it
+    /// does. False where none waits.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn hold_message(&self, id: QueueId) -> Result<bool> {
+        self.database.write(move |connection: &Connection| {
+            let sql = "UPDATE recipient SET state = 3 WHERE message = ?1 AND state = 0";
+            Ok(connection.execute(sql, params![id.0])? > 0)
+        })
+    }
+
+    /// Lets what is held of the message wait again, due now. False where nothing is held.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub fn release(&self, id: QueueId) -> Result<bool> {
+        let sql = "UPDATE recipient SET state = 0, next_attempt = ?2 WHERE message = ?1 AND state = 3";
+        Ok(self.make_due(id, sql)? > 0)
+    }
+
+    fn make_due(&self, id: QueueId, sql: &'static str) -> Result<usize> {
+        let changed = self.database.write(move |connection: &Connection| {
+            Ok::<_, crate::Error>(connection.execute(sql, params![id.0, Timestamp::now().as_millisecond()])?)
+        })?;
+        self.announce_retry();
+        Ok(changed)
+    }
+
+    fn announce_retry(&self) {
+        self.retries.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Removes a message without a report to anyone. False where the message is not queued.
@@ -108,6 +151,7 @@ impl Queue {
             octets: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
             arrived: rfc3339(row.get(3)?),
             waiting: row.get(4)?,
+            held: row.get(8)?,
             recipients: row.get(5)?,
             next_attempt: row.get::<_, Option<i64>>(6)?.map(rfc3339),
             last_reply: row.get(7)?,

@@ -157,6 +157,8 @@ pub enum RecipientState {
     Delivered,
     /// Given up.
     Failed,
+    /// Kept back by the operator until it is released.
+    Held,
 }
 
 impl RecipientState {
@@ -165,6 +167,7 @@ impl RecipientState {
             RecipientState::Waiting => 0,
             RecipientState::Delivered => 1,
             RecipientState::Failed => 2,
+            RecipientState::Held => 3,
         }
     }
 
@@ -172,6 +175,7 @@ impl RecipientState {
         match value {
             1 => RecipientState::Delivered,
             2 => RecipientState::Failed,
+            3 => RecipientState::Held,
             _ => RecipientState::Waiting,
         }
     }
@@ -268,6 +272,8 @@ pub struct Summary {
     pub arrived: String,
     /// Recipients still waiting.
     pub waiting: u32,
+    /// Recipients that the operator holds.
+    pub held: u32,
     /// All recipients.
     pub recipients: u32,
     /// The earliest next attempt of a waiting recipient, RFC 3339.

@@ -21,8 +21,11 @@
 //! | waiting | attempt: refused for good, or too old | failed | the failure report to the sender |
 //! | waiting | attempt: not now | waiting, next attempt later | the delay report, if it is time |
 //! | waiting | its destination cannot be reached | waiting, next attempt later | |
-//! | waiting | `retry` | waiting, next attempt now | |
-//! | delivered, failed | no recipient of the message waits any more | (none) | the message's row goes too |
+//! | waiting | `retry`, `retry_all` | waiting, next attempt now | |
+//! | waiting | `hold_message` | held | all recipients of the message that wait |
+//! | held | `release` | waiting, next attempt now | the same |
+//! | held | an attempt that had begun: taken or refused for good | delivered, failed | as from waiting |
+//! | delivered, failed | no recipient of the message waits or is held any more | (none) | the message's row goes too |
 //! | any | `drop_message` | (none) | |
 //!
 //! That an attempt is going on is not written down: after a crash the recipient waits, as before, and is tried

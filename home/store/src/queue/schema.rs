@@ -9,7 +9,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     durability: Durability::Everything,
 };
 
-/// `state` is 0 waiting, 1 delivered, 2 failed; `notify` is bits 1 success, 2 failure, 4 delay; `ret_full` is 0 not said, 1 FULL, 2 HDRS; an empty
+/// `state` is 0 waiting, 1 delivered, 2 failed, 3 held; `notify` is bits 1 success, 2 failure, 4 delay; `ret_full` is 0 not said, 1 FULL, 2 HDRS; an empty
 /// `reverse_path` is the null one. Both indexes hold waiting recipients only: one finds the next time to wake, the
 /// other what is due for one destination.
 const FIRST: &str = "

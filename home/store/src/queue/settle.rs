@@ -71,7 +71,8 @@ impl Queue {
     }
 }
 
-/// Gives 1 where the recipient was waiting, otherwise 0.
+/// Gives 1 where the recipient was waiting, otherwise 0. One that was held while it was tried stays held unless the attempt
+/// has decided about it: a release must not deliver it twice.
 fn apply(connection: &Connection, settlement: &Settlement, now: Timestamp) -> Result<usize> {
     let (state, next_attempt, delay_reported) = match settlement.outcome {
         Outcome::Delivered => (RecipientState::Delivered, now, false),
@@ -82,9 +83,9 @@ fn apply(connection: &Connection, settlement: &Settlement, now: Timestamp) -> Re
     };
     let changed = connection
         .prepare_cached(
-            "UPDATE recipient SET state = ?2, next_attempt = ?3, delay_reported = MAX(delay_reported, ?4),
+            "UPDATE recipient SET state = CASE ?2 WHEN 0 THEN state ELSE ?2 END, next_attempt = ?3, delay_reported = MAX(delay_reported, ?4),
                  attempts = attempts + 1, last_attempt = ?5, last_host = ?6, last_reply = ?7
-             WHERE id = ?1 AND state = 0",
+             WHERE id = ?1 AND state IN (0, 3)",
         )?
         .execute(params![
             settlement.recipient.0,
@@ -106,7 +107,7 @@ fn insert_all(connection: &Connection, rows: &[MessageRow]) -> Result<Vec<QueueI
 fn remove_if_finished(connection: &Connection, message: QueueId) -> Result<Option<String>> {
     let mut delete = connection.prepare_cached(
         "DELETE FROM message WHERE id = ?1
-             AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1 AND state = 0) RETURNING content",
+             AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1 AND state IN (0, 3)) RETURNING content",
     )?;
     let mut rows = delete.query(params![message.0])?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)

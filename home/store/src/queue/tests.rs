@@ -147,6 +147,28 @@ fn a_message_leaves_when_its_last_recipient_is_settled() {
 }
 
 #[test]
+fn what_is_held_is_not_tried_until_it_is_released() {
+    let (_directory, queue) = open();
+    let id = queue.enqueue(message(&["bo@far.example", "cy@far.example"], b"x")).unwrap();
+    let job = due(&queue).remove(0);
+    assert!(queue.hold_message(id).unwrap() && !queue.hold_message(id).unwrap());
+    assert_eq!((due(&queue), queue.retry(id).unwrap(), queue.retry_all().unwrap()), (vec![], false, 0));
+
+    // An attempt that had begun counts; what it puts off stays held.
+    let later = Outcome::Deferred { next_attempt: in_an_hour(), delay_reported: false };
+    let settled =
+        queue.settle(id, vec![settlement(&job, 0, Outcome::Delivered), settlement(&job, 1, later)], vec![]);
+    assert!(!settled.unwrap().finished);
+    let detail = queue.show(id).unwrap().unwrap();
+    assert_eq!((detail.summary.waiting, detail.summary.held, detail.summary.recipients), (0, 1, 2));
+
+    assert!(queue.release(id).unwrap() && !queue.release(id).unwrap());
+    let job = due(&queue).remove(0);
+    assert_eq!((job.recipients.len(), job.recipients[0].attempts), (1, 1));
+    assert!(queue.settle(id, vec![settlement(&job, 0, Outcome::Delivered)], vec![]).unwrap().finished);
+}
+
+#[test]
 fn a_report_is_queued_with_the_failure_that_calls_for_it() {
     let (_directory, queue) = open();
     let id = queue.enqueue(message(&["bo@far.example"], b"x")).unwrap();
