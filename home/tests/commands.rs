@@ -160,6 +160,47 @@ fn domains_users_and_aliases_live_from_add_to_remove_and_through_a_restart() {
 }
 
 #[test]
+fn mailboxes_are_shared_by_words_and_by_letters() {
+    let daemon = Daemon::start();
+    assert!(daemon.ask(&["domain", "add", "home.example"], "").status.success());
+    for user in ["ana@home.example", "bo@home.example"] {
+        assert!(daemon.ask(&["user", "add", user], "correct horse battery\n").status.success());
+    }
+    let (sent, bo) = ("ana@home.example/Sent", "bo@home.example");
+    let said = daemon.ask(&["mailbox", "share", sent, bo, "lookup", "read"], "");
+    assert_eq!(text(&said.stdout), "bo@home.example may lookup read ana@home.example/Sent.");
+    // What is not named is taken away.
+    daemon.json(&["mailbox", "share", sent, bo, "lrs"]);
+    daemon.json(&["mailbox", "share", "ana@home.example/INBOX", "anyone", "all"]);
+    let table = text(&daemon.ask(&["mailbox", "shares", "ana@home.example"], "").stdout);
+    assert_eq!(
+        table,
+        "MAILBOX                 USER             LETTERS        RIGHTS\n\
+         ana@home.example/INBOX  anyone           lrswipkxteacd  all\n\
+         ana@home.example/Sent   bo@home.example  lrs            lookup read write-seen"
+    );
+    daemon.json(&["mailbox", "unshare", sent, bo]);
+    let shares = daemon.json(&["mailbox", "shares"]);
+    assert_eq!(
+        shares,
+        serde_json::json!([{"owner": "ana@home.example", "mailbox": "INBOX", "with": "anyone", "rights": "lrswipkxteacd"}])
+    );
+    for (arguments, expected) in [
+        (vec!["unshare", sent, bo], "is not shared with"),
+        (vec!["share", "ana@home.example/Nowhere", bo, "lr"], "Nowhere"),
+        (vec!["share", "cy@home.example/INBOX", bo, "lr"], "cy@home.example"),
+        (vec!["share", sent, "cy@home.example", "lr"], "there is no user"),
+        (vec!["share", sent, "ana@home.example", "lr"], "every right already"),
+    ] {
+        let (code, message) = daemon.refusal(&[&["mailbox"][..], &arguments].concat(), "");
+        assert_eq!(code, 1, "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    let (code, _) = daemon.refusal(&["mailbox", "share", sent, bo, "reed-it"], "");
+    assert_eq!(code, 2);
+}
+
+#[test]
 fn status_shows_where_home_listens_and_what_is_missing() {
     let daemon = Daemon::start();
     let output = daemon.ask(&["status", "--json"], "");

@@ -22,6 +22,7 @@
 //! | `/v1/quota` | list of [`wire::QuotaListed`] | | [`wire::SetQuota`]: [`Usage`](postern_store::account::Usage) | |
 //! | `/v1/mail/deleted` | | [`wire::OfUser`]: list of [`Removed`](postern_store::account::Removed) | | |
 //! | `/v1/mail/restore` | | [`wire::Restore`]: [`wire::Restored`] | | |
+//! | `/v1/shares` | list of [`wire::share::Share`] | | [`wire::share::Share`]: the same | [`wire::share::Share`] |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
@@ -42,6 +43,7 @@ mod certificates;
 mod dns;
 mod domains;
 mod secondaries;
+mod shares;
 
 mod users;
 
@@ -171,6 +173,9 @@ impl Admin {
             (&Method::PUT, ["v1", "quota"]) => change(request, |body| mail::set_quota(self, body)),
             (&Method::POST, ["v1", "mail", "deleted"]) => change(request, |body| mail::deleted(self, body)),
             (&Method::POST, ["v1", "mail", "restore"]) => change(request, |body| mail::restore(self, body)),
+            (&Method::GET, ["v1", "shares"]) => answer(shares::list(self)),
+            (&Method::PUT, ["v1", "shares"]) => change(request, |body| shares::set(self, body)),
+            (&Method::DELETE, ["v1", "shares"]) => change(request, |body| shares::remove(self, body)),
             (&Method::GET, ["v1", "aliases"]) => answer(Ok(aliases::list(self))),
             (&Method::POST, ["v1", "aliases"]) => change(request, |body| aliases::add(self, body)),
             (&Method::DELETE, ["v1", "aliases"]) => change(request, |body| aliases::remove(self, body)),

@@ -2,6 +2,7 @@
 
 pub mod dns;
 pub mod secondary;
+pub mod share;
 
 use std::fmt;
 

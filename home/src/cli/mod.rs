@@ -16,6 +16,7 @@ mod domain;
 mod user;
 
 mod mail;
+mod mailbox;
 mod quota;
 mod store;
 
@@ -127,6 +128,9 @@ pub enum Command {
     /// Mail that was deleted
     #[command(subcommand, after_help = "Example:\n  postern-home mail deleted ana@home.example")]
     Mail(mail::MailCommand),
+    /// Mailboxes that users share with each other
+    #[command(subcommand, after_help = "Example:\n  postern-home mailbox shares")]
+    Mailbox(mailbox::MailboxCommand),
     /// How much users may keep
     #[command(subcommand, after_help = "Example:\n  postern-home quota set ana@home.example --octets 10G")]
     Quota(quota::QuotaCommand),
@@ -440,6 +444,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Cert(command) => cert::execute(&client()?, command),
         Command::User(command) => user::execute(&client()?, command),
         Command::Mail(command) => mail::execute(&client()?, command),
+        Command::Mailbox(command) => mailbox::execute(&client()?, command),
         Command::Quota(command) => quota::execute(&client()?, command),
         Command::Store { key, command } => {
             let config = Config::load(&cli.config)?;

@@ -12,14 +12,17 @@
 //! | `Other Users`, `Other Users/bo@home.example` | nothing: the levels above |
 //! | anything else | the user's own mailbox |
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
 
 use postern_imap::request::{MailboxId, Refusal};
 use postern_imap::types::{DELIMITER, MailboxName, OTHER_USERS, SearchKey};
 use postern_store::Store;
 use postern_store::account::{self as store, Account, AccountId, ModSeq, Rights};
-use postern_store::directory::Directory;
+use postern_store::directory::{Directory, User};
 use tokio::sync::watch;
+use tracing::error;
 
 use super::refusal::Result;
 
@@ -82,11 +85,13 @@ pub(super) struct Accounts {
     directory: Directory,
     user: AccountId,
     own: Account,
+    /// Accounts that cannot be read, of which the log has a line.
+    unreadable: Mutex<BTreeSet<AccountId>>,
 }
 
 impl Accounts {
     pub(super) fn new(store: Store, directory: Directory, own: Account) -> Accounts {
-        Accounts { store, directory, user: own.id(), own }
+        Accounts { store, directory, user: own.id(), own, unreadable: Mutex::default() }
     }
 
     /// The user's own account.
@@ -196,10 +201,11 @@ impl Accounts {
         owner.map(|owner| other_user(&owner.address)).unwrap_or_default()
     }
 
-    /// The other users' mailboxes that the user may list, owner by owner.
+    /// The other users' mailboxes that the user may list, owner by owner. One owner's account that cannot be read is passed
+    /// over, for the others' mailboxes, and the user's own, are as good as ever.
     ///
     /// # Errors
-    /// `Unavailable` when an account cannot be read.
+    /// `Unavailable` when the accounts cannot be listed.
     pub(super) fn shared(&self) -> Result<Vec<Shared>> {
         let directory = self.directory.snapshot();
         let mut shared = Vec::new();
@@ -209,16 +215,30 @@ impl Accounts {
             if !on_disk.contains(&owner.account) {
                 continue;
             }
-            let account = self.store.account(owner.account)?;
-            let listed = account.shared_with(self.user)?.into_iter();
-            shared.extend(listed.filter(|(_, rights)| rights.contains(Rights::LOOKUP)).map(
-                |(mailbox, rights)| {
-                    let name = format!("{}{DELIMITER}{}", other_user(&owner.address), mailbox.name);
-                    Shared { name: MailboxName::new(&name), mailbox, rights }
-                },
-            ));
+            match self.shared_by(owner) {
+                Ok(listed) => shared.extend(listed),
+                Err(error) => self.complain_once(owner, &error),
+            }
         }
         Ok(shared)
+    }
+
+    fn shared_by(&self, owner: &User) -> postern_store::Result<Vec<Shared>> {
+        let shared = self.store.account(owner.account)?.shared_with(self.user)?.into_iter();
+        let listed = shared.filter(|(_, rights)| rights.contains(Rights::LOOKUP));
+        let named = listed.map(|(mailbox, rights)| {
+            let name = format!("{}{DELIMITER}{}", other_user(&owner.address), mailbox.name);
+            Shared { name: MailboxName::new(&name), mailbox, rights }
+        });
+        Ok(named.collect())
+    }
+
+    /// One line in a session: programs list every minute.
+    fn complain_once(&self, owner: &User, error: &postern_store::Error) {
+        let is_new = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.account);
+        if is_new {
+            error!(owner = %owner.address, %error, "mailboxes shared by this user are not listed");
+        }
     }
 
     /// Changes of the account of a mailbox, if it is another user's.

@@ -41,7 +41,7 @@ pub(super) fn set(
     change: (RightsChange, Letters),
 ) -> Result<()> {
     let permitted = administered(accounts, name)?;
-    let (grantee, sign) = meaning(directory, identifier)?;
+    let (grantee, sign) = meaning(directory, identifier).ok_or(Refusal::UnknownIdentifier)?;
     if grantee == Grantee::Account(permitted.account.id()) {
         return Err(Refusal::Cannot.into());
     }
@@ -62,7 +62,7 @@ pub(super) fn grantable(
     identifier: &str,
 ) -> Result<Grantable> {
     let permitted = administered(accounts, name)?;
-    let (grantee, _) = meaning(directory, identifier)?;
+    let (grantee, _) = meaning(directory, identifier).ok_or(Refusal::UnknownIdentifier)?;
     if grantee == Grantee::Account(permitted.account.id()) {
         return Ok(Grantable { always: convert::letters(Rights::ALL), optional: Vec::new() });
     }
@@ -80,20 +80,21 @@ fn administered(accounts: &Accounts, name: &MailboxName) -> Result<Permitted> {
     Ok(accounts.named(name, Need::All(Rights::ADMINISTER))?.0)
 }
 
-/// Whom an identifier means: a user, `anyone`, or either with `-` in front.
-fn meaning(directory: &Directory, identifier: &str) -> Result<(Grantee, Sign)> {
+/// Whom an identifier means: a user, `anyone`, or either with `-` in front; `None`: nobody.
+pub(crate) fn meaning(directory: &Directory, identifier: &str) -> Option<(Grantee, Sign)> {
     let (login, sign) = match identifier.strip_prefix('-') {
         Some(login) => (login, Sign::Negative),
         None => (identifier, Sign::Positive),
     };
     if login == ANYONE {
-        return Ok((Grantee::Anyone, sign));
+        return Some((Grantee::Anyone, sign));
     }
-    let user = directory.user_by_login(login).ok_or(Refusal::UnknownIdentifier)?;
-    Ok((Grantee::Account(user.account), sign))
+    let user = directory.user_by_login(login)?;
+    Some((Grantee::Account(user.account), sign))
 }
 
-fn identifier_of(directory: &Directory, grant: &Grant) -> Option<String> {
+/// The identifier of an entry; `None` where its account has no user any more.
+pub(crate) fn identifier_of(directory: &Directory, grant: &Grant) -> Option<String> {
     let login = match grant.grantee {
         Grantee::Anyone => ANYONE.to_owned(),
         Grantee::Account(account) => address_of(directory, account)?,

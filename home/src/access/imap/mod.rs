@@ -12,7 +12,7 @@
 //! between accounts, `search` finds them and `sort` puts them in order, `acl` and `quota` are about rights and limits.
 
 mod accounts;
-mod acl;
+pub(crate) mod acl;
 mod append;
 mod backend;
 mod catenate;

@@ -7,11 +7,14 @@ use std::fmt;
 use std::ops::BitOr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Flags, SystemFlags};
 use crate::Error;
 
-/// A set of rights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// A set of rights. As JSON it is its letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Rights(u16);
 
 impl Rights {
@@ -140,6 +143,20 @@ impl FromStr for Rights {
                 .ok_or_else(|| Error::Permanent(format!("there is no right {letter}")))
         };
         text.chars().try_fold(Rights::empty(), |all, letter| Ok(all | right(letter)?))
+    }
+}
+
+impl From<Rights> for String {
+    fn from(rights: Rights) -> String {
+        rights.to_string()
+    }
+}
+
+impl TryFrom<String> for Rights {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Rights, Error> {
+        text.parse()
     }
 }
 

@@ -267,3 +267,18 @@ fn the_levels_above_are_nobodys() {
         }
     }
 }
+
+/// One account that cannot be opened: what the others share is listed, and the user's own.
+#[test]
+fn a_broken_account_hides_no_other() {
+    let mut world = World::shared();
+    world.grant("Projects", Rights::ALL);
+    let broken = world.directory.path().join("accounts/3");
+    std::fs::create_dir_all(&broken).expect("made");
+    std::fs::write(broken.join("account.sqlite"), [b'x'; 8192]).expect("written");
+    assert!(world.store.account(AccountId(3)).is_err(), "it is broken");
+    world.send(BO, b"x LOGIN bo secret\r\nz LIST \"\" *\r\n");
+    let output = String::from_utf8_lossy(&world.connection(BO).received).into_owned();
+    assert!(output.contains(" INBOX\r\n") && output.contains("ana@home.example/Projects"), "{output}");
+    assert!(output.contains("z OK "), "{output}");
+}
