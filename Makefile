@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test soak bench-tunnel bench-dns bench-store build packages checkers rust fuzz
+.PHONY: help demo test soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -29,6 +29,10 @@ bench-dns: rust ## Measure the name server against NSD, Knot and BIND 9, and und
 bench-store: rust ## Measure mailboxes and IMAP against Dovecot (docs/performance.md; MESSAGES=2000 for a short run)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/store/debian-packages.txt
 	@tests/setup/bench-store.sh
+
+bench-smtp: rust ## Measure how fast mail is taken beside Postfix and Dovecot (MESSAGES=400 for a short run)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/bench/smtp/debian-packages.txt
+	@tests/setup/bench-smtp.sh
 
 build: rust ## Build the two programs and the lab
 	cargo build --locked $(PROGRAMS)
