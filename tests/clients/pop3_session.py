@@ -39,7 +39,7 @@ def uidl(client):
 client = connect()
 assert "wrong name or password" in refused(lambda: (client.user(user), client.pass_("a guess")))
 capabilities = client.capa()
-assert capabilities["SASL"] == ["SCRAM-SHA-256", "PLAIN"] and "STLS" not in capabilities, capabilities
+assert capabilities["SASL"] == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"] and "STLS" not in capabilities, capabilities
 client.utf8()
 client.user(user)
 client.pass_(password)
