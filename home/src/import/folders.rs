@@ -1,9 +1,8 @@
 //! Where mail lies in a directory: each mailbox with its name.
 //!
 //! In: a path and, if it is known, a form. Out: a [`Folder`] for each mailbox, INBOX first. Refused: a path that is neither
-//! form. Names are read as `export` writes them, so that what was exported comes back under its name.
+//! form. Links below the path are listed, so that they are named, and not followed, see `open`. Names are read as `export` writes them, so that what was exported comes back under its name.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use postern_imap::types::NameEncoding;
 
 use super::maildir::Maildir;
 use super::mbox::{Mbox, Quoting};
+use super::open::{self, Kind};
 use super::{Source, octets};
 use crate::export::mbox::ENDING;
 use crate::export::name::unescape;
@@ -53,7 +53,9 @@ impl Folder {
 /// # Errors
 /// Where `path` cannot be read, or is not of the form.
 pub fn folders(path: &Path, form: Option<Form>, under: Option<&str>) -> io::Result<Vec<Folder>> {
-    let is_maildir = path.join("cur").is_dir();
+    // The operator's own path may lead over links.
+    let path = &path.canonicalize()?;
+    let is_maildir = open::kind(&path.join("cur")) == Kind::Directory;
     let form = form.unwrap_or(if is_maildir { Form::Maildir } else { Form::Mbox });
     let mut found = match form {
         Form::Maildir if is_maildir => maildir_folders(path)?,
@@ -80,11 +82,10 @@ fn below(under: Option<&str>, name: String) -> String {
 /// Maildir++: `.A.B` beside `cur` is the mailbox A/B.
 fn maildir_folders(path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = vec![("INBOX".to_owned(), path.to_owned())];
-    for entry in fs::read_dir(path)? {
-        let folder = entry?.path();
+    for folder in open::entries(path)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(name) = name.strip_prefix('.')
-            && folder.join("cur").is_dir()
+            && (open::kind(&folder) == Kind::Link || open::kind(&folder.join("cur")) == Kind::Directory)
         {
             found.push((folder_name(name), folder));
         }
@@ -101,16 +102,16 @@ fn folder_name(name: &str) -> String {
 /// Files that begin as an mbox does, in directories of directories; what is hidden is passed over.
 fn mbox_files(directory: &Path, above: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
+    for path in open::entries(directory)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with('.') {
             continue;
         }
-        if path.is_dir() {
-            found.extend(mbox_files(&path, &format!("{above}{name}/"))?);
-        } else if begins_as_mbox(&path)? {
-            found.push((mailbox_of(above, &name), path));
+        match open::kind(&path) {
+            Kind::Directory => found.extend(mbox_files(&path, &format!("{above}{name}/"))?),
+            Kind::File if !begins_as_mbox(&path)? => {}
+            Kind::File | Kind::Link => found.push((mailbox_of(above, &name), path)),
+            Kind::Other => {}
         }
     }
     Ok(found)
@@ -130,13 +131,14 @@ fn mailbox_of(above: &str, file: &str) -> String {
 /// An empty file is a mailbox without messages.
 fn begins_as_mbox(path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
-    fs::File::open(path)?.take(5).read_to_end(&mut begin)?;
+    open::file(path)?.take(5).read_to_end(&mut begin)?;
     Ok(begin == b"From " || (begin.is_empty() && path.to_string_lossy().ends_with(ENDING)))
 }
 
 fn maildir_octets(path: &Path) -> u64 {
-    let entries = ["cur", "new"].into_iter().filter_map(|part| fs::read_dir(path.join(part)).ok()).flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
+    let entries =
+        ["cur", "new"].into_iter().filter_map(|part| open::entries(&path.join(part)).ok()).flatten();
+    entries.map(|entry| octets(&entry)).sum()
 }
 
 #[cfg(test)]

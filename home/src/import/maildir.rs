@@ -5,7 +5,7 @@
 //! file whose first line ends with CRLF counts as it stands; in others LF becomes CRLF.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,11 +13,15 @@ use std::time::SystemTime;
 use postern_store::Timestamp;
 use postern_store::account::{Flags, Keyword};
 
+use super::open::{self, Kind};
 use super::{Head, Source, Unread};
 use crate::export::maildir::LETTERS;
 
 /// What the letter P stands for: passed on.
 const FORWARDED: &str = "$Forwarded";
+
+/// Octets of `dovecot-keywords` that are read; it has 26 lines.
+const LONGEST_KEYWORDS: u64 = 64 * 1024;
 
 /// Octets of a file that are read at once.
 const STEP: usize = 256 * 1024;
@@ -32,22 +36,22 @@ impl Maildir {
     pub(super) fn open(directory: &Path) -> io::Result<Maildir> {
         let mut files = Vec::new();
         for part in ["cur", "new"] {
-            // A folder that nobody has read may lack one of the two.
-            let Ok(entries) = fs::read_dir(directory.join(part)) else { continue };
-            for entry in entries {
-                let path = entry?.path();
-                if path.is_file() && !name(&path).starts_with('.') {
-                    files.push(path);
-                }
-            }
+            // What is no file is not left out here: opening it fails, and the report names it.
+            let is_message =
+                |path: &PathBuf| open::kind(path) != Kind::Directory && !name(path).starts_with('.');
+            files.extend(entries(&directory.join(part))?.into_iter().filter(is_message));
         }
         files.sort_by_cached_key(|path| order(path));
-        let keywords = fs::read_to_string(directory.join("dovecot-keywords")).unwrap_or_default();
+        let mut keywords = String::new();
+        if let Ok(file) = open::file(&directory.join("dovecot-keywords")) {
+            // Without it the messages have no keywords, and nothing else is amiss.
+            let _ = file.take(LONGEST_KEYWORDS).read_to_string(&mut keywords);
+        }
         Ok(Maildir { files: files.into_iter(), keywords: keywords_of(&keywords), position: 0 })
     }
 
     fn read(&mut self, path: &Path, octets: &mut dyn Write) -> io::Result<Head> {
-        let file = File::open(path)?;
+        let file = open::file(path)?;
         let metadata = file.metadata()?;
         self.position += metadata.len();
         copy(BufReader::with_capacity(STEP, file), octets)?;
@@ -67,6 +71,14 @@ impl Source for Maildir {
     }
 }
 
+/// A folder that nobody has read may lack one of its directories.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match open::entries(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries,
+    }
+}
+
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -75,7 +87,7 @@ fn name(path: &Path) -> String {
 fn order(path: &Path) -> (Option<u32>, SystemTime, String) {
     let name = name(path);
     let uid = name.split_once(".postern").and_then(|(before, _)| before.rsplit('.').next()?.parse().ok());
-    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let modified = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
     (uid, modified.unwrap_or(SystemTime::UNIX_EPOCH), name)
 }
 

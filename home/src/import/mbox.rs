@@ -4,7 +4,12 @@
 //! Out: the messages, with CRLF. Flags come from the fields `Status` and `X-Status`, keywords from `X-Keywords`; these, and
 //! what else programs note in a header for themselves, are not part of the message. Where `Content-Length` leads to the next
 //! message the body is taken as it stands (mboxcl2); elsewhere a line that was quoted loses one `>`. Refused: a file that
-//! does not begin with `From `. RFC 4155 describes the family; dates are UTC, as there, or in the zone that they name.
+//! does not begin with `From `.
+//!
+//! *A sender can write these fields, too.* So none of them leaves out a message but the `X-IMAP` of a file's first one,
+//! deletes one where the file is not an export, or leads past a message's own end unless a whole separator is there.
+//!
+//! RFC 4155 describes the family; dates are UTC, as there, or in the zone that they name.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,8 +22,12 @@ use postern_store::Timestamp;
 use postern_store::account::{Flags, Keyword, SystemFlags};
 
 use super::maildir::write_with_crlf;
-use super::{Head, Source, Unread};
+use super::{Head, Source, Unread, open};
 
+/// Keywords of one message; further ones are passed over. People have a few.
+const KEYWORDS_MAX: usize = 32;
+/// A longer separator is none where `Content-Length` leads.
+const LONGEST_SEPARATOR: usize = 1024;
 /// A longer line is read in pieces.
 const LONGEST_LINE: u64 = 256 * 1024;
 /// A field that is longer is not one of those that are looked at.
@@ -27,6 +36,9 @@ const LONGEST_FIELD: usize = 64 * 1024;
 /// Fields that programs keep in an mbox for themselves.
 const NOTES: [&str; 7] =
     ["Status", "X-Status", "X-Keywords", "X-UID", "X-IMAP", "X-IMAPbase", "Content-Length"];
+
+/// Those that `export` writes, at the beginning of a header.
+const OWN_NOTES: [&str; 3] = ["Status", "X-Status", "X-Keywords"];
 
 /// Letters of `Status` and `X-Status`.
 const LETTERS: [(char, SystemFlags); 5] = [
@@ -57,11 +69,13 @@ pub(super) struct Mbox {
     at_line_start: bool,
     /// The separator that was read before the next message.
     separator: Option<Timestamp>,
+    /// The next message is the file's first.
+    at_first: bool,
 }
 
 impl Mbox {
     pub(super) fn open(path: &Path, quoting: Quoting) -> io::Result<Mbox> {
-        let file = File::open(path)?;
+        let file = open::file(path)?;
         let length = file.metadata()?.len();
         let mut mbox = Mbox {
             path: path.to_owned(),
@@ -72,6 +86,7 @@ impl Mbox {
             line: Vec::new(),
             at_line_start: true,
             separator: None,
+            at_first: true,
         };
         mbox.read_line()?;
         mbox.separator = separator(&mbox.line);
@@ -93,12 +108,12 @@ impl Mbox {
     fn read_message(&mut self, received: Timestamp, octets: &mut dyn Write) -> io::Result<Option<Head>> {
         let mut header = Header::default();
         self.read_header(&mut header, octets)?;
-        match header.content_length.map(|length| self.position + length) {
+        match header.content_length.and_then(|length| self.position.checked_add(length)) {
             _ if self.separator.is_some() => {}
             Some(end) if self.is_end(end)? => self.copy_body(end, octets)?,
             _ => self.read_body(octets)?,
         }
-        if header.is_internal {
+        if std::mem::take(&mut self.at_first) && header.is_internal {
             return Ok(None);
         }
         Ok(Some(Head { flags: header.flags, internal_date: received }))
@@ -129,16 +144,14 @@ impl Mbox {
 
     /// Whether a message ends at this place: the file does, or a separator follows.
     fn is_end(&self, end: u64) -> io::Result<bool> {
-        let mut next = [0; 7];
+        let mut next = [0; LONGEST_SEPARATOR];
         if end > self.length {
             return Ok(false);
         }
         let read = self.file.get_ref().read_at(&mut next, end)?;
         let next = next.get(..read).unwrap_or_default();
         let next = next.strip_prefix(b"\r").unwrap_or(next);
-        Ok(next.is_empty()
-            || next == b"\n"
-            || next.strip_prefix(b"\n").is_some_and(|next| next.starts_with(b"From ")))
+        Ok(next.is_empty() || next == b"\n" || next.strip_prefix(b"\n").is_some_and(begins_with_separator))
     }
 
     fn copy_body(&mut self, end: u64, octets: &mut dyn Write) -> io::Result<()> {
@@ -161,7 +174,10 @@ impl Mbox {
             self.read_line()?;
         }
         self.separator = separator(&self.line);
-        Ok(())
+        match self.separator {
+            None if !self.line.is_empty() => Err(io::Error::other("changed while it was read")),
+            _ => Ok(()),
+        }
     }
 
     /// Reads lines up to an empty one with a separator behind it.
@@ -250,7 +266,7 @@ impl Header {
         self.notes = match (self.notes, note) {
             (Notes::Unknown, Some("Status")) => Notes::First,
             (Notes::Unknown, _) if !field.is_empty() => Notes::Anywhere,
-            (Notes::First, None) => Notes::Nowhere,
+            (Notes::First, note) if !note.is_some_and(|note| OWN_NOTES.contains(&note)) => Notes::Nowhere,
             (notes, _) => notes,
         };
         match note {
@@ -267,12 +283,13 @@ impl Header {
         match note {
             "Status" | "X-Status" => {
                 let flags = LETTERS.iter().filter(|(letter, _)| value.contains(*letter));
+                let flags = flags.filter(|(letter, _)| *letter != 'D' || self.notes == Notes::First);
                 self.flags.system = flags.fold(self.flags.system, |all, (_, flag)| all | *flag);
             }
             "X-Keywords" => {
-                self.flags
-                    .keywords
-                    .extend(value.split_whitespace().filter_map(|name| Keyword::new(name).ok()));
+                let free = KEYWORDS_MAX.saturating_sub(self.flags.keywords.len());
+                let keywords = value.split_whitespace().filter_map(|name| Keyword::new(name).ok());
+                self.flags.keywords.extend(keywords.take(free));
             }
             "X-IMAP" => self.is_internal = true,
             "Content-Length" => self.content_length = value.trim().parse().ok(),
@@ -283,6 +300,11 @@ impl Header {
 
 fn is_empty(line: &[u8]) -> bool {
     matches!(line, b"\n" | b"\r\n")
+}
+
+fn begins_with_separator(octets: &[u8]) -> bool {
+    let mut lines = octets.split_inclusive(|octet| *octet == b'\n');
+    lines.next().is_some_and(|line| separator(line).is_some())
 }
 
 /// The date of a line `From SENDER DATE`; nothing where it is none.
@@ -377,6 +399,45 @@ mod tests {
         let expected = format!("Subject: a\r\n\r\n{}", body.replace('\n', "\r\n"));
         assert_eq!(found.iter().map(|(text, ..)| text.as_str()).collect::<Vec<_>>(), [&expected, &expected]);
         assert_eq!(read(&message(body.len() - 1), Quoting::Every).len(), 2, "a wrong one is not");
+    }
+
+    #[test]
+    fn fields_of_a_sender_lose_no_message() {
+        let text = format!(
+            "{FROM}Subject: a\n\n\n{FROM}Subject: b\nX-IMAP: 1\nX-Status: DF\n\nx\n\n{FROM}Subject: c\n\n"
+        );
+        let found = read(&text, Quoting::Every);
+        let subjects = found.iter().map(|(text, ..)| text.get(..10));
+        assert_eq!(subjects.collect::<Vec<_>>(), ["Subject: a", "Subject: b", "Subject: c"].map(Some));
+        assert_eq!(found[1].1.system, SystemFlags::FLAGGED, "not deleted");
+        let exported = format!("{FROM}Status: RO\nX-Status: D\nX-IMAP: 1\nSubject: a\n\nx\n");
+        let [(octets, flags, _)] = read(&exported, Quoting::Every).try_into().expect("one");
+        assert_eq!(octets, "X-IMAP: 1\r\nSubject: a\r\n\r\nx\r\n");
+        assert_eq!(flags.system, SystemFlags::SEEN | SystemFlags::DELETED);
+    }
+
+    #[test]
+    fn no_length_of_a_sender_ends_the_file() {
+        let subjects = |field: &str| {
+            let text = format!(
+                "{FROM}Subject: a\n\n\n{FROM}{field}\n\none\n\nFrom here\ntwo\n\n{FROM}Subject: c\n\n"
+            );
+            let found = read(&text, Quoting::Every);
+            (found.len(), found.get(1).map(|(text, ..)| text.contains("From here\r\ntwo\r\n")))
+        };
+        // To the line end before the message's own separator, and to a line that only begins as one.
+        let header = FROM.len() + "Content-Length: 18446744073709551615\n\n".len();
+        for length in (u64::MAX - 2 * header as u64..=u64::MAX).chain(0..16) {
+            let expected = (3, Some(true));
+            assert_eq!(subjects(&format!("Content-Length: {length}")), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_only_some_keywords() {
+        let many: String = (0..5_000).map(|number| format!(" k{number}")).collect();
+        let text = format!("{FROM}X-Keywords:{many}\nSubject: a\n\n");
+        assert_eq!(read(&text, Quoting::Every)[0].1.keywords.len(), KEYWORDS_MAX);
     }
 
     #[test]

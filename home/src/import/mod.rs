@@ -10,6 +10,7 @@
 mod folders;
 mod maildir;
 mod mbox;
+mod open;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -104,13 +105,13 @@ pub fn import(
     let mut behind = 0;
     for folder in folders {
         let mut tell = |position: u64| progress(behind + position, &folder.mailbox);
-        match Mailbox::open(account, mode, &folder.mailbox) {
-            Ok(mailbox) => match folder.open() {
-                Ok(mut source) => mailbox.fill(source.as_mut(), &mut report, &mut tell)?,
-                Err(error) => report.lost.push(format!("{}: {error}", folder.path.display())),
+        match folder.open() {
+            Ok(mut source) => match Mailbox::open(account, mode, &folder.mailbox) {
+                Ok(mailbox) => mailbox.fill(source.as_mut(), &mut report, &mut tell)?,
+                Err(Error::Permanent(why)) => report.lost.push(format!("{}: {why}", folder.path.display())),
+                Err(error) => return Err(error),
             },
-            Err(Error::Permanent(why)) => report.lost.push(format!("{}: {why}", folder.path.display())),
-            Err(error) => return Err(error),
+            Err(error) => report.lost.push(format!("{}: {error}", folder.path.display())),
         }
         behind += folder.octets;
     }
@@ -158,17 +159,17 @@ impl<'a> Mailbox<'a> {
             };
             match source.next(&mut sink) {
                 None => break,
-                Some(Ok(head)) => self.take(sink, head)?,
+                Some(Ok(head)) => self.take(sink, head, report)?,
                 Some(Err(unread)) => report.lost.push(format!("{}: {}", self.name, unread.or_fault()?)),
             }
             tell(source.position());
         }
-        self.commit()?;
+        self.commit(report)?;
         report.mailboxes.push(self.imported);
         Ok(())
     }
 
-    fn take(&mut self, sink: Sink, head: Head) -> Result<(), Error> {
+    fn take(&mut self, sink: Sink, head: Head, report: &mut Report) -> Result<(), Error> {
         let Head { flags, internal_date } = head;
         match sink {
             Sink::Hash(context) => self.count(hash(context), internal_date),
@@ -180,7 +181,7 @@ impl<'a> Mailbox<'a> {
                 self.waiting.push(Append { message, flags, internal_date });
                 let octets: u64 = self.waiting.iter().map(|append| append.message.size()).sum();
                 if self.waiting.len() >= BATCH || octets >= BATCH_OCTETS {
-                    self.commit()?;
+                    self.commit(report)?;
                 }
             }
         }
@@ -199,11 +200,46 @@ impl<'a> Mailbox<'a> {
         is_held
     }
 
-    fn commit(&mut self) -> Result<(), Error> {
+    fn commit(&mut self, report: &mut Report) -> Result<(), Error> {
         let Some((_, account, mailbox)) = self.into else { return Ok(()) };
         let waiting = std::mem::take(&mut self.waiting);
-        if !waiting.is_empty() {
-            self.imported.messages += account.append(mailbox, waiting)?.len() as u64;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        match account.append(mailbox, waiting.clone()) {
+            Ok(stored) => self.imported.messages += stored.len() as u64,
+            Err(Error::Permanent(_)) => {
+                for append in waiting {
+                    self.store_alone(account, mailbox, append, report)?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// One message that the store refuses for good does not take the others with it. If only its keywords are too much
+    /// for the account, it goes without.
+    fn store_alone(
+        &mut self,
+        account: &Account,
+        mailbox: MailboxId,
+        append: Append,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let (mut bare, received) = (append.clone(), append.internal_date);
+        bare.flags.keywords.clear();
+        for (append, lost) in [(append, "keywords of the message"), (bare, "the message")] {
+            match account.append(mailbox, vec![append]) {
+                Ok(stored) => {
+                    self.imported.messages += stored.len() as u64;
+                    return Ok(());
+                }
+                Err(Error::Permanent(why)) => {
+                    report.lost.push(format!("{}: {lost} of {received}: {why}", self.name));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -253,7 +289,7 @@ fn hash(context: Context) -> BlobHash {
 
 /// Octets of a file; none of one that cannot be looked at.
 fn octets(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    std::fs::symlink_metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 #[cfg(test)]

@@ -177,3 +177,67 @@ fn a_full_quota_ends_it_and_what_came_before_stays() {
     assert_eq!(import().expect("imported").messages(), 136);
     assert_eq!(other.all(), home.all());
 }
+
+#[test]
+fn what_is_no_file_is_not_followed_and_is_named() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(outside.path().join("cur")).expect("made");
+    let secret = outside.path().join("cur/1.secret");
+    std::fs::write(&secret, "From x Tue Nov 14 22:13:20 2023\nSubject: secret\n\n").expect("written");
+    let home = Home::new();
+    let maildir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(maildir.path().join("cur")).expect("made");
+    std::fs::write(maildir.path().join("cur/2.mail"), "Subject: a\n\n").expect("written");
+    symlink(&secret, maildir.path().join("cur/1.link")).expect("linked");
+    symlink(outside.path(), maildir.path().join(".Link")).expect("linked");
+    std::fs::create_dir(maildir.path().join(".Half")).expect("made");
+    std::fs::create_dir(maildir.path().join(".Half/cur")).expect("made");
+    symlink(outside.path().join("cur"), maildir.path().join(".Half/new")).expect("linked");
+    symlink("/dev/zero", maildir.path().join("dovecot-keywords")).expect("linked");
+    fifo(&maildir.path().join("cur/3.pipe"));
+    let report = home.import(maildir.path(), None);
+    assert_eq!((report.messages(), report.lost.len()), (1, 4), "{:?}", report.lost);
+    assert_eq!(
+        report.lost.iter().filter(|lost| lost.contains("symbolic link")).count(),
+        3,
+        "{:?}",
+        report.lost
+    );
+
+    let mbox = tempfile::tempdir().expect("a directory");
+    fifo(&mbox.path().join("pipe"));
+    for name in ["one", "two"] {
+        symlink(".", mbox.path().join(name)).expect("linked");
+    }
+    symlink(&secret, mbox.path().join("three")).expect("linked");
+    let report = home.import(mbox.path(), None);
+    assert_eq!((report.messages(), report.lost.len()), (0, 3), "{:?}", report.lost);
+    let linked = mbox.path().join("three");
+    assert_eq!(home.import(&linked, None).messages(), 1, "the operator's own word");
+}
+
+fn fifo(path: &Path) {
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).expect("made");
+}
+
+#[test]
+fn a_message_that_is_refused_does_not_take_the_others_with_it() {
+    let home = Home::new();
+    let keywords = (0..4_096).filter_map(|number| Keyword::new(&format!("k{number}")).ok()).collect();
+    home.append("INBOX", b"Subject: all\r\n\r\n", Flags { keywords, ..Flags::default() }, 1_000);
+    let source = tempfile::NamedTempFile::new().expect("a file");
+    const FROM: &str = "From - Tue Nov 14 22:13:20 2023\n";
+    let text =
+        format!("{FROM}Subject: a\n\n\n{FROM}Subject: b\nX-Keywords: one-more\n\n\n{FROM}Subject: c\n\n");
+    std::fs::write(source.path(), text).expect("written");
+    let report = home.import(source.path(), None);
+    assert_eq!((report.messages(), home.all().len()), (3, 4), "{:?}", report.lost);
+    assert!(
+        matches!(report.lost.as_slice(), [one] if one.contains("keywords of the message")),
+        "{:?}",
+        report.lost
+    );
+    assert_eq!(home.import(source.path(), None).present(), 3);
+}
