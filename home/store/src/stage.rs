@@ -323,7 +323,14 @@ fn new_file(place: &Place) -> Result<(StoredWriter, Temporary)> {
 fn write_synced(target: &Place, octets: &[u8]) -> std::io::Result<()> {
     let name = target.path().file_name().and_then(|name| name.to_str());
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(target.path())?;
-    let mut writer = StoredWriter::named(file, target.seal(), name.unwrap_or_default())?;
-    writer.write_all(octets)?;
-    writer.finish()?.as_file().sync_all()
+    let written =
+        StoredWriter::named(file, target.seal(), name.unwrap_or_default()).and_then(|mut writer| {
+            writer.write_all(octets)?;
+            writer.finish()?.as_file().sync_all()
+        });
+    if written.is_err() {
+        // Half a file is of no use, and on a full disk every attempt would leave one.
+        let _ = std::fs::remove_file(target.path());
+    }
+    written
 }

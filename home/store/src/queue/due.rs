@@ -1,7 +1,8 @@
 //! Finding what is due, fairly among destinations.
 //!
 //! Destinations are visited in turn, beginning behind the one that was served last, so that many messages for one
-//! destination do not keep the others waiting. Each visit is two index look-ups.
+//! destination do not keep the others waiting. Each visit is two index look-ups. A row that does not hold what was written
+//! is named in the log and passed over: what is damaged keeps nothing else waiting.
 
 use std::collections::HashSet;
 
@@ -45,9 +46,8 @@ impl Queue {
             for domain in (Domains { connection, now, first: after, last: None }) {
                 let domain = domain?;
                 let free = slots.free_for(&domain).min(jobs - found.len());
-                for message in due_messages(connection, &domain, now, free, slots)? {
-                    found.push(job(connection, message, &domain, now, recipients)?);
-                }
+                let visit = Visit { connection, domain: &domain, now, recipients };
+                found.extend(visit.jobs(free, slots)?);
                 if found.len() >= jobs {
                     break;
                 }
@@ -138,42 +138,57 @@ impl Domains<'_> {
     }
 }
 
-/// The messages longest due for one destination, without those that are being tried.
-fn due_messages(
-    connection: &Connection,
-    domain: &str,
+/// A visit to one destination.
+struct Visit<'a> {
+    connection: &'a Connection,
+    domain: &'a str,
     now: i64,
-    limit: usize,
-    slots: &impl Slots,
-) -> Result<Vec<QueueId>> {
-    let mut messages = Vec::new();
-    let mut seen = HashSet::new();
-    let mut select = connection.prepare_cached(
-        "SELECT message FROM recipient WHERE state = 0 AND domain = ?1 AND next_attempt <= ?2
-         ORDER BY next_attempt",
-    )?;
-    let mut rows = select.query(params![domain, now])?;
-    while messages.len() < limit
-        && let Some(row) = rows.next()?
-    {
-        let message = QueueId(row.get(0)?);
-        if seen.insert(message) && !slots.is_busy(message, domain) {
-            messages.push(message);
-        }
-    }
-    Ok(messages)
+    recipients: usize,
 }
 
-fn job(connection: &Connection, message: QueueId, domain: &str, now: i64, limit: usize) -> Result<Job> {
-    let envelope = envelope(connection, message)?;
-    let mut select = connection.prepare_cached(
-        "SELECT id, forward_path, notify, original_recipient, attempts, delay_reported FROM recipient
-         WHERE message = ?1 AND domain = ?2 AND state = 0 AND next_attempt <= ?3 ORDER BY id LIMIT ?4",
-    )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![message.0, domain, now, limit], due_recipient)?;
-    let recipients = rows.map(|row| row?).collect::<Result<Vec<_>>>()?;
-    Ok(Job { message, domain: domain.to_owned(), recipients, envelope })
+impl Visit<'_> {
+    /// The jobs of the messages longest due, without those that are being tried.
+    fn jobs(&self, limit: usize, slots: &impl Slots) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        let mut seen = HashSet::new();
+        let mut select = self.connection.prepare_cached(
+            "SELECT message FROM recipient WHERE state = 0 AND domain = ?1 AND next_attempt <= ?2
+             ORDER BY next_attempt",
+        )?;
+        let mut rows = select.query(params![self.domain, self.now])?;
+        while jobs.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let message = QueueId(row.get(0)?);
+            if seen.insert(message) && !slots.is_busy(message, self.domain) {
+                jobs.extend(passed_over(self.job(message), message)?);
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn job(&self, message: QueueId) -> Result<Job> {
+        let envelope = envelope(self.connection, message)?;
+        let mut select = self.connection.prepare_cached(
+            "SELECT id, forward_path, notify, original_recipient, attempts, delay_reported FROM recipient
+             WHERE message = ?1 AND domain = ?2 AND state = 0 AND next_attempt <= ?3 ORDER BY id LIMIT ?4",
+        )?;
+        let limit = i64::try_from(self.recipients).unwrap_or(i64::MAX);
+        let rows = select.query_map(params![message.0, self.domain, self.now, limit], due_recipient)?;
+        let recipients = rows.map(|row| row?).collect::<Result<Vec<_>>>()?;
+        Ok(Job { message, domain: self.domain.to_owned(), recipients, envelope })
+    }
+}
+
+/// Nothing for a damaged message; another error concerns all of them.
+fn passed_over(job: Result<Job>, message: QueueId) -> Result<Option<Job>> {
+    match job {
+        Err(error @ (Error::Corrupt(_) | Error::NotFound(_))) => {
+            tracing::error!(queue_id = %message, %error, "a damaged message cannot be tried");
+            Ok(None)
+        }
+        job => job.map(Some),
+    }
 }
 
 fn due_recipient(row: &Row<'_>) -> rusqlite::Result<Result<DueRecipient>> {

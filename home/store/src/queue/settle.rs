@@ -1,12 +1,13 @@
 //! Writing down what came of attempts: the transitions of the state table.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
-use super::content::NewFile;
 use super::enqueue::MessageRow;
 use super::{NewMessage, Outcome, Queue, QueueId, RecipientState, Settlement};
-use crate::Result;
 use crate::db::{Connection, params};
+use crate::{Error, Result};
 
 /// What [`Queue::settle`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,20 +34,28 @@ impl Queue {
         let now = Timestamp::now();
         let prepared = reports.into_iter().map(|report| self.prepare(report, now));
         let (rows, files): (Vec<_>, Vec<_>) = prepared.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        // Kept for the same reason as in `enqueue`.
-        let names: Vec<String> = files.into_iter().map(NewFile::keep).collect();
-        let (settled, content) = self.database.write(move |connection: &Connection| {
+        let unkept: Vec<PathBuf> =
+            files.iter().map(|file| self.content_dir.path().join(&file.name)).collect();
+        let written = self.database.write(move |connection: &Connection| {
             let mut changed = 0;
             for settlement in &settlements {
                 changed += apply(connection, settlement, now)?;
             }
             let reports = if changed > 0 { insert_all(connection, &rows)? } else { Vec::new() };
             let content = remove_if_finished(connection, message)?;
-            Ok::<_, crate::Error>((Settled { finished: content.is_some(), reports }, content))
-        })?;
-        if settled.reports.is_empty() {
-            names.iter().for_each(|name| self.remove_content(name));
-        } else {
+            // The files of rows stay from here on, for the same reason as in `enqueue`; others go with this closure.
+            // The caller tries again after an error, and each time with new files.
+            if !reports.is_empty() {
+                files.into_iter().for_each(|file| drop(file.keep()));
+            }
+            Ok::<_, Error>((Settled { finished: content.is_some(), reports }, content))
+        });
+        if matches!(written, Err(Error::DiskFull(_))) {
+            // What finds no room in the log is not committed: only a flush that fails leaves that open.
+            unkept.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        }
+        let (settled, content) = written?;
+        if !settled.reports.is_empty() {
             self.announce_change();
         }
         if let Some(name) = content {

@@ -5,7 +5,9 @@ use std::io::Read;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::Error;
 use crate::account::AccountId;
+use crate::db::Connection;
 
 /// Takes everything.
 struct All;
@@ -266,4 +268,43 @@ fn files_without_a_row_go_at_the_next_start() {
     std::fs::write(queue.content_dir.path().join("00112233445566778899aabbccddeeff"), b"left over").unwrap();
     drop(queue);
     assert_eq!(files(&Queue::open(crate::seal::tests::state_dir(directory.path())).unwrap()), 1);
+}
+
+#[test]
+fn a_report_that_cannot_be_queued_leaves_no_file() {
+    let (_directory, queue) = open();
+    let id = queue.enqueue(message(&["bo@far.example"], b"x")).unwrap();
+    let job = due(&queue).remove(0);
+    let refuse = |connection: &Connection| {
+        Ok::<_, Error>(connection.execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )?)
+    };
+    queue.database.write(refuse).unwrap();
+    for _ in 0..3 {
+        let report = message(&["ana@home.example"], b"report");
+        queue.settle(id, vec![settlement(&job, 0, Outcome::Failed)], vec![report]).unwrap_err();
+    }
+    assert_eq!((queue.len().unwrap(), files(&queue)), (1, 1));
+    assert_eq!(due(&queue), [job], "as before");
+}
+
+#[test]
+fn a_damaged_row_keeps_nothing_else_waiting() {
+    let (_directory, queue) = open();
+    let all = ["a@x.example", "b@x.example", "c@x.example", "d@y.example"];
+    let ids = all.map(|to| queue.enqueue(message(&[to], b"x")).unwrap());
+    let [first, second] = [ids[0].0, ids[1].0];
+    let damage = move |connection: &Connection| {
+        connection.execute(
+            "UPDATE recipient SET forward_path = 'a\u{1}', next_attempt = 0 WHERE message = ?1",
+            [first],
+        )?;
+        connection.execute("UPDATE message SET reverse_path = '<>' WHERE id = ?1", [second])?;
+        Ok::<_, Error>(())
+    };
+    queue.database.write(damage).unwrap();
+    assert_eq!(due(&queue).iter().map(|job| job.message).collect::<Vec<_>>(), ids[2..]);
+    let one_each = queue.due(Timestamp::now(), 100, 100, "", &OneEachBut("z.example")).unwrap();
+    assert_eq!(one_each.len(), 2, "nor does it take a slot");
 }
