@@ -12,12 +12,12 @@
 //!
 //! `seal.json` is there from before the first step until after the last, and says what is going on; meanwhile nothing else opens
 //! the directory. Either command may follow the other one that was interrupted. Needed is room for the largest account a second
-//! time.
+//! time; a file that several accounts share is copied once in a run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -95,7 +95,8 @@ fn convert(from: Place, to: Place, tell: &mut dyn FnMut(Progress)) -> Result<(),
         databases.extend(databases_in(from.path(), &directory)?);
     }
     let total = octets_in(from.path())?;
-    let mut conversion = Conversion { from, to, progress: Progress { done: 0, total }, tell };
+    let progress = Progress { done: 0, total };
+    let mut conversion = Conversion { from, to, shared: HashMap::new(), progress, tell };
     for name in databases {
         conversion.convert(&name)?;
     }
@@ -179,6 +180,8 @@ impl Files {
 struct Conversion<'t> {
     from: Place,
     to: Place,
+    /// The copies of files with several names, by the device and the inode of what was copied.
+    shared: HashMap<(u64, u64), PathBuf>,
     progress: Progress,
     tell: &'t mut dyn FnMut(Progress),
 }
@@ -233,8 +236,12 @@ impl Conversion<'_> {
     ) -> Result<String> {
         let beside = database.parent().unwrap_or(Path::new("")).join(files.directory);
         let source = self.from.join(beside.join(name));
-        let stem = match (self.to.seal(), stem) {
-            (None, Some(stem)) => stem,
+        let metadata = source.path().metadata().map_err(|error| files::at(source.path(), &error))?;
+        let identity = (metadata.dev(), metadata.ino());
+        let shared = self.shared.get(&identity).cloned();
+        let stem = match (self.to.seal(), stem, shared.as_deref().and_then(stem_of)) {
+            (None, Some(stem), _) => stem,
+            (_, _, Some(stem)) => stem,
             _ => hex(&super::file::random_salt()?),
         };
         let prefix = match files.layout {
@@ -243,10 +250,18 @@ impl Conversion<'_> {
         };
         let directory = self.to.join(beside.join(prefix));
         files::create_directory(directory.path())?;
-        let file = StoredFile::open(source.path(), source.seal());
-        let file = file.map_err(|error| files::at(source.path(), &error))?;
-        let copy = write_copy(StoredReader::new(file), &directory, &stem)?;
-        self.advance(octets_of(source.path()));
+        let copy = match shared {
+            Some(path) => link(&path, &directory, &stem)?,
+            None => {
+                let file = StoredFile::open(source.path(), source.seal());
+                let file = file.map_err(|error| files::at(source.path(), &error))?;
+                write_copy(StoredReader::new(file), &directory, &stem)?
+            }
+        };
+        if metadata.nlink() > 1 {
+            self.shared.entry(identity).or_insert_with(|| directory.path().join(&copy));
+        }
+        self.advance(metadata.len());
         Ok(Path::new(prefix).join(copy).to_string_lossy().into_owned())
     }
 
@@ -333,9 +348,10 @@ fn escaped(path: &Path) -> String {
 
 /// Puts the new database in the place of the old one.
 fn replace(old: &Place, new: &Place) -> Result<()> {
-    for (place, suffix) in [(old, "-wal"), (new, "-wal"), (new, "-journal")] {
+    // Who closes a database last removes both. Another program would go on with them, and who opens the new database with it.
+    for (place, suffix) in [(old, "-wal"), (old, "-shm"), (new, "-wal"), (new, "-journal")] {
         let log = with_suffix(place.path(), suffix);
-        if log.metadata().is_ok_and(|log| log.len() > 0) {
+        if std::fs::symlink_metadata(&log).is_ok() {
             return Err(Error::Temporary(format!("{}: another program has it open", log.display())));
         }
     }
@@ -376,6 +392,25 @@ fn write_copy(mut octets: StoredReader, directory: &Place, stem: &str) -> Result
         return files::sync_directory(directory.path()).map(|()| name);
     }
     Err(Error::Temporary("no name is left for a message's file".to_owned()))
+}
+
+/// Gives a file another name, durably, in this directory.
+fn link(file: &Path, directory: &Place, stem: &str) -> Result<String> {
+    for number in 0u32.. {
+        let name = format!("{stem}-{number}");
+        let place = directory.join(&name);
+        match std::fs::hard_link(file, place.path()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            linked => linked.map_err(|error| files::at(place.path(), &error))?,
+        }
+        return files::sync_directory(directory.path()).map(|()| name);
+    }
+    Err(Error::Temporary("no name is left for a message's file".to_owned()))
+}
+
+/// What the name of a copy begins with.
+fn stem_of(copy: &Path) -> Option<String> {
+    Some(copy.file_name()?.to_str()?.rsplit_once('-')?.0.to_owned())
 }
 
 fn octets_of(path: &Path) -> u64 {

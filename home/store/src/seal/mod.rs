@@ -25,7 +25,8 @@
 //!
 //! *Nonces.* Pages and frames are rewritten, so theirs are random. See [`cipher`].
 //!
-//! *What a seal does not hold.* An older state of a whole file, put back by who can write to the disk, is taken for the present one.
+//! *What a seal does not hold.* An older state of a whole file, or of a single page of a database, put back in its place by who can
+//! write to the disk, is taken for the present one; so is a page of zeros, which SQLite leaves where it has written nothing.
 //! Visible are the number and the sizes of files and databases, the times at which they change, which accounts share a large
 //! message, and which pages change together.
 //!

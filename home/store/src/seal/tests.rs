@@ -444,3 +444,46 @@ fn a_torn_first_page_is_mended_from_the_log() {
     assert_eq!(home.contents(), expected);
     assert_eq!(home.account.verify().unwrap(), Vec::<String>::new());
 }
+
+/// As `store export` does: it has a database open and reads nothing just now.
+#[test]
+fn a_database_that_another_program_reads_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    Home::open(&Place::from(directory.path())).fill();
+    let path = directory.path().join("accounts/1/account.sqlite");
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let reader = rusqlite::Connection::open_with_flags(&path, flags).unwrap();
+    let count = || reader.query_row("SELECT count(*) FROM blob", [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = count();
+    let refused = seal(directory.path(), &secret(), &mut |_| {});
+    assert!(matches!(refused, Err(SealError::Storage(Error::Temporary(_)))), "{refused:?}");
+    assert_eq!(count(), before);
+    drop(reader);
+    seal(directory.path(), &secret(), &mut |_| {}).unwrap();
+    assert_eq!(Home::open(&sealed(directory.path())).contents(), expected());
+}
+
+#[test]
+fn a_file_that_accounts_share_stays_one() {
+    let directory = tempfile::tempdir().unwrap();
+    Home::open(&Place::from(directory.path())).fill();
+    let inodes = || {
+        let paths = octets_below(directory.path()).into_keys();
+        let files = paths.filter(|path| path.to_string_lossy().contains("/blobs/"));
+        let inodes: Vec<_> =
+            files.map(|path| std::os::unix::fs::MetadataExt::ino(&path.metadata().unwrap())).collect();
+        (inodes.len(), inodes.into_iter().collect::<std::collections::HashSet<_>>().len())
+    };
+    let before = inodes();
+    assert!(before.1 < before.0, "{before:?}");
+    seal(directory.path(), &secret(), &mut |_| {}).unwrap();
+    assert_eq!(inodes(), before);
+    assert_eq!(Home::open(&sealed(directory.path())).contents(), expected());
+    unseal(directory.path(), &secret(), &mut |_| {}).unwrap();
+    assert_eq!(inodes(), before);
+    let hash = crate::hex::hex(&sha2_of(&message(300_000)));
+    let named = |path: &PathBuf| path.to_string_lossy().contains(&format!("/blobs/{}/{hash}-", &hash[..2]));
+    let names = octets_below(directory.path()).into_keys().filter(named).count();
+    assert_eq!(names, 2, "by hash again, though the queue has it too");
+    assert_eq!(Home::open(&Place::from(directory.path())).contents(), expected());
+}
