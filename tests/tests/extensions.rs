@@ -122,3 +122,19 @@ fn large_messages_go_and_come_in_chunks() -> Result<()> {
     assert!(received.ends_with(sent.as_bytes()), "what came is not what was sent");
     Ok(())
 }
+
+/// swaks as an old program: AUTH LOGIN, under TLS.
+#[test]
+fn an_old_program_logs_in_by_login() -> Result<()> {
+    let lab = Lab::joined()?;
+    let swaks = |password| {
+        let server = ["swaks", "--server", "mail.home.example", "--port", "587", "--tls", "--timeout", "60"];
+        let login = ["--auth", "LOGIN", "--auth-user", ANA, "--auth-password", password];
+        let envelope = ["--from", ANA, "--to", SAM, "--header", "Subject: from a printer"];
+        lab.host(Host::Cafe).run([&server[..], &login, &envelope].concat())
+    };
+    assert!(swaks("wrong")?.stdout.contains(" 535 "), "a wrong password is refused");
+    swaks(ANA_PASSWORD)?.success()?;
+    lab.await_stranger_message("from a printer").map_err(|error| lab.explain(error))?;
+    Ok(())
+}

@@ -4,6 +4,8 @@
 //! |---|---|---|---|
 //! | `PlainMessage` | the message | | `PlainAsked` with [`Question::Password`] |
 //! | `PlainAsked` | | `password_verdict` | success or failure |
+//! | `LoginName` | the user's name | | `LoginPassword` with a challenge |
+//! | `LoginPassword` | the password | | `PlainAsked` with [`Question::Password`] |
 //! | `ScramFirst` | client-first-message | | `ScramAsked` with [`Question::ScramKeys`] |
 //! | `ScramAsked` | | `scram_credentials` | `ScramFinal` with the server-first-message |
 //! | `ScramFinal` | client-final-message | | `ScramConfirm` with the server-final-message |
@@ -29,6 +31,8 @@ pub struct Exchange {
 enum State {
     PlainMessage,
     PlainAsked { login: String },
+    LoginName,
+    LoginPassword { login: String },
     ScramFirst { mechanism: Mechanism, bindings: ChannelBindings },
     ScramAsked(ClientFirst),
     ScramFinal { login: String, server_first: Box<ServerFirst> },
@@ -108,9 +112,17 @@ impl Exchange {
         Exchange { state }
     }
 
-    /// The first step when the client sent no initial response: an empty challenge (RFC 4422 §3.3).
+    /// A new exchange by LOGIN, which was never a standard and is no [`Mechanism`]: for old programs at submission only.
+    pub fn login() -> Exchange {
+        Exchange { state: State::LoginName }
+    }
+
+    /// The first step when the client sent no initial response: an empty challenge (RFC 4422 §3.3), or LOGIN's question.
     pub fn begin(&self) -> Step {
-        Step::Challenge(Vec::new())
+        match self.state {
+            State::LoginName => Step::Challenge(b"Username:".to_vec()),
+            _ => Step::Challenge(Vec::new()),
+        }
     }
 
     /// Takes one response of the client, decoded.
@@ -124,6 +136,8 @@ impl Exchange {
         }
         match state {
             State::PlainMessage => self.plain_message(response),
+            State::LoginName => self.login_name(response),
+            State::LoginPassword { login } => self.login_password(login, response),
             State::ScramFirst { mechanism, bindings } => self.scram_first(mechanism, &bindings, response),
             State::ScramFinal { login, server_first } => self.scram_final(login, *server_first, response),
             State::ScramConfirm { login } if response.is_empty() => Ok(Step::Success { login }),
@@ -165,6 +179,17 @@ impl Exchange {
         Ok(Step::Question(Question::Password { login, password }))
     }
 
+    fn login_name(&mut self, response: &[u8]) -> Result<Step, Failure> {
+        self.state = State::LoginPassword { login: login_word(response)? };
+        Ok(Step::Challenge(b"Password:".to_vec()))
+    }
+
+    fn login_password(&mut self, login: String, response: &[u8]) -> Result<Step, Failure> {
+        let password = Password::new(login_word(response)?);
+        self.state = State::PlainAsked { login: login.clone() };
+        Ok(Step::Question(Question::Password { login, password }))
+    }
+
     fn scram_first(
         &mut self,
         mechanism: Mechanism,
@@ -187,6 +212,13 @@ impl Exchange {
     fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Over)
     }
+}
+
+/// As PLAIN has it: UTF-8, not empty, no NUL.
+fn login_word(response: &[u8]) -> Result<String, Failure> {
+    let text = std::str::from_utf8(response).map_err(|_| Failure::Malformed)?;
+    let well_formed = !text.is_empty() && !text.contains('\0');
+    well_formed.then(|| text.to_owned()).ok_or(Failure::Malformed)
 }
 
 /// Nobody acts for another user (RFC 4422 §3.4.1).

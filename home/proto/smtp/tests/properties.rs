@@ -7,7 +7,7 @@ use postern_smtp::server::{
 use proptest::prelude::*;
 
 /// Pieces that sessions are made of, good and bad.
-const PIECES: [&str; 39] = [
+const PIECES: [&str; 40] = [
     "BDAT 0\r\n",
     "BDAT 3\r\na\r\n",
     "BDAT 3\r\n.\r\n",
@@ -44,6 +44,7 @@ const PIECES: [&str; 39] = [
     "STARTTLS\r\n",
     "AUTH PLAIN AGFuYQBzZWNyZXQ=\r\n",
     "AUTH PLAIN\r\n",
+    "AUTH LOGIN\r\n",
     "AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9ck9wck5HZndFYmVSV2diTkVrcU8=\r\n",
     "AGFuYQBzZWNyZXQ=\r\n",
     "*\r\n",

@@ -7,6 +7,9 @@ use zeroize::Zeroizing;
 use super::{Asked, Event, Phase, Refusal, Role, Session, Transport};
 use crate::server::reply::Reply;
 
+/// Two questions, two answers in base64: what old mail programs and devices know instead of PLAIN.
+const LOGIN: &str = "LOGIN";
+
 /// The directory's word on a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthVerdict {
@@ -20,11 +23,11 @@ pub enum AuthVerdict {
 
 impl Session {
     pub(super) fn auth_command(&mut self, mechanism: &str, initial_response: Option<&str>) {
-        let mechanism = match self.may_authenticate(mechanism) {
-            Ok(mechanism) => mechanism,
+        let exchange = self.may_authenticate().and_then(|()| self.exchange(mechanism));
+        let mut exchange = match exchange {
+            Ok(exchange) => exchange,
             Err(refusal) => return self.refuse(&refusal),
         };
-        let mut exchange = Exchange::new(mechanism, &self.client.bindings);
         let step = match initial_response.map(decode_initial) {
             None => Ok(exchange.begin()),
             Some(Some(response)) => exchange.respond(&response),
@@ -33,7 +36,7 @@ impl Session {
         self.authentication_step(exchange, step);
     }
 
-    fn may_authenticate(&self, mechanism: &str) -> Result<Mechanism, Refusal> {
+    fn may_authenticate(&self) -> Result<(), Refusal> {
         if self.config.role == Role::Mta {
             return Err(Refusal::NotOffered);
         }
@@ -46,7 +49,22 @@ impl Session {
         if self.client.user.is_some() || self.transaction.is_some() {
             return Err(Refusal::BadSequence("AUTH is not allowed now"));
         }
-        Mechanism::from_name(mechanism, &self.client.bindings).ok_or(Refusal::UnknownMechanism)
+        Ok(())
+    }
+
+    fn exchange(&self, name: &str) -> Result<Exchange, Refusal> {
+        if name.eq_ignore_ascii_case(LOGIN) {
+            return Ok(Exchange::login());
+        }
+        let bindings = &self.client.bindings;
+        let mechanism = Mechanism::from_name(name, bindings).ok_or(Refusal::UnknownMechanism)?;
+        Ok(Exchange::new(mechanism, bindings))
+    }
+
+    /// The mechanisms that are offered, the strongest first.
+    pub(super) fn mechanisms(&self) -> String {
+        let standard = Mechanism::offered(&self.client.bindings).map(Mechanism::name);
+        standard.chain([LOGIN]).collect::<Vec<_>>().join(" ")
     }
 
     /// One line of the client within the exchange; `*` cancels (RFC 4954 §4).

@@ -1,7 +1,5 @@
 //! The greeting, HELO and EHLO (RFC 5321 §3.1, §4.1.1.1).
 
-use postern_sasl::Mechanism;
-
 use super::{Client, Helo, Role, Session, Transport};
 use crate::server::reply::Reply;
 
@@ -62,8 +60,7 @@ impl Session {
             && self.client.transport == Transport::Tls
             && self.client.user.is_none()
         {
-            let names: Vec<&str> = Mechanism::offered(&self.client.bindings).map(Mechanism::name).collect();
-            offered.push(format!("AUTH {}", names.join(" ")));
+            offered.push(format!("AUTH {}", self.mechanisms()));
         }
         offered.push("HELP".to_owned());
         offered
