@@ -262,11 +262,11 @@ impl Resolver {
     ) -> Result<Proven<T>, ResolveError> {
         let mut owner = parse(name)?;
         owner.set_fqdn(true);
+        let waits = |cause| ResolveError::Temporary { name: name.to_owned(), cause };
         if let Some(validation) = &self.validation
-            && validation.works().await
+            && validation.works().await.map_err(waits)?
         {
-            let found = validation.lookup(owner, record_type, pick).await;
-            return found.map_err(|cause| ResolveError::Temporary { name: name.to_owned(), cause });
+            return validation.lookup(owner, record_type, pick).await.map_err(waits);
         }
         let answer = self.lookup_name(owner.clone(), record_type, pick).await?;
         Ok(Proven { answer, is_secure: false, owner })
@@ -402,5 +402,25 @@ mod tests {
         let address = Answer::Records(vec![Ipv4Addr::new(192, 0, 2, 7)]);
         assert_eq!((found.answer, found.is_secure), (address, false));
         assert!(resolver.warning().is_some());
+    }
+
+    /// As where the line is down, or somebody drops what comes.
+    #[tokio::test]
+    async fn while_the_root_does_not_answer_mail_waits_and_dane_stays() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
+        let servers = [socket.local_addr().expect("an address")];
+        let resolver = Resolver::new(&servers, Dnssec::Validate(None)).expect("a resolver");
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            loop {
+                let (length, client) = socket.recv_from(&mut buffer).await.expect("a query");
+                let mut response = Message::from_vec(&buffer[..length]).expect("a query").into_response();
+                response.metadata.response_code = ResponseCode::ServFail;
+                socket.send_to(&response.to_vec().expect("encoded"), client).await.expect("sent");
+            }
+        });
+        let found = resolver.proven_ipv4("mx.example").await;
+        assert!(matches!(found, Err(ResolveError::Temporary { .. })), "{found:?}");
+        assert_eq!(resolver.warning(), None);
     }
 }

@@ -29,6 +29,31 @@ print('ready', flush=True)
 server.serve_forever()
 ";
 
+/// A forger between home and its name server: denies all TLSA records in the name of a zone that is not signed.
+const FORGER: &str = "
+import socket, sys, dns.message, dns.rrset
+upstream, zone = (sys.argv[1], 53), sys.argv[2]
+here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+here.bind(('127.0.0.1', 5300))
+print('ready', flush=True)
+while True:
+    asked, client = here.recvfrom(4096)
+    query = dns.message.from_wire(asked)
+    if dns.rdatatype.to_text(query.question[0].rdtype) == 'TLSA':
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.RA
+        answer.authority.append(dns.rrset.from_text(zone, 60, 'IN', 'SOA', 'ns.%s x.%s 1 3600 600 86400 60' % (zone, zone)))
+        here.sendto(answer.to_wire(), client)
+        continue
+    there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    there.settimeout(5)
+    there.sendto(asked, upstream)
+    try:
+        here.sendto(there.recv(65535), client)
+    except TimeoutError:
+        pass
+";
+
 /// Makes Postfix serve with these settings from now on.
 fn set_up(lab: &Lab, settings: &str) -> Result<()> {
     lab.host(Host::Stranger).sh(&format!("postconf -e {settings}"))?;
@@ -112,6 +137,30 @@ fn who_enforces_a_policy_gets_mail_with_a_trusted_certificate_or_none() -> Resul
     submit(&lab, "sam@sts.test", "suppressed")?;
     await_refusal(&lab, &["mx.sts.test", "does not offer TLS", "MTA-STS"], || set_up(&lab, ISSUED))?;
     delivered(&lab, "suppressed")
+}
+
+/// That another zone is not signed proves nothing of the TLSA records of one that is.
+#[test]
+fn a_denial_in_the_name_of_another_zone_does_not_turn_dane_off() -> Result<()> {
+    use std::io::{BufRead, BufReader};
+    let lab = Lab::joined()?;
+    let home = lab.host(Host::Home);
+    let resolver = Host::Resolver.v4().to_string();
+    let mut forger = home.spawn(["/usr/bin/python3", "-c", FORGER, &resolver, "home.example."])?;
+    let mut said = BufReader::new(forger.stdout.take().context("piped")?).lines();
+    ensure!(said.next().context("a line")?? == "ready");
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+    home.sh("sed -i 's/^.dns.$/[dns]\\nresolver = [\"127.0.0.1:5300\"]/' /etc/postern/home.toml")?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("home is connected again", Duration::from_secs(30), || lab.is_connected())?;
+    set_up(&lab, IN_CLEAR)?;
+    submit(&lab, "sam@dane.test", "denied")?;
+    await_refusal(&lab, &["mx.dane.test", "TLSA records cannot be found out", "DNSSEC"], || {
+        assert!(lab.stranger_messages("denied")?.is_empty(), "it was delivered in clear");
+        forger.kill()?;
+        forger.wait()?;
+        Ok(())
+    })
 }
 
 fn serve_policy(lab: &Lab) -> Result<Child> {

@@ -5,7 +5,7 @@
 //!
 //! Name servers that leave signatures out, as those of some home routers do, would make every signed domain unreachable. So
 //! the root is asked for first: as long as its own answer does not validate, nothing is secure and nothing is refused, and
-//! [`Validation::works`] says so.
+//! [`Validation::works`] says so. Where no answer comes, mail waits: who can hold answers up must not turn the checking off.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,14 +67,21 @@ impl Validation {
     }
 
     /// Whether the name servers give what is needed to validate.
-    pub(super) async fn works(&self) -> bool {
+    ///
+    /// # Errors
+    /// No answer came; in words for people.
+    pub(super) async fn works(&self) -> Result<bool, String> {
         let known = *self.root.lock().unwrap_or_else(PoisonError::into_inner);
         match known {
-            Root::Validates => return true,
-            Root::Fails(at) if at.elapsed() < PROBE_AGAIN => return false,
+            Root::Validates => return Ok(true),
+            Root::Fails(at) if at.elapsed() < PROBE_AGAIN => return Ok(false),
             Root::Fails(_) | Root::Unknown => {}
         }
-        let found = self.lookup(Name::root(), RecordType::NS, |_| Some(())).await;
+        let found = match self.inner.lookup(Name::root(), RecordType::NS).await {
+            Err(error) if is_silence(&error) => return Err(format!("DNSSEC cannot be checked: {error}")),
+            Err(error) => Err(error.to_string()),
+            Ok(lookup) => proven(Name::root(), lookup.answers(), RecordType::NS, |_| Some(())),
+        };
         let works = matches!(found, Ok(Proven { is_secure: true, answer: Answer::Records(_), .. }));
         if !works {
             tracing::warn!(
@@ -84,7 +91,7 @@ impl Validation {
         }
         let root = if works { Root::Validates } else { Root::Fails(Instant::now()) };
         *self.root.lock().unwrap_or_else(PoisonError::into_inner) = root;
-        works
+        Ok(works)
     }
 
     /// Whether the last look at the root has failed.
@@ -104,6 +111,18 @@ impl Validation {
             Err(error) => absent(name, error),
         }
     }
+}
+
+/// Whether nothing was heard of the name system itself: a time-out, a broken line, a name server that could not find out.
+fn is_silence(error: &NetError) -> bool {
+    matches!(
+        error,
+        NetError::Timeout
+            | NetError::Io(_)
+            | NetError::NoConnections
+            | NetError::Busy
+            | NetError::Dns(DnsError::ResponseCode(_))
+    )
 }
 
 fn proven<T>(
