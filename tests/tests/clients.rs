@@ -16,6 +16,7 @@ const IMAPFLOW_SESSION: &str = include_str!("../clients/imapflow_session.js");
 const OFFLINEIMAPRC: &str = include_str!("../clients/offlineimaprc");
 const MUTTRC: &str = include_str!("../clients/muttrc");
 const IMAP_SESSION: &str = include_str!("../clients/imap_session.py");
+const IMAP_NOTIFY: &str = include_str!("../clients/imap_notify.py");
 const IMAP_PAGES: &str = include_str!("../clients/imap_pages.py");
 const IMAP_PATIENCE: &str = include_str!("../clients/imap_patience.py");
 const IMAP_SHARED: &str = include_str!("../clients/imap_shared.py");
@@ -45,6 +46,16 @@ fn python_imaplib_compresses_catenates_replaces_and_annotates() -> Result<()> {
 fn python_imaplib_turns_pages_and_does_without_message_numbers() -> Result<()> {
     let lab = Lab::joined()?;
     let session = ["python3", "-c", IMAP_PAGES, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// NOTIFY: asked once, told whenever another program of the user does something.
+#[test]
+fn python_imaplib_is_told_of_every_mailbox_while_no_command_runs() -> Result<()> {
+    let lab = Lab::joined()?;
+    let session = ["python3", "-c", IMAP_NOTIFY, "mail.home.example", ANA, ANA_PASSWORD];
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
     Ok(())

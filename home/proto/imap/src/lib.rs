@@ -19,6 +19,7 @@
 //! | ID | RFC 2971 | |
 //! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2, UIDONLY |
 //! | IDLE | RFC 2177 | |
+//! | NOTIFY | RFC 5465 | no events of annotations |
 //! | NAMESPACE | RFC 2342 | |
 //! | ACL, LIST-MYRIGHTS | RFC 4314, RFC 8440 | the host knows the rights |
 //! | CHILDREN | RFC 3348 | |

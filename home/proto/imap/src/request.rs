@@ -12,7 +12,7 @@ use crate::types::{
 };
 
 /// The store's lasting number of a mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailboxId {
     /// The account that it is in.
     pub account: u32,
@@ -44,6 +44,9 @@ pub enum Request {
     },
     /// All mailboxes. Answered by `Mailboxes`.
     Mailboxes,
+    /// The same; from now on the session is to be told of changes to every account that a mailbox may be in, other users'
+    /// included.
+    Watch,
     /// Counters of a mailbox. Answered by `Status`.
     Status(MailboxName),
     /// Answered by `Created`.
@@ -438,6 +441,25 @@ pub struct MailboxInfo {
     pub subscription: Subscription,
     /// What the user may do with it.
     pub rights: Rights,
+    /// How it stands; there is nothing to count behind a name that is only subscribed.
+    pub counters: Option<Counters>,
+}
+
+/// What can be told of a mailbox without looking into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    /// Its lasting number.
+    pub mailbox: MailboxId,
+    /// As in [`MailboxStatus`].
+    pub messages: u32,
+    /// As in [`MailboxStatus`].
+    pub uid_next: u32,
+    /// As in [`MailboxStatus`].
+    pub uid_validity: u32,
+    /// As in [`MailboxStatus`].
+    pub unseen: u32,
+    /// As in [`MailboxStatus`].
+    pub mod_seq: u64,
 }
 
 /// Who may do what (RFC 4314 §3.6).

@@ -165,6 +165,9 @@ fn words(flags: &[Flag]) -> String {
     names.join(" ")
 }
 
+/// What the client says that is told between commands.
+const NOTIFY: &str = "NOTIFY SET (SELECTED-DELAYED (MessageNew (FLAGS) MessageExpunge FlagChange))";
+
 /// What a client has enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -172,6 +175,8 @@ enum Kind {
     CondStore,
     QResync,
     Rev2,
+    /// NOTIFY with SELECTED-DELAYED: told between commands, but for removals.
+    Notified,
 }
 
 /// A client's memory: for each sequence number UID and flags, as far as it was told.
@@ -228,6 +233,7 @@ impl Client {
             Kind::CondStore => self.command(server, "ENABLE CONDSTORE"),
             Kind::QResync => self.command(server, "ENABLE QRESYNC"),
             Kind::Rev2 => self.command(server, "ENABLE IMAP4rev2"),
+            Kind::Notified => self.command(server, NOTIFY),
         }
         match since {
             Some(since) => self.resync(server, since),
@@ -325,8 +331,8 @@ impl Client {
     /// The account has changed by another hand; a client in IDLE hears of it at once.
     fn notice(&mut self, server: &mut Server) {
         self.session.handle_change();
-        if self.idling {
-            self.by_sequence = false;
+        if self.idling || self.kind == Kind::Notified {
+            self.by_sequence = !self.idling;
             for line in self.pump(server) {
                 self.apply(&line);
             }
@@ -526,7 +532,7 @@ proptest! {
     #[test]
     fn all_clients_end_with_what_the_server_has(
         kinds in prop::collection::vec(
-            prop::sample::select(vec![Kind::Plain, Kind::CondStore, Kind::QResync, Kind::Rev2]), 2),
+            prop::sample::select(vec![Kind::Plain, Kind::CondStore, Kind::QResync, Kind::Rev2, Kind::Notified]), 2),
         messages in 0usize..6,
         steps in prop::collection::vec(step(), 0..40),
     ) {

@@ -2,9 +2,10 @@
 
 use postern_imap::commands::{
     Append, AppendMessage, Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Depth, Enable,
-    Expunge, Fetch, FetchModifiers, GetMetadata, GetQuota, Id, List, ListReturn, ListSelection, Login, Lsub,
-    Noop, Piece, QResync, Rename, Replace, Search, SearchReturn, Select, SelectParameter, SetMetadata, Sort,
-    Status, Store, StoreResponse, Subscribe, Thread, Vanished, parse,
+    Event, EventGroup, Expunge, Fetch, FetchModifiers, Filter, GetMetadata, GetQuota, Id, List, ListReturn,
+    ListSelection, Login, Lsub, Noop, Notify, Piece, QResync, Rename, Replace, Search, SearchReturn, Select,
+    SelectParameter, SetMetadata, Sort, Status, StatusIndicator, Store, StoreResponse, Subscribe, Thread,
+    Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
@@ -330,6 +331,7 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
         select().prop_map(Body::Select),
         (mailbox(), status_items()).prop_map(|(mailbox, items)| Body::Status(Status { mailbox, items })),
         metadata(),
+        notify(),
         list().prop_map(Body::List),
         mailbox().prop_map(|name| Body::GetQuota(GetQuota::Mailbox(name))),
         octets().prop_map(|name| Body::GetQuota(GetQuota::Root(name))),
@@ -338,6 +340,35 @@ fn on_mailboxes() -> impl Strategy<Value = Body> {
             pattern
         })),
     ]
+}
+
+fn notify() -> impl Strategy<Value = Body> {
+    let names = || prop::collection::vec(mailbox(), 1..3);
+    let others = prop_oneof![
+        prop::sample::select(vec![Filter::Inboxes, Filter::Personal, Filter::Subscribed]),
+        names().prop_map(Filter::Subtree),
+        names().prop_map(Filter::Mailboxes),
+    ];
+    let messages = |items| vec![Event::MessageNew(items), Event::MessageExpunge, Event::FlagChange];
+    let of_names = prop::sample::subsequence(
+        vec![Event::MailboxName, Event::SubscriptionChange, Event::Unknown("X".into())],
+        0..3,
+    );
+    let group = (others, of_names, prop::bool::ANY).prop_map(move |(filter, mut events, all)| {
+        events.extend(if all { messages(Vec::new()) } else { Vec::new() });
+        EventGroup { filter, events }
+    });
+    let items = prop::collection::vec(fetch_item(), 0..3);
+    let selected = prop::sample::select(vec![Filter::Selected, Filter::SelectedDelayed]);
+    let selected =
+        (selected, items).prop_map(move |(filter, items)| EventGroup { filter, events: messages(items) });
+    let status = prop::sample::select(vec![StatusIndicator::Told, StatusIndicator::Untold]);
+    let set =
+        (status, prop::collection::vec(group, 1..3), selected).prop_map(|(status, mut groups, selected)| {
+            groups.push(selected);
+            Body::Notify(Notify::Set(status, groups))
+        });
+    prop_oneof![Just(Body::Notify(Notify::None)), set]
 }
 
 fn metadata() -> impl Strategy<Value = Body> {

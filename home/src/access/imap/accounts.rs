@@ -75,6 +75,7 @@ pub(super) struct Located {
 /// Another user's mailbox that the user is told of.
 pub(super) struct Shared {
     pub(super) name: MailboxName,
+    pub(super) account: AccountId,
     pub(super) mailbox: store::Mailbox,
     pub(super) rights: Rights,
 }
@@ -208,13 +209,9 @@ impl Accounts {
     /// `Unavailable` when the accounts cannot be listed.
     pub(super) fn shared(&self) -> Result<Vec<Shared>> {
         let directory = self.directory.snapshot();
-        let mut shared = Vec::new();
-        // Who never had mail has nothing to share, and need not be opened for it.
         let on_disk = self.store.accounts()?;
-        for owner in directory.users().filter(|owner| owner.account != self.user) {
-            if !on_disk.contains(&owner.account) {
-                continue;
-            }
+        let mut shared = Vec::new();
+        for owner in directory.users().filter(|owner| self.may_share(owner, &on_disk)) {
             match self.shared_by(owner) {
                 Ok(listed) => shared.extend(listed),
                 Err(error) => self.complain_once(owner, &error),
@@ -223,12 +220,29 @@ impl Accounts {
         Ok(shared)
     }
 
+    /// Who never had mail has nothing to share, and need not be opened for it.
+    fn may_share(&self, owner: &User, on_disk: &[AccountId]) -> bool {
+        owner.account != self.user && on_disk.contains(&owner.account)
+    }
+
+    /// Changes of all accounts that something may be shared from, whether it is or not; those that cannot be opened are passed
+    /// over.
+    ///
+    /// # Errors
+    /// `Unavailable` when the accounts cannot be listed.
+    pub(super) fn changes_of_others(&self) -> Result<Vec<watch::Receiver<ModSeq>>> {
+        let directory = self.directory.snapshot();
+        let on_disk = self.store.accounts()?;
+        let owners = directory.users().filter(|owner| self.may_share(owner, &on_disk));
+        Ok(owners.filter_map(|owner| Some(self.store.account(owner.account).ok()?.watch())).collect())
+    }
+
     fn shared_by(&self, owner: &User) -> postern_store::Result<Vec<Shared>> {
         let shared = self.store.account(owner.account)?.shared_with(self.user)?.into_iter();
         let listed = shared.filter(|(_, rights)| rights.contains(Rights::LOOKUP));
         let named = listed.map(|(mailbox, rights)| {
             let name = format!("{}{DELIMITER}{}", other_user(&owner.address), mailbox.name);
-            Shared { name: MailboxName::new(&name), mailbox, rights }
+            Shared { name: MailboxName::new(&name), account: owner.account, mailbox, rights }
         });
         Ok(named.collect())
     }

@@ -63,9 +63,14 @@ impl Backend {
         self.accounts.changes_of_other(mailbox)
     }
 
+    /// Changes of the accounts that others may share something from. One that cannot be opened has nobody who changes it.
+    pub(super) fn changes_of_others(&self) -> Vec<watch::Receiver<ModSeq>> {
+        self.accounts.changes_of_others().unwrap_or_default()
+    }
+
     fn carry_out(&mut self, request: Request) -> Result<Answer> {
         match request {
-            Request::Mailboxes => self.mailboxes(),
+            Request::Mailboxes | Request::Watch => self.mailboxes(),
             Request::Status(name) => self.status(&name),
             Request::Create { mailbox, special_use } => self.create(&mailbox, special_use),
             Request::Delete(name) => self.delete(&name),
@@ -159,7 +164,8 @@ impl Backend {
             true => Subscription::Subscribed,
             false => Subscription::Unsubscribed,
         };
-        let mut list: Vec<MailboxInfo> = own.mailboxes()?.iter().map(convert::mailbox_info).collect();
+        let mut list: Vec<MailboxInfo> =
+            own.mailboxes()?.iter().map(|mailbox| convert::mailbox_info(own.id(), mailbox)).collect();
         for shared in self.accounts.shared()? {
             let subscription = subscription(&shared.name);
             list.push(convert::shared_info(shared, subscription));
@@ -173,6 +179,7 @@ impl Backend {
             special_use: None,
             subscription: Subscription::Subscribed,
             rights: convert::letters(Rights::empty()),
+            counters: None,
         }));
         Ok(Answer::Mailboxes(list))
     }

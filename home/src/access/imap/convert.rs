@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use postern_imap::request::{
-    Changes, Copied, FlagChange, Flagged, MailboxInfo, MailboxKind, MailboxStatus, Quota, Refusal, Stored,
-    Subscription, Wanted, WantedHeader,
+    Changes, Copied, Counters, FlagChange, Flagged, MailboxId, MailboxInfo, MailboxKind, MailboxStatus,
+    Quota, Refusal, Stored, Subscription, Wanted, WantedHeader,
 };
 use postern_imap::types as imap;
 use postern_store::account::{self as store, Flags, Keyword, SystemFlags, UidSet};
@@ -120,7 +120,7 @@ pub(super) fn special_use_to_store(special_use: imap::SpecialUse) -> Option<stor
     SPECIAL_USES.iter().find(|(_, known)| *known == special_use).map(|(ours, _)| *ours)
 }
 
-pub(super) fn mailbox_info(mailbox: &store::Mailbox) -> MailboxInfo {
+pub(super) fn mailbox_info(account: store::AccountId, mailbox: &store::Mailbox) -> MailboxInfo {
     let special_use =
         mailbox.special_use.and_then(|wanted| SPECIAL_USES.iter().find(|(known, _)| *known == wanted));
     MailboxInfo {
@@ -129,12 +129,24 @@ pub(super) fn mailbox_info(mailbox: &store::Mailbox) -> MailboxInfo {
         special_use: special_use.map(|(_, theirs)| *theirs),
         subscription: if mailbox.subscribed { Subscription::Subscribed } else { Subscription::Unsubscribed },
         rights: letters(store::Rights::ALL),
+        counters: mailbox.selectable.then(|| counters(account, mailbox)),
+    }
+}
+
+fn counters(account: store::AccountId, mailbox: &store::Mailbox) -> Counters {
+    Counters {
+        mailbox: MailboxId { account: account.0, mailbox: mailbox.id.0 },
+        messages: mailbox.messages,
+        uid_next: mailbox.uid_next,
+        uid_validity: mailbox.uid_validity.0,
+        unseen: mailbox.unseen,
+        mod_seq: mailbox.highest_mod_seq.0,
     }
 }
 
 /// Another user's mailbox in a list. Its special use is its owner's, and no program must take it for the user's own.
 pub(super) fn shared_info(shared: Shared, subscription: Subscription) -> MailboxInfo {
-    let own = mailbox_info(&shared.mailbox);
+    let own = mailbox_info(shared.account, &shared.mailbox);
     MailboxInfo { name: shared.name, special_use: None, subscription, rights: letters(shared.rights), ..own }
 }
 

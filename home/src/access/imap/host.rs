@@ -1,7 +1,9 @@
 //! Answers a session's requests: those about logins with [`crate::login`], the others in a blocking thread.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use postern_imap::request::{Answer, Refusal, Request};
@@ -30,15 +32,16 @@ pub(super) struct ImapHost {
     changes: Option<watch::Receiver<ModSeq>>,
     /// Of the account of the selected mailbox, if it is another user's.
     changes_of_other: Option<watch::Receiver<ModSeq>>,
+    /// Of the accounts that others may share something from, since NOTIFY.
+    changes_of_watched: Vec<watch::Receiver<ModSeq>>,
     /// What takes long; the backend comes back from it.
     work: Option<JoinHandle<Worked>>,
     /// What came of it, until the session is given that.
     worked: Option<Result<Worked, JoinError>>,
 }
 
-/// A backend that has worked, and what came of it: the answer, and where a mailbox was opened, what tells of changes to another
-/// user's.
-type Worked = (Backend, Answer, Option<Option<watch::Receiver<ModSeq>>>);
+/// A backend that has worked, and what came of it.
+type Worked = (Backend, Answer, Follow);
 
 impl ImapHost {
     pub(super) fn new(parts: Arc<Parts>, client: IpAddr) -> ImapHost {
@@ -49,6 +52,7 @@ impl ImapHost {
             backend: None,
             changes: None,
             changes_of_other: None,
+            changes_of_watched: Vec::new(),
             work: None,
             worked: None,
         }
@@ -94,6 +98,7 @@ impl ImapHost {
     fn close_account(&mut self, session: &mut ImapSession) -> Answer {
         session.follow_nothing();
         (self.backend, self.changes, self.changes_of_other) = (None, None, None);
+        self.changes_of_watched.clear();
         Answer::Done
     }
 
@@ -103,12 +108,15 @@ impl ImapHost {
             return Some(Answer::Refused(Refusal::Fault));
         };
         let mut work = spawn_blocking(move || {
+            // Before it is looked at what there is, so that nothing is missed between the two.
+            let watched = matches!(request, Request::Watch).then(|| backend.changes_of_others());
             let answer = backend.answer(request);
-            let opened = match &answer {
-                Answer::Opened(snapshot) => Some(backend.changes_of_other(snapshot.mailbox)),
-                _ => None,
+            let follow = match (&answer, watched) {
+                (Answer::Opened(snapshot), _) => Follow::Selected(backend.changes_of_other(snapshot.mailbox)),
+                (_, Some(watched)) => Follow::Watched(watched),
+                _ => Follow::Unchanged,
             };
-            (backend, answer, opened)
+            (backend, answer, follow)
         });
         match timeout(PATIENCE, &mut work).await {
             Ok(worked) => Some(self.take_back(session, worked)),
@@ -121,11 +129,18 @@ impl ImapHost {
 
     fn take_back(&mut self, session: &mut ImapSession, worked: Result<Worked, JoinError>) -> Answer {
         match worked {
-            Ok((backend, answer, opened)) => {
+            Ok((backend, answer, follow)) => {
                 self.backend = Some(backend);
-                if let Some(changes) = opened {
-                    session.follow_other(changes.clone());
-                    self.changes_of_other = changes;
+                match follow {
+                    Follow::Unchanged => {}
+                    Follow::Selected(changes) => {
+                        session.follow_other(changes.clone());
+                        self.changes_of_other = changes;
+                    }
+                    Follow::Watched(changes) => {
+                        session.follow_watched(changes.clone());
+                        self.changes_of_watched = changes;
+                    }
                 }
                 answer
             }
@@ -135,6 +150,16 @@ impl ImapHost {
             }
         }
     }
+}
+
+/// Whose changes are to be followed from now on.
+enum Follow {
+    /// The same as before.
+    Unchanged,
+    /// Of the account of the selected mailbox, if it is another user's.
+    Selected(Option<watch::Receiver<ModSeq>>),
+    /// Of all these.
+    Watched(Vec<watch::Receiver<ModSeq>>),
 }
 
 /// Gives the session its answer.
@@ -177,6 +202,7 @@ impl Host<ImapSession> for ImapHost {
             None => tokio::select! {
                 () = changed(&mut self.changes) => {}
                 () = changed(&mut self.changes_of_other) => {}
+                () = any_changed(&mut self.changes_of_watched) => {}
             },
         }
     }
@@ -203,4 +229,15 @@ async fn changed(changes: &mut Option<watch::Receiver<ModSeq>>) {
     if !told {
         std::future::pending().await
     }
+}
+
+/// Completes at the next change of any of them.
+async fn any_changed(changes: &mut [watch::Receiver<ModSeq>]) {
+    let mut each: Vec<_> = changes.iter_mut().map(|one| Box::pin(one.changed())).collect();
+    poll_fn(|context| {
+        // One whose account is closed tells nothing any more.
+        let told = each.iter_mut().any(|one| matches!(one.as_mut().poll(context), Poll::Ready(Ok(()))));
+        if told { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await
 }

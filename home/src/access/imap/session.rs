@@ -15,11 +15,14 @@ pub(super) struct ImapSession {
     changes: Option<watch::Receiver<ModSeq>>,
     /// Of the account of the selected mailbox, if it is another user's.
     changes_of_other: Option<watch::Receiver<ModSeq>>,
+    /// Of the accounts that others may share something from, since NOTIFY.
+    changes_of_watched: Vec<watch::Receiver<ModSeq>>,
 }
 
 impl ImapSession {
     pub(super) fn new(config: Config) -> ImapSession {
-        ImapSession { core: Session::new(config, Instant::now()), changes: None, changes_of_other: None }
+        let core = Session::new(config, Instant::now());
+        ImapSession { core, changes: None, changes_of_other: None, changes_of_watched: Vec::new() }
     }
 
     /// From now on the session is told when the account changes.
@@ -36,15 +39,22 @@ impl ImapSession {
         self.changes_of_other = changes;
     }
 
+    /// From now on it is told when one of these accounts changes too, instead of any before them.
+    pub(super) fn follow_watched(&mut self, changes: Vec<watch::Receiver<ModSeq>>) {
+        self.changes_of_watched = changes;
+    }
+
     /// From now on it is told nothing.
     pub(super) fn follow_nothing(&mut self) {
         (self.changes, self.changes_of_other) = (None, None);
+        self.changes_of_watched.clear();
     }
 
     /// A change that was committed before a command came is told at the end of that command, whichever of the two
     /// the driver heard of first.
     fn tell_changes(&mut self) {
-        for changes in [&mut self.changes, &mut self.changes_of_other].into_iter().flatten() {
+        let two = [&mut self.changes, &mut self.changes_of_other].into_iter().flatten();
+        for changes in two.chain(&mut self.changes_of_watched) {
             if changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
                 self.core.handle_change();

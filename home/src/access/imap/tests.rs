@@ -244,7 +244,7 @@ impl Connection {
                 Answer::Done
             }
             other => {
-                let reads = matches!(other, Request::Changes { .. });
+                let reads = matches!(other, Request::Changes { .. } | Request::Watch);
                 let answer = self.backend.as_mut().expect("logged in").answer(other);
                 // What the watch of the account does in the host; it may tell of a change where there was none.
                 if !reads {

@@ -1,12 +1,15 @@
 //! IDLE (RFC 9051 §6.3.13, RFC 2177): news as they come, until DONE.
 
-use crate::request::{Answer, Refusal, Request};
 use crate::response::Completion;
-use crate::session::core::{Core, Expunges, RIGHTS_LOST};
+use crate::session::core::{Core, Expunges};
+use crate::session::news::TellNews;
 use crate::session::task::{Input, Progress, Task};
 
-#[derive(Debug)]
-pub(crate) struct Idle;
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    /// Under way.
+    news: Option<TellNews>,
+}
 
 impl Task for Idle {
     fn resume(&mut self, core: &mut Core, input: Input) -> Progress {
@@ -20,21 +23,27 @@ impl Task for Idle {
                 Completion::ok("IDLE completed").into()
             }
             Input::Line(_) => Completion::bad("Expected DONE").into(),
-            Input::Changed => match &core.selected {
-                Some(selected) => {
-                    Progress::Ask(Request::Changes { mailbox: selected.mailbox, since: selected.mod_seq })
-                }
-                None => Progress::LineOrChange,
-            },
-            Input::Answer(Answer::Changes(changes)) => {
-                core.apply_changes(changes, Expunges::Told);
+            Input::Changed => {
+                self.news = Some(TellNews::new(Expunges::Told));
+                self.tell(core, Input::Start)
+            }
+            other => self.tell(core, other),
+        }
+    }
+
+    fn is_between_responses(&self) -> bool {
+        self.news.as_ref().is_none_or(Task::is_between_responses)
+    }
+}
+
+impl Idle {
+    fn tell(&mut self, core: &mut Core, input: Input) -> Progress {
+        match self.news.as_mut().map(|news| news.resume(core, input)) {
+            Some(Progress::Done(_)) | None => {
+                self.news = None;
                 Progress::LineOrChange
             }
-            Input::Answer(Answer::Refused(Refusal::NoPermission)) => {
-                core.untagged(RIGHTS_LOST);
-                Progress::Close
-            }
-            _ => Progress::LineOrChange,
+            Some(progress) => progress,
         }
     }
 }

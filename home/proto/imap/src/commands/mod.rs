@@ -26,6 +26,7 @@ mod lsub;
 mod my_rights;
 mod namespace;
 mod noop;
+mod notify;
 mod quota;
 mod rename;
 mod replace;
@@ -60,12 +61,14 @@ pub use fetch::{Fetch, FetchModifiers, Vanished, header_fields};
 pub use get_acl::GetAcl;
 pub use get_metadata::{Depth, GetMetadata};
 pub use id::Id;
+pub(crate) use list::{Extended, NameTree, tell_name};
 pub use list::{List, ListReturn, ListSelection};
 pub use list_rights::ListRights;
 pub use login::Login;
 pub use lsub::Lsub;
 pub use my_rights::MyRights;
 pub use noop::Noop;
+pub use notify::{Event, EventGroup, Filter, Notify, StatusIndicator};
 pub use quota::GetQuota;
 pub use rename::Rename;
 pub use replace::{Replace, Replaced};
@@ -75,6 +78,7 @@ pub use set_acl::SetAcl;
 pub use set_metadata::SetMetadata;
 pub use sort::Sort;
 pub use status::Status;
+pub(crate) use status::tell as tell_status;
 pub use store::{Store, StoreResponse};
 pub use subscribe::Subscribe;
 pub use thread::Thread;
@@ -117,6 +121,7 @@ pub enum Body {
     MyRights(MyRights),
     Namespace,
     Noop(Noop),
+    Notify(Notify),
     Rename(Rename),
     Search(Search),
     Select(Select),
@@ -214,6 +219,7 @@ fn plain_body(name: &str, parser: &mut Parser<'_>) -> Result<Body> {
         "MYRIGHTS" => Body::MyRights(MyRights::parse(parser)?),
         "NAMESPACE" => Body::Namespace,
         "NOOP" => Body::Noop(Noop::Noop),
+        "NOTIFY" => Body::Notify(Notify::parse(parser)?),
         "RENAME" => Body::Rename(Rename::parse(parser)?),
         "REPLACE" => Body::Append(Replace::parse(Numbering::Sequence, parser)?.without_literals()?),
         "SEARCH" => Body::Search(Search::parse(Numbering::Sequence, parser)?),
@@ -286,6 +292,7 @@ impl Body {
             | Body::Lsub(_)
             | Body::MyRights(_)
             | Body::Namespace
+            | Body::Notify(_)
             | Body::Rename(_)
             | Body::Select(_)
             | Body::SetAcl(_)
@@ -322,7 +329,7 @@ impl Body {
             Body::GetMetadata(metadata) => Box::new(metadata),
             Body::GetQuota(quota) => Box::new(quota),
             Body::Id(id) => Box::new(id),
-            Body::Idle => Box::new(idle::Idle),
+            Body::Idle => Box::new(idle::Idle::default()),
             Body::List(list) => list.into_task(),
             Body::ListRights(rights) => Box::new(rights),
             Body::Login(login) => Box::new(login),
@@ -331,6 +338,7 @@ impl Body {
             Body::MyRights(rights) => Box::new(rights),
             Body::Namespace => Box::new(namespace::Namespace),
             Body::Noop(noop) => Box::new(noop),
+            Body::Notify(notify) => Box::new(notify),
             Body::Rename(rename) => Box::new(rename),
             Body::Search(search) => Box::new(search),
             Body::Select(select) => Box::new(select),
@@ -383,6 +391,7 @@ impl Body {
             Body::MyRights(rights) => rights.encode(names, out),
             Body::Namespace => word("NAMESPACE"),
             Body::Noop(noop) => word(noop.name()),
+            Body::Notify(notify) => notify.encode(names, out),
             Body::Rename(rename) => rename.encode(names, out),
             Body::Search(search) => search.encode(out),
             Body::Select(select) => select.encode(names, out),

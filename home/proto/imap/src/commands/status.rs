@@ -52,7 +52,7 @@ impl Task for Status {
 }
 
 /// Writes `* STATUS name (...)`.
-pub(super) fn tell(core: &mut Core, mailbox: &MailboxName, items: &[StatusItem], status: &MailboxStatus) {
+pub(crate) fn tell(core: &mut Core, mailbox: &MailboxName, items: &[StatusItem], status: &MailboxStatus) {
     let append_limit = core.config.max_message;
     let out = &mut core.output;
     out.extend_from_slice(b"* STATUS ");

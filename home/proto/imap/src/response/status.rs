@@ -45,6 +45,8 @@ pub enum Code {
     LongEntries(u64),
     /// METADATA MAXSIZE (RFC 5464 §4.3) with the largest size of a value.
     MaxSize(usize),
+    /// BADEVENT (RFC 5465 §3.1) with what is supported.
+    BadEvent(&'static str),
     /// BADCHARSET with what is supported.
     BadCharset,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1); the number is put in when everything before it has been told.
@@ -138,6 +140,7 @@ impl Code {
                 out.extend_from_slice(format!("METADATA LONGENTRIES {size}").as_bytes());
             }
             Code::MaxSize(size) => out.extend_from_slice(format!("METADATA MAXSIZE {size}").as_bytes()),
+            Code::BadEvent(known) => out.extend_from_slice(format!("BADEVENT ({known})").as_bytes()),
             Code::BadCharset => out.extend_from_slice(b"BADCHARSET (UTF-8 US-ASCII)"),
         }
     }

@@ -7,9 +7,10 @@ use std::collections::HashSet;
 
 use postern_sasl::ChannelBindings;
 
-use crate::request::{Access, Changes, Flagged, MailboxId, Snapshot};
+use crate::request::{Access, Changes, Flagged, MailboxId, Request, Snapshot};
 use crate::response::{Code, Completion, Recent, flag_list};
 use crate::session::enabled::{Enabled, Extension};
+use crate::session::notify::Watch;
 use crate::session::view::MessageView;
 use crate::types::{MailboxName, MessageRef, NameEncoding, SequenceSet, encode_uids};
 
@@ -89,6 +90,8 @@ pub struct Core {
     pub(crate) login_failures: u32,
     /// The host has said that the account changed.
     pub(crate) changed: bool,
+    /// What is told without being asked for, since NOTIFY (RFC 5465).
+    pub(crate) watch: Option<Watch>,
     pub(crate) compression: Compression,
     /// Set when the connection is to end after the output is sent.
     pub(crate) closing: bool,
@@ -125,6 +128,7 @@ impl Core {
             output: Vec::new(),
             login_failures: 0,
             changed: false,
+            watch: None,
             compression: Compression::Off,
             closing: false,
         }
@@ -137,6 +141,7 @@ impl Core {
         self.names = NameEncoding::default();
         self.enabled = Enabled::default();
         self.changed = false;
+        self.watch = None;
         if self.compression == Compression::On {
             self.compression = Compression::Unwanted;
         }
@@ -188,7 +193,8 @@ impl Core {
         if expunges == Expunges::Told {
             self.tell_expunged();
         }
-        for message in news {
+        let flags = self.watch.as_ref().is_none_or(Watch::follows_flags);
+        for message in news.into_iter().filter(|_| flags) {
             if !known.contains(&(message.uid, message.mod_seq)) {
                 self.tell_flags(&message, Numbering::Sequence);
             }
@@ -206,12 +212,52 @@ impl Core {
             selected.view.append(message.uid);
         }
         let (exists, recent) = (selected.view.exists(), selected.recent_count());
+        if let Some(watch) = &mut self.watch {
+            watch.note_arrivals(arrivals.iter().map(|message| message.uid));
+        }
         if exists != before {
             self.untagged(&format!("{exists} EXISTS"));
             if !self.enabled.has(Extension::Imap4Rev2) {
                 self.untagged(&format!("{recent} RECENT"));
             }
         }
+    }
+
+    /// An account changed, by whatever hand.
+    pub(crate) fn note_change(&mut self) {
+        self.changed = true;
+        if let Some(watch) = &mut self.watch {
+            watch.note_change();
+        }
+    }
+
+    /// Whether something happened that may be told while nothing was asked for.
+    pub(crate) fn has_news(&self) -> bool {
+        let selected = self.selected.as_ref().filter(|_| self.follows_selected());
+        match &self.watch {
+            None => self.changed && selected.is_some(),
+            Some(watch) => {
+                let tells = watch.expunges() == Expunges::Told;
+                let held = selected.is_some_and(|selected| tells && !selected.held.is_empty());
+                watch.is_due() || held || (self.changed && selected.is_some())
+            }
+        }
+    }
+
+    fn follows_selected(&self) -> bool {
+        self.watch.as_ref().is_none_or(Watch::follows_selected)
+    }
+
+    /// What to ask for the selected mailbox, if the account changed.
+    pub(crate) fn changes_wanted(&mut self) -> Option<Request> {
+        let follows = self.follows_selected();
+        let selected = self.selected.as_mut()?;
+        if !follows {
+            selected.known.clear();
+        }
+        let since = selected.mod_seq;
+        let asks = std::mem::take(&mut self.changed) && follows;
+        asks.then_some(Request::Changes { mailbox: selected.mailbox, since })
     }
 
     /// Tells of all removals that were held.
@@ -267,6 +313,8 @@ impl Core {
         self.begin_message(MessageRef { sequence, uid: message.uid });
         // RFC 9051 §7.5.2: every one that was not asked for has the UID.
         let always = self.enabled.has(Extension::CondStore) || self.enabled.has(Extension::Imap4Rev2);
+        // RFC 5465 §5.1: so has every one after NOTIFY.
+        let always = always || self.watch.is_some();
         if (numbering == Numbering::Uid || always) && !self.enabled.has(Extension::UidOnly) {
             self.output.extend_from_slice(format!("UID {} ", message.uid).as_bytes());
         }

@@ -13,11 +13,14 @@
 //! | `Ready` | a command | `Running` |
 //! | `Running` | its last step | `Syncing` if the account changed, else `Ready` |
 //! | `Syncing` | the answer with the changes | `Ready`, the tagged response written |
+//! | `Ready` | a change, where NOTIFY asked for it | `Running`, for no command |
 //! | any | LOGOUT, broken framing, autologout, shutdown | closing |
 
 pub(crate) mod core;
 mod deflate;
 pub(crate) mod enabled;
+pub(crate) mod news;
+pub(crate) mod notify;
 pub(crate) mod task;
 mod view;
 
@@ -33,6 +36,7 @@ use self::core::{Compression, Core, Expunges};
 pub use self::core::{Config, Numbering, State};
 use self::deflate::Layer;
 pub use self::enabled::Extension;
+use self::news::TellNews;
 use self::task::{Input, Progress, Task};
 pub use self::view::MessageView;
 
@@ -93,6 +97,16 @@ enum Phase {
 struct Running {
     task: Box<dyn Task>,
     waits_for: WaitsFor,
+    purpose: Purpose,
+}
+
+/// Why a task runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A command of the client's, which is answered.
+    Command,
+    /// NOTIFY: nothing was asked for, nothing is completed.
+    News,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +153,7 @@ impl Session {
 
     /// Takes note that the account changed, by whatever hand.
     pub fn handle_change(&mut self) {
-        self.core.changed = true;
+        self.core.note_change();
     }
 
     /// Takes note that the server goes down.
@@ -149,8 +163,13 @@ impl Session {
 
     /// Takes the answer to the request that was given out.
     pub fn handle_answer(&mut self, answer: Answer) {
+        if let Some(watch) = &mut self.core.watch {
+            watch.note_answer(&answer);
+        }
         // What this session changed is told before the command ends, together with what others did before it.
-        self.core.changed |= std::mem::take(&mut self.wrote);
+        if std::mem::take(&mut self.wrote) {
+            self.core.note_change();
+        }
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Running(running) => self.step(running, Input::Answer(answer)),
             Phase::Syncing { completion, expunges } => {
@@ -171,7 +190,9 @@ impl Session {
     /// Takes note that the answer keeps being waited for: the client is told that its command is not forgotten (RFC 9585 §4).
     pub fn handle_delay(&mut self) {
         let may_speak = match &self.phase {
-            Phase::Running(running) => running.task.is_between_responses(),
+            Phase::Running(running) => {
+                running.purpose == Purpose::Command && running.task.is_between_responses()
+            }
             Phase::Ready | Phase::Syncing { .. } => true,
         };
         if may_speak && matches!(self.core.state, State::Authenticated { .. }) {
@@ -189,6 +210,9 @@ impl Session {
         while self.core.output.len() < HIGH_WATER && !self.core.closing && !self.turns {
             if let Some(request) = self.request.take() {
                 self.wrote = request.writes();
+                if let Some(watch) = &mut self.core.watch {
+                    watch.note_request(&request);
+                }
                 return Output::Request(request);
             }
             if !self.advance() && !self.inflate() {
@@ -252,13 +276,21 @@ impl Session {
     /// Makes one step with what is there; tells whether there was one to make.
     fn advance(&mut self) -> bool {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Ready => self.next_command(),
+            Phase::Ready => self.tell_news() || self.next_command(),
             Phase::Running(running) => self.feed(running),
             waiting @ Phase::Syncing { .. } => {
                 self.phase = waiting;
                 false
             }
         }
+    }
+
+    /// RFC 5465 §3.1: after NOTIFY the client listens all the time.
+    fn tell_news(&mut self) -> bool {
+        let Some(watch) = self.core.watch.as_ref().filter(|_| self.core.has_news()) else { return false };
+        let task = Box::new(TellNews::new(watch.expunges()));
+        self.step(Running { task, waits_for: WaitsFor::Answer, purpose: Purpose::News }, Input::Start);
+        true
     }
 
     fn next_command(&mut self) -> bool {
@@ -287,7 +319,7 @@ impl Session {
 
     fn run(&mut self, tag: String, task: Box<dyn Task>) {
         self.core.tag = tag;
-        self.step(Running { task, waits_for: WaitsFor::Answer }, Input::Start);
+        self.step(Running { task, waits_for: WaitsFor::Answer, purpose: Purpose::Command }, Input::Start);
     }
 
     /// Decides on a literal: the message of an APPEND is streamed, any other is taken into the command.
@@ -335,7 +367,7 @@ impl Session {
         let input = match running.waits_for {
             WaitsFor::Answer => Ok(None),
             WaitsFor::Room => Ok(Some(Input::Sent)),
-            WaitsFor::LineOrChange if std::mem::take(&mut self.core.changed) => Ok(Some(Input::Changed)),
+            WaitsFor::LineOrChange if self.core.has_news() => Ok(Some(Input::Changed)),
             WaitsFor::Line | WaitsFor::LineOrChange => {
                 self.framer.next_line(MAX_LINE).map(|line| line.map(Input::Line))
             }
@@ -391,6 +423,9 @@ impl Session {
     }
 
     fn finish(&mut self, running: &Running, completion: Completion) {
+        if running.purpose == Purpose::News {
+            return;
+        }
         // A task that ended before it took its literal: the client has been refused.
         self.framer.refuse();
         self.framer.set_max_command(match self.core.state {
@@ -401,21 +436,13 @@ impl Session {
         if expunges == Expunges::Told {
             self.core.tell_expunged();
         }
-        match self.changes_wanted() {
+        match self.core.changes_wanted() {
             Some(request) => {
                 self.request = Some(request);
                 self.phase = Phase::Syncing { completion, expunges };
             }
             None => self.conclude(completion),
         }
-    }
-
-    /// What to ask before the tagged response, if the account changed.
-    fn changes_wanted(&mut self) -> Option<Request> {
-        let selected = self.core.selected.as_ref()?;
-        let since = selected.mod_seq;
-        std::mem::take(&mut self.core.changed)
-            .then_some(Request::Changes { mailbox: selected.mailbox, since })
     }
 
     fn broken(&mut self, error: FrameError) {

@@ -21,6 +21,11 @@ pub enum SequenceSet {
 }
 
 impl SequenceSet {
+    /// Just these.
+    pub(crate) fn of_uids(uids: &[u32]) -> SequenceSet {
+        SequenceSet::Ranges(uids.iter().map(|&uid| (Number::Exactly(uid), Number::Exactly(uid))).collect())
+    }
+
     pub(crate) fn parse(parser: &mut Parser<'_>) -> Result<SequenceSet> {
         if parser.eat(b'$') {
             return Ok(SequenceSet::Saved);

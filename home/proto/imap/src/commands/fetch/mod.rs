@@ -66,7 +66,7 @@ impl Fetch {
         self.modifiers.encode(out);
     }
 
-    pub(super) fn into_task(self) -> Box<dyn Task> {
+    pub(crate) fn into_task(self) -> Box<dyn Task> {
         answer::task(self)
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn task(command: List) -> Box<dyn Task> {
 }
 
 /// All mailboxes by name.
-type Tree<'a> = BTreeMap<&'a str, &'a MailboxInfo>;
+pub(crate) type Tree<'a> = BTreeMap<&'a str, &'a MailboxInfo>;
 
 /// The lines are told one by one, as each may need the mailbox's counters after it.
 #[derive(Debug)]
@@ -32,17 +32,33 @@ struct Listing {
 struct Line {
     name: MailboxName,
     attributes: MailboxAttributes,
-    /// RECURSIVEMATCH: a descendant is subscribed (RFC 5258 §3.5).
-    child_info: ChildInfo,
+    extended: Extended,
     selectable: bool,
     /// What is told of the user's rights.
     rights: Option<Rights>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ChildInfo {
+/// What is said beside the attributes that every name has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Extended {
     None,
-    Subscribed,
+    /// RECURSIVEMATCH: a descendant is subscribed (RFC 5258 §3.5).
+    ChildInfo,
+    /// It was renamed (RFC 5465 §5.4).
+    OldName(MailboxName),
+    /// It may not be read (RFC 5465 §3.1).
+    NoAccess,
+}
+
+/// Tells of a name that nobody asked for (RFC 5465 §5.4, §5.5).
+pub(crate) fn tell_name(core: &mut Core, name: &MailboxName, tree: &Tree<'_>, extended: &Extended) {
+    let itself = tree.get(name.as_str()).copied();
+    let subscribed = itself.is_some_and(|mailbox| mailbox.subscription == Subscription::Subscribed);
+    let mut attributes = attributes(name, tree, subscribed.then_some("\\Subscribed"));
+    if *extended == Extended::NoAccess {
+        attributes.push("\\NoAccess");
+    }
+    tell_line(core, name, &MailboxAttributes(attributes), extended);
 }
 
 impl Task for Listing {
@@ -123,21 +139,11 @@ impl Listing {
         if !selected && !leads_to_one && !bare {
             return None;
         }
-        let mut attributes = Vec::new();
-        match kind {
-            MailboxKind::Selectable => {}
-            MailboxKind::NotSelectable => attributes.push("\\Noselect"),
-            MailboxKind::Subscription => attributes.push("\\NonExistent"),
-        }
-        attributes.push(if below().next().is_some() { "\\HasChildren" } else { "\\HasNoChildren" });
-        attributes.extend(itself.and_then(|mailbox| self.subscribed_attribute(mailbox)));
-        attributes.extend(
-            itself.and_then(|mailbox| mailbox.special_use).map(|special_use| special_use.attribute()),
-        );
+        let subscribed = itself.and_then(|mailbox| self.subscribed_attribute(mailbox));
         Some(Line {
             name: name.clone(),
-            attributes: MailboxAttributes(attributes),
-            child_info: if leads_to_one { ChildInfo::Subscribed } else { ChildInfo::None },
+            attributes: MailboxAttributes(attributes(name, tree, subscribed)),
+            extended: if leads_to_one { Extended::ChildInfo } else { Extended::None },
             selectable: kind == MailboxKind::Selectable,
             // RFC 8440 §4: not for one that is there only for those below it.
             rights: itself
@@ -169,19 +175,46 @@ impl Listing {
 
 impl Line {
     fn tell(&self, core: &mut Core) {
-        let out = &mut core.output;
-        out.extend_from_slice(b"* LIST ");
-        self.attributes.encode(out);
-        out.extend_from_slice(format!(" \"{DELIMITER}\" ").as_bytes());
-        encode::mailbox(&core.names.encode(self.name.as_str()), out);
-        if self.child_info == ChildInfo::Subscribed {
-            out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
-        }
-        out.extend_from_slice(b"\r\n");
+        tell_line(core, &self.name, &self.attributes, &self.extended);
         if let Some(rights) = &self.rights {
             my_rights::tell(core, &self.name, rights);
         }
     }
+}
+
+fn tell_line(core: &mut Core, name: &MailboxName, attributes: &MailboxAttributes, extended: &Extended) {
+    let out = &mut core.output;
+    out.extend_from_slice(b"* LIST ");
+    attributes.encode(out);
+    out.extend_from_slice(format!(" \"{DELIMITER}\" ").as_bytes());
+    encode::mailbox(&core.names.encode(name.as_str()), out);
+    match extended {
+        Extended::ChildInfo => out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))"),
+        Extended::OldName(old) => {
+            out.extend_from_slice(b" (\"OLDNAME\" (");
+            encode::mailbox(&core.names.encode(old.as_str()), out);
+            out.extend_from_slice(b"))");
+        }
+        Extended::None | Extended::NoAccess => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What every line says of a name; `subscribed` where that is to be told.
+fn attributes(name: &MailboxName, tree: &Tree<'_>, subscribed: Option<&'static str>) -> Vec<&'static str> {
+    let itself = tree.get(name.as_str()).copied();
+    let mut attributes = Vec::new();
+    match itself.map_or(MailboxKind::Subscription, |mailbox| mailbox.kind) {
+        MailboxKind::Selectable => {}
+        MailboxKind::NotSelectable => attributes.push("\\Noselect"),
+        MailboxKind::Subscription => attributes.push("\\NonExistent"),
+    }
+    let has_children = below(tree, name).next().is_some();
+    attributes.push(if has_children { "\\HasChildren" } else { "\\HasNoChildren" });
+    attributes.extend(subscribed);
+    attributes
+        .extend(itself.and_then(|mailbox| mailbox.special_use).map(|special_use| special_use.attribute()));
+    attributes
 }
 
 /// All names and the names above them, INBOX first, the others in order.

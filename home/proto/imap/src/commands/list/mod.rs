@@ -14,6 +14,7 @@ use crate::response::encode;
 use crate::session::task::Task;
 use crate::types::{NameEncoding, StatusItem};
 
+pub(crate) use answer::{Extended, Tree as NameTree, tell_name};
 pub(crate) use pattern::Pattern;
 
 /// Longest patterns of one command together, in octets: more than the longest name of a mailbox.
