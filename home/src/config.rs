@@ -9,6 +9,7 @@ mod acme;
 mod bans;
 mod dkim;
 mod mta_sts;
+mod notices;
 mod queue;
 mod store;
 mod tunnel;
@@ -27,6 +28,7 @@ pub use acme::Acme;
 pub use bans::Bans;
 pub use dkim::Dkim;
 pub use mta_sts::MtaSts;
+pub use notices::{Notices, Secure};
 pub use queue::Queue;
 pub use store::{KeySource, Store};
 pub use tunnel::Tunnel;
@@ -66,6 +68,8 @@ pub struct Config {
     pub store: Store,
     /// Delivery to other servers.
     pub queue: Queue,
+    /// How the owner hears of what a person should look at.
+    pub notices: Notices,
     /// The log.
     pub log: Log,
 }
@@ -154,6 +158,7 @@ impl Default for Config {
             bans: Bans::default(),
             store: Store::default(),
             queue: Queue::default(),
+            notices: Notices::default(),
             log: Log::default(),
         }
     }
@@ -380,6 +385,7 @@ mod tests {
             "[bans]",
             "[store]",
             "[queue]",
+            "[notices]",
             "[log]",
         ];
         for section in sections {

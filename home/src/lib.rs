@@ -30,6 +30,7 @@ pub mod submission;
 pub mod access;
 
 pub mod mta_sts;
+pub mod notices;
 pub mod web;
 
 pub mod admin;

@@ -3,20 +3,21 @@
 //! In: the running services. Out: a [`Status`], as JSON and as text. Warnings do not stop any service; the command ends
 //! with status 3 when there are some.
 
+mod conditions;
+
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use postern_message::address::DomainName;
-use postern_shared::bans::RefusedBan;
 use postern_shared::cli::write_row;
-use postern_shared::secondary::{SecondaryStatus, SecondaryZone};
 use postern_store::directory::DnsHosting;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Admin;
-use crate::link::{LinkState, LinkStatus, Protection};
+use crate::link::{LinkStatus, Protection};
 use crate::mta_sts;
+use crate::notices::Condition;
 use crate::survey::Seen;
 use crate::zone::publish::Report;
 
@@ -89,8 +90,8 @@ pub struct Certificate {
     pub expires: Option<Timestamp>,
 }
 
-/// Gathers the status; blocks on the disk for the queue.
-pub fn gather(admin: &Admin) -> Status {
+/// Gathers the status, and what in it a person should look at; blocks on the disk.
+pub fn gather(admin: &Admin) -> (Status, Vec<Condition>) {
     let snapshot = admin.directory.snapshot();
     let queued = admin.queue.len();
     let mut status = Status {
@@ -113,101 +114,15 @@ pub fn gather(admin: &Admin) -> Status {
         mta_sts: policies(admin),
         warnings: Vec::new(),
     };
-    status.warnings = warnings(&status, Timestamp::now());
-    status.warnings.extend(admin.resolver.warning());
-    status.warnings.extend(admin.certificates.borrow().warnings(Timestamp::now()));
-    status.warnings.extend(admin.listening.warnings.iter().cloned());
-    status.warnings.extend(queued.err().map(|error| format!("The queue cannot be read: {error}.")));
-    status
+    let conditions = conditions::of(&status, admin, queued);
+    status.warnings = conditions.iter().map(|condition| condition.text.clone()).collect();
+    (status, conditions)
 }
 
 /// How the policy of each domain is.
 pub fn policies(admin: &Admin) -> Vec<mta_sts::Report> {
     let seen = admin.web.borrow();
     seen.iter().map(|(domain, seen)| seen.report(domain, admin.enforce_after)).collect()
-}
-
-fn warnings(status: &Status, now: Timestamp) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut warn = |sentences: String| warnings.push(sentences);
-    match status.link.state {
-        LinkState::Unjoined => warn(
-            "No edge is joined, so nobody can reach this home. Run `postern-edge invite` there and `postern-home join` here."
-                .to_owned(),
-        ),
-        LinkState::Joining => warn("The edge is being joined.".to_owned()),
-        LinkState::Connecting => warn(format!(
-            "The edge does not answer{}.",
-            status.link.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
-        )),
-        LinkState::Connected => {}
-        LinkState::Fenced => status.link.fenced_warning().into_iter().for_each(&mut warn),
-    }
-    if let Some(error) = status.link.keys.as_ref().and_then(|keys| keys.error.as_ref()) {
-        warn(format!("The renewal of the tunnel's keys waits, and is tried again: {error}."));
-    }
-    status.link.clock_warning().into_iter().for_each(&mut warn);
-    if status.domains.is_empty() {
-        warn("There is no domain. Add one: `postern-home domain add home.example`.".to_owned());
-    } else if status.users == 0 {
-        warn("There is no user, so all mail is refused, even to postmaster. Add one: `postern-home user add ana@home.example`."
-            .to_owned());
-    }
-    for zone in status.link.zones.iter().filter(|zone| !zone.accepted) {
-        let why = zone.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        warn(format!(
-            "The edge does not serve the newest zone {} yet{why}.",
-            zone.origin.trim_end_matches('.')
-        ));
-    }
-    for secondary in &status.link.secondaries {
-        warn_of_secondary(secondary, &mut warn);
-    }
-    let refused = status.link.protection.iter().flat_map(|protection| &protection.refused);
-    for RefusedBan { why, .. } in refused {
-        warn(format!("The edge does not take a ban: {why}. `postern-home bans remove` ends it here."));
-    }
-    status.zones.troubles.iter().cloned().for_each(&mut warn);
-    status.dns.iter().filter_map(|seen| seen.warning.clone()).for_each(&mut warn);
-    if status.certificate.self_signed {
-        warn("The certificate is self-signed, so mail programs ask whether to trust it. `postern-home cert list` says what \
-              happens next."
-            .to_owned());
-    }
-    warnings.extend(status.certificate.expires.and_then(|end| expiry_warning(end, now)));
-    warnings
-}
-
-fn warn_of_secondary(secondary: &SecondaryStatus, warn: &mut impl FnMut(String)) {
-    let name = &secondary.name;
-    if let Some(error) = &secondary.error {
-        warn(format!("The secondary name server {name} cannot transfer: {error}."));
-    }
-    for SecondaryZone { origin, error, serial, .. } in secondary.zones.iter().filter(|zone| zone.is_behind())
-    {
-        // A new zone is there within seconds; what is wrong is said only when it is.
-        if let Some(error) = error {
-            let has =
-                serial.map_or("does not serve".to_owned(), |serial| format!("has only serial {serial} of"));
-            warn(format!("The secondary name server {name} {has} {origin}: {error}."));
-        }
-    }
-}
-
-/// Certificate authorities renew well before this.
-const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
-
-fn expiry_warning(end: Timestamp, now: Timestamp) -> Option<String> {
-    let left = end.duration_since(now);
-    let day = end.strftime("%Y-%m-%d");
-    let renew = "`postern-home cert list` says why it is not renewed; files named in the section `[tls]` are yours to renew.";
-    if left.is_negative() {
-        Some(format!("The certificate ended on {day}, so mail programs refuse it. {renew}"))
-    } else if left < EXPIRY_NOTICE {
-        Some(format!("The certificate ends on {day}. {renew}"))
-    } else {
-        None
-    }
 }
 
 impl Display for Status {
@@ -319,17 +234,6 @@ fn row(formatter: &mut Formatter<'_>, label: &str, value: &dyn Display) -> fmt::
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_ending_certificate_is_told_two_weeks_before() {
-        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
-        let end = at("2026-03-15T00:00:00Z");
-        assert_eq!(expiry_warning(end, at("2026-02-28T00:00:00Z")), None);
-        let soon = expiry_warning(end, at("2026-03-02T00:00:00Z")).expect("a warning");
-        assert!(soon.contains("ends on 2026-03-15"), "{soon}");
-        let late = expiry_warning(end, at("2026-03-16T00:00:00Z")).expect("a warning");
-        assert!(late.contains("ended on 2026-03-15"), "{late}");
-    }
 
     #[test]
     fn a_fingerprint_fits_on_two_lines() {

@@ -1,7 +1,8 @@
 //! What another domain demands of those who send to it: DANE by its TLSA record, MTA-STS by its policy. A Postfix that fulfils
 //! it gets its mail, and one that does not gets none, in clear least of all.
 
-use std::process::Child;
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -24,6 +25,22 @@ class Policy(http.server.BaseHTTPRequestHandler):
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain('/etc/postfix/tls/issued.pem', '/etc/postfix/tls/issued.key')
 server = http.server.HTTPServer(('0.0.0.0', 443), Policy)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print('ready', flush=True)
+server.serve_forever()
+";
+
+/// Takes calls of a webhook, and prints them.
+const HOOK: &str = "
+import http.server, ssl
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers['Content-Length'])).decode(), flush=True)
+        self.send_response(204)
+        self.end_headers()
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('/etc/postfix/tls/issued.pem', '/etc/postfix/tls/issued.key')
+server = http.server.HTTPServer(('0.0.0.0', 443), Hook)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 print('ready', flush=True)
 server.serve_forever()
@@ -142,7 +159,6 @@ fn who_enforces_a_policy_gets_mail_with_a_trusted_certificate_or_none() -> Resul
 /// That another zone is not signed proves nothing of the TLSA records of one that is.
 #[test]
 fn a_denial_in_the_name_of_another_zone_does_not_turn_dane_off() -> Result<()> {
-    use std::io::{BufRead, BufReader};
     let lab = Lab::joined()?;
     let home = lab.host(Host::Home);
     let resolver = Host::Resolver.v4().to_string();
@@ -163,12 +179,44 @@ fn a_denial_in_the_name_of_another_zone_does_not_turn_dane_off() -> Result<()> {
     })
 }
 
+/// The owner's letter lands in the mailbox, and the webhook is called over TLS.
+#[test]
+fn a_notice_reaches_the_owner_by_every_way() -> Result<()> {
+    let lab = Lab::joined()?;
+    let home = lab.host(Host::Home);
+    let notices = |command: &str| home.run(["postern-home", "notices", command, "--json"]);
+    let hook = "\n[notices]\nwebhook = \"https://mta-sts.sts.test/hook\"\n";
+    home.sh(&format!("printf '{hook}' >> /etc/postern/home.toml"))?;
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("home is connected again", Duration::from_secs(30), || lab.is_connected())?;
+
+    let lonely = notices("test")?;
+    ensure!(lonely.code() == 1 && lonely.stdout.contains("mta-sts.sts.test cannot be reached"), "{lonely:?}");
+    lab.await_ana_message("To look at: set-up, test")?;
+
+    let (mut server, mut said) = serve(&lab, HOOK)?;
+    let taken = notices("test")?.success()?;
+    let outcomes: Value = serde_json::from_str(&taken.stdout)?;
+    assert_eq!(outcomes[1], serde_json::json!({"way": "webhook", "error": null}), "{outcomes}");
+    let call: Value = serde_json::from_str(&said.next().context("a call")??)?;
+    assert_eq!((&call["host"], &call["notices"][0]["what"]), (&"mail.home.example".into(), &"begun".into()));
+    server.kill()?;
+    server.wait()?;
+    Ok(())
+}
+
 fn serve_policy(lab: &Lab) -> Result<Child> {
-    use std::io::{BufRead, BufReader};
-    let mut server = lab.host(Host::Stranger).spawn(["python3", "-c", POLICY])?;
-    let mut said = BufReader::new(server.stdout.take().context("piped")?).lines();
-    ensure!(said.next().context("a line")?? == "ready");
+    let (server, said) = serve(lab, POLICY)?;
     // What it prints later goes nowhere.
     std::thread::spawn(move || said.for_each(drop));
     Ok(server)
+}
+
+/// Starts a web server of the stranger's; gives what it prints.
+fn serve(lab: &Lab, script: &str) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {
+    let mut server = lab.host(Host::Stranger).spawn(["python3", "-c", script])?;
+    let mut said = BufReader::new(server.stdout.take().context("piped")?).lines();
+    ensure!(said.next().context("a line")?? == "ready");
+    Ok((server, said))
 }

@@ -31,6 +31,8 @@
 //! | `/v1/queue/ID/release` | | lets it go | | |
 //! | `/v1/queue/flush` | | makes all due: [`Flushed`](wire::Flushed) | | |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
+//! | `/v1/notices` | list of [`Entry`](crate::notices::Entry) | | | |
+//! | `/v1/notices/test` | | tells one: list of [`Outcome`](crate::notices::Outcome) | | |
 //! | `/v1/unlock` | | | [`wire::Unlock`] | |
 //! | `/v1/identity` | [`wire::Identity`] | | | |
 //! | `/v1/join` | | [`wire::Join`] | | |
@@ -55,12 +57,15 @@ mod queue;
 
 mod bans;
 
+mod notices;
+
 mod join;
 
 mod tunnel;
 
 pub mod wire;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +82,7 @@ use crate::certificate::report::Report as CertificateReport;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::mta_sts;
+use crate::notices::{Notices, Teller};
 use crate::resolver::Resolver;
 use crate::status::{self, Listening};
 use crate::survey::Survey;
@@ -118,6 +124,12 @@ pub struct Admin {
     pub tls: Tls,
     /// What is listened on.
     pub listening: Arc<Listening>,
+    /// Where everything is kept.
+    pub state_dir: PathBuf,
+    /// What the owner was told, and is to be.
+    pub notices: Notices,
+    /// How.
+    pub teller: Teller,
 }
 
 /// Why a request was not done: the HTTP status and the sentences for the operator.
@@ -134,6 +146,7 @@ impl Admin {
             (Method::GET, ["v1", "dns", domain, "diff"]) => answer(dns::difference(&self, domain).await),
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
+            (Method::POST, ["v1", "notices", "test"]) => answer(notices::test(&self).await),
             (Method::GET, ["v1", "secondaries"]) => answer(secondaries::list(&self).await),
             (Method::POST, ["v1", "bans"]) => answer(bans::add(&self, &request).await),
             (Method::PUT, ["v1", "certificates"]) => answer(certificates::renew(&self, &request).await),
@@ -151,7 +164,7 @@ impl Admin {
     fn handle_blocking(&self, request: &Request) -> Response {
         let method = &request.method;
         match (method, request.segments().as_slice()) {
-            (&Method::GET, ["v1", "status"]) => answer(Ok(status::gather(self))),
+            (&Method::GET, ["v1", "status"]) => answer(Ok(status::gather(self).0)),
             // It is open: the daemon answers this way only then, see `run::locked`.
             (&Method::PUT, ["v1", "unlock"]) => answer(Ok(wire::Done {})),
             (&Method::GET, ["v1", "identity"]) => answer(Ok(join::identity(self))),
@@ -179,6 +192,7 @@ impl Admin {
             (&Method::GET, ["v1", "aliases"]) => answer(Ok(aliases::list(self))),
             (&Method::POST, ["v1", "aliases"]) => change(request, |body| aliases::add(self, body)),
             (&Method::DELETE, ["v1", "aliases"]) => change(request, |body| aliases::remove(self, body)),
+            (&Method::GET, ["v1", "notices"]) => answer(Ok(notices::list(self))),
             (&Method::GET, ["v1", "bans"]) => answer(Ok(bans::list(self))),
             (&Method::DELETE, ["v1", "bans"]) => change(request, |body| bans::remove(self, body)),
             (&Method::GET, ["v1", "queue"]) => answer(queue::list(self)),

@@ -26,6 +26,8 @@ mod queue;
 
 mod bans;
 
+mod notices;
+
 mod identity;
 mod join;
 mod status;
@@ -158,6 +160,9 @@ pub enum Command {
         after_help = "Example:\n  postern-home bans add 203.0.113.7 --for 1d --reason \"guesses passwords\""
     )]
     Bans(BansCommand),
+    /// What the owner is told of by itself
+    #[command(subcommand, after_help = "Example:\n  postern-home notices test")]
+    Notices(NoticesCommand),
     /// Show how home is; ends with 3 when a person should look
     #[command(after_help = "Example:\n  postern-home status --json")]
     Status,
@@ -378,6 +383,17 @@ pub enum QueueCommand {
     },
 }
 
+/// `postern-home notices …`
+#[derive(Debug, Subcommand)]
+pub enum NoticesCommand {
+    /// List what is to be looked at, and what has ended lately
+    #[command(after_help = "Example:\n  postern-home notices list --json")]
+    List,
+    /// Send a test by every way of home.toml's section [notices]; ends with 1 when one does not take it
+    #[command(after_help = "Example:\n  postern-home notices test")]
+    Test,
+}
+
 /// `postern-home bans …`
 #[derive(Debug, Subcommand)]
 pub enum BansCommand {
@@ -455,6 +471,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),
+        Command::Notices(command) => notices::execute(&client()?, command),
         Command::Status => status::status(&client()?),
         Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, shell),
         Command::Man { directory } => cli::manual::<Cli>(&directory),

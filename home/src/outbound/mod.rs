@@ -36,7 +36,7 @@ mod job;
 
 mod worker;
 
-mod chance;
+pub(crate) mod chance;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ use crate::inner::{Choice, Network};
 use crate::link::{Link, LinkConfig};
 use crate::mta_sts;
 use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
+use crate::notices::{Notices, Teller};
 use crate::outbound;
 use crate::outbound::demand::policies::Policies;
 use crate::resolver::Resolver;
@@ -72,6 +73,12 @@ pub(super) struct Services {
     pub(super) web: watch::Sender<mta_sts::Seen>,
     /// Failed logins, counted together for submission, IMAP and POP3.
     pub(super) failures: LoginFailures,
+    /// What the owner is told.
+    pub(super) notices: Notices,
+    /// How.
+    pub(super) teller: Teller,
+    /// The web servers of others; absent where this machine trusts no authority.
+    https: Option<Https>,
 }
 
 impl Services {
@@ -108,6 +115,12 @@ impl Services {
         let survey = Survey::new(sources.clone(), Surveyor::new(resolver.clone()));
         let web = watch::Sender::new(mta_sts::watch::kept(&directory));
         let (wishes, wished) = Wishes::new();
+        let notices = Notices::open(directory.clone()).map_err(cannot_start)?;
+        let https = Https::new(config.acme.root.as_deref());
+        let https =
+            https.map_err(|error| tracing::warn!(%error, "no web server of others can be asked")).ok();
+        let ways = config.notices.clone();
+        let teller = Teller::new(ways, directory.clone(), queue.clone(), hostname.clone(), https.clone());
         let services = Self {
             config,
             directory,
@@ -127,6 +140,9 @@ impl Services {
             wishes,
             web,
             failures,
+            notices,
+            teller,
+            https,
         };
         Ok((services, wished))
     }
@@ -150,6 +166,9 @@ impl Services {
             hostname: self.hostname.clone(),
             tls: self.tls.clone(),
             listening,
+            state_dir: self.config.state_dir.clone(),
+            notices: self.notices.clone(),
+            teller: self.teller.clone(),
         }
     }
 
@@ -311,10 +330,7 @@ impl Services {
 
     /// The worker that delivers what is queued.
     fn delivery(&self) -> outbound::Worker {
-        let https = Https::new(self.config.acme.root.as_deref()).map_err(|error| {
-            tracing::warn!(%error, "MTA-STS policies of other domains cannot be fetched");
-        });
-        let policies = Policies::new(self.resolver.clone(), self.directory.clone(), https.ok());
+        let policies = Policies::new(self.resolver.clone(), self.directory.clone(), self.https.clone());
         let parts = outbound::Parts {
             queue: self.queue.clone(),
             store: self.store.clone(),

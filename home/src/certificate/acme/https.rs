@@ -1,6 +1,6 @@
-//! Requests to a certificate authority: HTTP/1.1 over TLS, one connection each.
+//! Requests to web servers, a certificate authority's above all: HTTP/1.1 over TLS, one connection each.
 //!
-//! In: a request of the ACME client. Out: its response. Refused: a server that none of this machine's authorities, nor the
+//! In: a request. Out: its response. Refused: a server that none of this machine's authorities, nor the
 //! configured one, vouches for; addresses without TLS; responses over 256 KiB or that take over 30 seconds.
 
 use std::future::Future;
@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::http;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -107,20 +108,38 @@ impl Https {
     /// # Errors
     /// See [`HttpsError`].
     pub async fn get(&self, uri: &Uri) -> Result<Bytes, HttpsError> {
-        let request = Request::get(uri).body(Empty::<Bytes>::new());
-        let host = uri.host().unwrap_or_default().to_owned();
-        let failed = |reason: String| HttpsError::Http { host: host.clone(), reason };
-        let request = request.map_err(|error| failed(error.to_string()))?;
-        let response = self.send(request).await?;
-        if !response.status().is_success() {
-            return Err(failed(format!("it says {}", response.status())));
-        }
-        Ok(response.into_body())
+        self.expect_success(Request::get(uri).body(Empty::<Bytes>::new())).await
+    }
+
+    /// Hands over a document, with these header fields.
+    ///
+    /// # Errors
+    /// See [`HttpsError`].
+    pub async fn post(&self, uri: &Uri, fields: &[(&str, &str)], body: Vec<u8>) -> Result<(), HttpsError> {
+        let request = Request::post(uri);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.expect_success(request.body(Full::new(Bytes::from(body)))).await.map(drop)
     }
 
     /// For how many seconds the authority asked us to stay away since this was last asked.
     pub fn take_pause(&self) -> Option<u64> {
         Some(self.pause.swap(0, Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    }
+
+    async fn expect_success<B>(&self, request: Result<Request<B>, http::Error>) -> Result<Bytes, HttpsError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let malformed =
+            |error: http::Error| HttpsError::Http { host: String::new(), reason: error.to_string() };
+        let request = request.map_err(malformed)?;
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let response = self.send(request).await?;
+        if !response.status().is_success() {
+            return Err(HttpsError::Http { host, reason: format!("it says {}", response.status()) });
+        }
+        Ok(response.into_body())
     }
 
     async fn send<B>(&self, request: Request<B>) -> Result<Response<Bytes>, HttpsError>
