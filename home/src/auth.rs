@@ -1,4 +1,4 @@
-//! Who sent this? SPF, DKIM, DMARC and the client's reverse name, checked once the message is here.
+//! Who sent this? SPF, DKIM, ARC, DMARC and the client's reverse name, checked once the message is here.
 //!
 //! In: the client, its HELO, the envelope sender, and the message as it came. Out: a [`Report`]: the results to be
 //! written into `Authentication-Results`, whether the author's domain asks for refusal, and the client's confirmed
@@ -7,8 +7,10 @@
 //! Bounded: `DEADLINE` for all lookups together, `MAX_SIGNATURES` signatures, `MAX_REVERSE_NAMES` names.
 //!
 //! Implements RFC 7208 (SPF, by `postern-spf`), RFC 6376 and RFC 8463 (DKIM), RFC 8301 §3.1 (rsa-sha1 is not verified),
-//! RFC 7489 §6.6 (DMARC, by mail-auth, which follows the successor's tree walk), RFC 8601 §2.7 (results).
+//! RFC 7489 §6.6 (DMARC, by mail-auth, which follows the successor's tree walk), RFC 8617 §5.2 and §7.2.1 (ARC, by
+//! `postern-arc`), RFC 8601 §2.7 (results).
 
+mod arc;
 mod spf;
 
 use std::{net::IpAddr, time::Duration};
@@ -19,7 +21,7 @@ use mail_auth::{
     common::crypto::Algorithm,
     dmarc::{Policy, verify::DmarcParameters},
 };
-use postern_message::authres::MethodResult;
+use postern_message::{address::DomainName, authres::MethodResult};
 use postern_store::stage::INLINE_LIMIT;
 use tokio::{task::block_in_place, time::timeout};
 
@@ -43,6 +45,8 @@ pub struct Submitter<'a> {
     pub reverse_path: &'a str,
     /// Our own name.
     pub hostname: &'a str,
+    /// Whose ARC seals are believed.
+    pub trusted_sealers: &'a [DomainName],
 }
 
 /// What was found.
@@ -87,7 +91,8 @@ pub async fn check(resolver: &Resolver, submitter: Submitter<'_>, message: &[u8]
 }
 
 fn out_of_time() -> Report {
-    let results = ["spf", "dkim", "dmarc"].map(|method| MethodResult::new(method, "temperror")).to_vec();
+    let results =
+        ["spf", "dkim", "arc", "dmarc"].map(|method| MethodResult::new(method, "temperror")).to_vec();
     Report { results, ..Report::default() }
 }
 
@@ -104,11 +109,20 @@ async fn sender_checks(resolver: &Resolver, submitter: Submitter<'_>, octets: &[
     message.errors.truncate(MAX_SIGNATURES);
     let signatures = authenticator.verify_dkim(&message).await;
     results.extend(dkim_results(&signatures));
+    let chain = arc::judge(resolver, octets).await;
+    results.push(arc::result(&chain));
     let domain = mail_from_domain(submitter);
     let spf = spf::output(spf, domain);
     let dmarc = authenticator.verify_dmarc(DmarcParameters::new(&message, &signatures, domain, &spf)).await;
-    results.push(dmarc_result(&dmarc));
-    Report { results, dmarc: dmarc_wish(&dmarc), reverse_name: None }
+    let wish = dmarc_wish(&dmarc);
+    let voucher =
+        arc::voucher(&chain, submitter.trusted_sealers, dmarc.domain()).filter(|_| wish != Dmarc::Accept);
+    results.push(match voucher {
+        Some(sealer) => dmarc_result(&dmarc).because(format!("passed on by {sealer}, which found a pass")),
+        None => dmarc_result(&dmarc),
+    });
+    let dmarc = if voucher.is_some() { Dmarc::Accept } else { wish };
+    Report { results, dmarc, reverse_name: None }
 }
 
 /// Hashes the whole body: of a long one, where it holds up nobody.

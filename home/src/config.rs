@@ -8,6 +8,7 @@
 mod acme;
 mod bans;
 mod dkim;
+mod inbound;
 mod mta_sts;
 mod notices;
 mod queue;
@@ -27,6 +28,7 @@ use crate::resolver::Dnssec;
 pub use acme::Acme;
 pub use bans::Bans;
 pub use dkim::Dkim;
+pub use inbound::Inbound;
 pub use mta_sts::MtaSts;
 pub use notices::{Notices, Secure};
 pub use queue::Queue;
@@ -50,6 +52,8 @@ pub struct Config {
     pub listen: Listen,
     /// What the SMTP services accept.
     pub smtp: Smtp,
+    /// How strangers' mail is judged.
+    pub inbound: Inbound,
     /// The certificate.
     pub tls: Tls,
     /// Who certifies, where the section before names no files.
@@ -149,6 +153,7 @@ impl Default for Config {
             hostname: None,
             listen: Listen::default(),
             smtp: Smtp::default(),
+            inbound: Inbound::default(),
             tls: Tls::default(),
             acme: Acme::default(),
             dns: Dns::default(),
@@ -376,6 +381,7 @@ mod tests {
             "",
             "[listen]",
             "[smtp]",
+            "[inbound]",
             "[tls]",
             "[acme]",
             "[dns]",

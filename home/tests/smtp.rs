@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use postern_home::{
     config,
     hostname::Hostname,
-    inbound::Inbound,
+    inbound::{self, Inbound},
     net,
     resolver::{Dnssec, Resolver},
     smtp::BUSY,
@@ -54,8 +54,15 @@ impl Home {
         let limits = Limits { message_octets: 200_000, ..Limits::default() };
         let (running, shutdown) = watch::channel(false);
 
-        let inbound =
-            Inbound::new(hostname.clone(), directory.clone(), store.clone(), resolver, tls.server(), limits);
+        let inbound = Inbound::new(inbound::Parts {
+            hostname: hostname.clone(),
+            directory: directory.clone(),
+            store: store.clone(),
+            resolver,
+            tls: tls.server(),
+            limits,
+            policy: config::Inbound::default(),
+        });
         let stop = shutdown.clone();
         let smtp = listen(net::Security::Clear { busy: BUSY }, &shutdown, move |one| {
             inbound.clone().serve(one, stop.clone())

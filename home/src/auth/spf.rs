@@ -14,7 +14,7 @@ use crate::resolver::{Answer, ResolveError, Resolver};
 
 /// Judges the client by the domain of the reverse path, or by its HELO where that is null (RFC 7208 §2.4).
 pub async fn judge(resolver: &Resolver, submitter: Submitter<'_>) -> Outcome {
-    let Submitter { address, helo, reverse_path, hostname } = submitter;
+    let Submitter { address, helo, reverse_path, hostname, .. } = submitter;
     let query = Query { address, helo, sender: reverse_path, receiver: hostname, now: seconds_now() };
     check(&Asked(resolver), query).await.outcome
 }

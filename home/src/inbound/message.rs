@@ -86,6 +86,7 @@ async fn authenticate(
         helo: session.core.helo(),
         reverse_path: &reverse_path,
         hostname: host.hostname.as_str(),
+        trusted_sealers: &host.parts.policy.trusted_sealers,
     };
     let report = auth::check(&host.parts.resolver, submitter, octets).await;
     for result in &report.results {

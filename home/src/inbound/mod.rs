@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::{
+    config,
     hostname::Hostname,
     net::{Connection, run_session},
     resolver::Resolver,
@@ -35,26 +36,28 @@ pub struct Inbound {
     parts: Arc<Parts>,
 }
 
-struct Parts {
-    hostname: Hostname,
-    directory: Directory,
-    store: Store,
-    resolver: Resolver,
-    tls: Arc<rustls::ServerConfig>,
-    limits: Limits,
+/// What the service stands on.
+pub struct Parts {
+    /// What home is called.
+    pub hostname: Hostname,
+    /// Who has a mailbox here.
+    pub directory: Directory,
+    /// The mailboxes.
+    pub store: Store,
+    /// Who answers questions about clients and senders.
+    pub resolver: Resolver,
+    /// The certificate.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Sizes and counts of a session.
+    pub limits: Limits,
+    /// How strangers' mail is judged.
+    pub policy: config::Inbound,
 }
 
 impl Inbound {
     /// Puts the service together.
-    pub fn new(
-        hostname: Hostname,
-        directory: Directory,
-        store: Store,
-        resolver: Resolver,
-        tls: Arc<rustls::ServerConfig>,
-        limits: Limits,
-    ) -> Inbound {
-        Inbound { parts: Arc::new(Parts { hostname, directory, store, resolver, tls, limits }) }
+    pub fn new(parts: Parts) -> Inbound {
+        Inbound { parts: Arc::new(parts) }
     }
 
     /// Serves one connection to its end.

@@ -23,7 +23,7 @@ use crate::certificate::keeper::{self, Keeper, Wish, Wishes};
 use crate::certificate::report::Report as CertificateReport;
 use crate::config::{Config, Listen, ServiceKind};
 use crate::hostname::Hostname;
-use crate::inbound::Inbound;
+use crate::inbound::{self, Inbound};
 use crate::inner::{Choice, Network};
 use crate::link::{Link, LinkConfig};
 use crate::mta_sts;
@@ -232,14 +232,15 @@ impl Services {
 
     /// Mail from other servers.
     fn inbound(&self) -> Inbound {
-        Inbound::new(
-            self.hostname.clone(),
-            self.directory.clone(),
-            self.store.clone(),
-            self.resolver.clone(),
-            self.tls.server(),
-            self.limits(),
-        )
+        Inbound::new(inbound::Parts {
+            hostname: self.hostname.clone(),
+            directory: self.directory.clone(),
+            store: self.store.clone(),
+            resolver: self.resolver.clone(),
+            tls: self.tls.server(),
+            limits: self.limits(),
+            policy: self.config.inbound.clone(),
+        })
     }
 
     /// Mail from the users' programs, whichever way TLS begins.

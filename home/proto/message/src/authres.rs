@@ -127,6 +127,58 @@ pub fn is_forged(name: &[u8], value: &[u8], authserv_id: &str) -> bool {
         && claimed_authserv_id(value) == authserv_id.trim_end_matches('.').to_lowercase()
 }
 
+/// What a field by another server says of a method: the result word, and the value of one property where it is there. Takes
+/// a field's value with or without the server's name. The first result of the method counts.
+pub fn result_of(value: &str, method: &str, property: &str) -> Option<(String, Option<String>)> {
+    results(value).into_iter().find_map(|words| {
+        let (name, result) = words.first()?.split_once('=')?;
+        let name = name.split('/').next().unwrap_or_default();
+        let found = words.iter().skip(1).filter_map(|word| word.split_once('='));
+        let mut found = found.filter(|(name, _)| name.eq_ignore_ascii_case(property));
+        let text = found.next().map(|(_, value)| value.to_owned());
+        name.eq_ignore_ascii_case(method).then(|| (result.to_lowercase(), text))
+    })
+}
+
+/// The results of a field as words; comments are left out, and white space around `=` and `/`, and quotes.
+fn results(value: &str) -> Vec<Vec<String>> {
+    let (mut results, mut words, mut word) = (Vec::new(), Vec::new(), String::new());
+    let (mut depth, mut quoted) = (0_usize, false);
+    let mut characters = value.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if depth > 0 => drop(characters.next()),
+            '\\' if quoted => word.extend(characters.next()),
+            '"' if depth == 0 => quoted = !quoted,
+            c if quoted => word.push(c),
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            _ if depth > 0 => {}
+            ';' => {
+                words.push(std::mem::take(&mut word));
+                results.push(std::mem::take(&mut words));
+            }
+            c if c.is_ascii_whitespace() => {
+                let joined = word.ends_with('=') || matches!(next_visible(&mut characters), Some('='));
+                if !joined {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    results.push(words);
+    results.iter_mut().for_each(|words| words.retain(|word| !word.is_empty()));
+    results
+}
+
+/// The next character that is no white space; the white space is gone then.
+fn next_visible(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
+    while characters.next_if(char::is_ascii_whitespace).is_some() {}
+    characters.peek().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,5 +246,18 @@ mod tests {
             );
         }
         assert!(!is_forged(b"X-Results", b" mail.home.example; none", "mail.home.example"));
+    }
+
+    #[test]
+    fn the_results_of_others_are_read() {
+        let value = "mx.list.example 1; spf=pass smtp.mailfrom=\"a;dmarc=pass\"; (dmarc=pass;) dkim=fail;\r\n \
+                     dmarc/1 = FAIL (p=none; dmarc=pass) header.from = Home.Example; dmarc=pass";
+        let dmarc = Some(("fail".to_owned(), Some("Home.Example".to_owned())));
+        assert_eq!(result_of(value, "dmarc", "header.from"), dmarc);
+        assert_eq!(result_of(value, "dkim", "header.d"), Some(("fail".to_owned(), None)));
+        assert_eq!(result_of(value, "arc", "x"), None);
+        for broken in ["", ";", "(", "\"", "a=\\", "dmarc", "x; dmarc", "\\"] {
+            assert_eq!(result_of(broken, "dmarc", "x"), None, "{broken}");
+        }
     }
 }
