@@ -1,12 +1,16 @@
 //! SMTP and submission over real sockets, with the real directory, store and queue in a temporary directory.
 //!
-//! The name server answers SERVFAIL: every check of the sender is a `temperror`, and no mail is refused for it.
+//! The name server answers SERVFAIL, so that every check of the sender is a `temperror`, and no mail is refused for it; but it
+//! knows that `bank.example` wants proof.
 
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::TXT;
+use hickory_resolver::proto::rr::{RData, Record};
 use postern_home::{
     config,
     hostname::Hostname,
@@ -112,19 +116,32 @@ impl Home {
     }
 }
 
-/// Answers every question with SERVFAIL (RFC 1035 §4.1.1, RCODE 2).
+/// Answers every question but those for the policy with SERVFAIL (RFC 1035 §4.1.1, RCODE 2).
 async fn broken_name_server() -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     let address = socket.local_addr().expect("address");
     tokio::spawn(async move {
         let mut packet = [0; 1500];
         while let Ok((length, client)) = socket.recv_from(&mut packet).await {
-            packet[2] |= 0x80;
-            packet[3] = 0x82;
-            let _ = socket.send_to(&packet[..length], client).await;
+            let Ok(query) = Message::from_vec(&packet[..length]) else { continue };
+            let _ = socket.send_to(&answer(query), client).await;
         }
     });
     address
+}
+
+fn answer(query: Message) -> Vec<u8> {
+    let name = query.queries[0].name().clone();
+    let mut response = query.into_response();
+    match name.to_ascii().as_str() {
+        "_dmarc.bank.example." => {
+            let policy = TXT::new(vec!["v=DMARC1; p=reject".to_owned()]);
+            response.add_answer(Record::from_rdata(name, 60, RData::TXT(policy)));
+        }
+        "_dmarc.example." => response.metadata.response_code = ResponseCode::NXDomain,
+        _ => response.metadata.response_code = ResponseCode::ServFail,
+    }
+    response.to_vec().expect("encoded")
 }
 
 fn listen<F, Fut>(security: net::Security, shutdown: &watch::Receiver<bool>, handle: F) -> SocketAddr
@@ -262,6 +279,17 @@ async fn relaying_unknown_users_loops_and_two_authors_are_refused() {
     client.mail("", &["ana@home.example"], &format!("{hops}\r\nx"), "554 5.4.6").await;
     let authors = "From: a@b.example\r\nFrom: c@d.example\r\n\r\nx";
     client.mail("", &["ana@home.example"], authors, "554 5.6.0").await;
+    client.mail("", &["ana@home.example"], "Subject: nobody's\r\n\r\nx", "554 5.6.0").await;
+    assert!(home.inbox("ana@home.example").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_cannot_be_checked_now_is_waited_for_where_the_author_wants_one() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.bank.example", "250").await;
+    let message = "From: teller@bank.example\r\nSubject: your account\r\n\r\nx";
+    client.mail("teller@bank.example", &["ana@home.example"], message, "451 4.7.5").await;
     assert!(home.inbox("ana@home.example").is_empty());
 }
 
@@ -281,7 +309,8 @@ async fn a_large_message_passes_through_the_staging_area_and_a_failure_there_is_
     let home = Home::start().await;
     let mut client = home.client().await;
     client.command("EHLO mx.stranger.example", "250").await;
-    let large = format!("Subject: large\r\n\r\n{}", "0123456789\r\n".repeat(12_000));
+    let large =
+        format!("From: bob@stranger.example\r\nSubject: large\r\n\r\n{}", "0123456789\r\n".repeat(12_000));
     client.mail("bob@stranger.example", &["ana@home.example"], &large, "250 2.0.0").await;
     let [delivered] = home.inbox("ana@home.example").try_into().expect("one message");
     assert!(delivered.ends_with(&format!("{large}\r\n")));

@@ -3,18 +3,36 @@
 //! In: the message, whose seals are believed. Out: the result for the trace field; and whether those who passed the message on
 //! vouch that it passed DMARC when it was still as its author's domain sent it.
 
-use postern_arc::{Chain, Dns, NoAnswer, Status, check};
+use std::time::Duration;
+
+use postern_arc::{Chain, Dns, Fault, NoAnswer, Status, read};
 use postern_message::{
     address::DomainName,
     authres::{MethodResult, result_of},
 };
+use postern_store::stage::INLINE_LIMIT;
+use tokio::task::block_in_place;
+use tokio::time::timeout;
 
 use crate::link::seconds_now;
 use crate::resolver::{Answer, ResolveError, Resolver};
 
-/// Judges the chain of a message.
+/// Time for the keys of all seals.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Judges the chain of a message. A long body is hashed where that holds up nobody.
 pub async fn judge(resolver: &Resolver, message: &[u8]) -> Chain {
-    check(&Asked(resolver), message, seconds_now()).await
+    let claim = match message.len() <= INLINE_LIMIT {
+        true => read(message, seconds_now()),
+        false => block_in_place(|| read(message, seconds_now())),
+    };
+    match claim {
+        Ok(claim) => {
+            let judged = timeout(PATIENCE, claim.check(&Asked(resolver))).await;
+            judged.unwrap_or(Chain::broken(Fault::OutOfTime))
+        }
+        Err(fault) => Chain::broken(fault),
+    }
 }
 
 /// The outcome as the trace field has it (RFC 8601 §2.7, RFC 8617 §10.1).

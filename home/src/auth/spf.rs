@@ -3,20 +3,26 @@
 //! In: who hands the message over. Out: what the check came to, for the trace field and for DMARC.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use mail_auth::{SpfOutput, SpfResult};
 use postern_message::authres::MethodResult;
 use postern_spf::{Dns, NoAnswer, Outcome, Query, Records, check};
+use tokio::time::timeout;
 
 use super::Submitter;
 use crate::link::seconds_now;
 use crate::resolver::{Answer, ResolveError, Resolver};
 
+/// Time for the whole check; RFC 7208 §4.6.4 wants no less.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Judges the client by the domain of the reverse path, or by its HELO where that is null (RFC 7208 §2.4).
 pub async fn judge(resolver: &Resolver, submitter: Submitter<'_>) -> Outcome {
     let Submitter { address, helo, reverse_path, hostname, .. } = submitter;
     let query = Query { address, helo, sender: reverse_path, receiver: hostname, now: seconds_now() };
-    check(&Asked(resolver), query).await.outcome
+    let judged = timeout(PATIENCE, check(&Asked(resolver), query)).await;
+    judged.map_or(Outcome::TempError, |judged| judged.outcome)
 }
 
 /// The outcome as the trace field has it (RFC 8601 §2.7.2).

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_message::{
+    address::EmailAddress,
     authres::{self, AuthenticationResults},
-    header::{self, HeaderField},
+    header::{HeaderField, find},
     received::{Client, Protocol, Received},
 };
 use postern_smtp::server::{Envelope, ForwardPath, Refusal, Transport};
@@ -16,18 +17,21 @@ use postern_store::{
 use tokio::task::spawn_blocking;
 use tracing::info;
 
-use super::session::InboundHost;
+use super::{
+    checks::header::{self, check_hops},
+    session::InboundHost,
+};
 use crate::{
-    auth::{self, Dmarc, Report, Submitter},
+    auth::{
+        self, Dmarc, Report, Submitter,
+        iprev::{self, ReverseName},
+    },
     smtp::{
         failure,
         incoming::{Incoming, compose},
         session::SmtpSession,
     },
 };
-
-/// More `Received` fields than this are a loop (RFC 5321 §6.3 wants at least 100 hops allowed).
-const MAX_HOPS: usize = 100;
 
 /// Takes the message to the mailboxes; `Ok` only when it is durable in all of them.
 pub(super) async fn accept(
@@ -39,13 +43,16 @@ pub(super) async fn accept(
     let staged = incoming.finish()?;
     let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
     log_arrival(&octets);
-    check_header(&octets)?;
-    let report = authenticate(host, session, envelope, &octets).await;
-    if let Dmarc::Reject { domain } = report.dmarc {
-        return Err(Refusal::DmarcReject { domain });
+    check_hops(&octets)?;
+    let author = header::author(&octets)?;
+    let (report, name) = authenticate(host, session, envelope, &octets, &author).await;
+    match report.dmarc {
+        Dmarc::Reject { domain } => return Err(Refusal::DmarcReject { domain }),
+        Dmarc::Defer { domain } => return Err(Refusal::DmarcUnknown { domain }),
+        Dmarc::Accept | Dmarc::Quarantine => {}
     }
     drop(octets);
-    let prefix = prefix(host, session, envelope, &report);
+    let prefix = prefix(host, session, envelope, &report, &name);
     let delivery = FinalDelivery {
         store: host.parts.store.clone(),
         authserv_id: host.hostname.to_string(),
@@ -58,20 +65,8 @@ pub(super) async fn accept(
 
 /// The message's own id beside the session's, so that either finds the story in the log.
 fn log_arrival(message: &[u8]) {
-    let message_id = header::find(message, "Message-ID").map(|field| field.text().into_owned());
+    let message_id = find(message, "Message-ID").map(|field| field.text().into_owned());
     info!(octets = message.len(), message_id = message_id.unwrap_or_default(), "message received");
-}
-
-/// Loops (RFC 5321 §6.3), and two From fields, which no two readers would understand alike (RFC 5322 §3.6).
-fn check_header(message: &[u8]) -> Result<(), Refusal> {
-    let count = |name: &str| header::fields(message).filter(|field| field.is(name)).count();
-    if count("Received") > MAX_HOPS {
-        return Err(Refusal::Loop);
-    }
-    if count("From") > 1 {
-        return Err(Refusal::MalformedMessage("message has more than one From field"));
-    }
-    Ok(())
 }
 
 async fn authenticate(
@@ -79,7 +74,8 @@ async fn authenticate(
     session: &SmtpSession,
     envelope: &Envelope,
     octets: &[u8],
-) -> Report {
+    author: &EmailAddress,
+) -> (Report, ReverseName) {
     let reverse_path = envelope.reverse_path.to_string();
     let submitter = Submitter {
         address: host.client,
@@ -88,20 +84,30 @@ async fn authenticate(
         hostname: host.hostname.as_str(),
         trusted_sealers: &host.parts.policy.trusted_sealers,
     };
-    let report = auth::check(&host.parts.resolver, submitter, octets).await;
+    let (mut report, name) = tokio::join!(
+        auth::check(&host.parts.resolver, submitter, octets, Some(author)),
+        iprev::judge(&host.parts.resolver, host.client),
+    );
+    report.results.push(name.result(host.client));
     for result in &report.results {
         info!(%result, "authentication");
     }
-    report
+    (report, name)
 }
 
 /// Our own fields, on top of all others.
-fn prefix(host: &InboundHost, session: &SmtpSession, envelope: &Envelope, report: &Report) -> String {
+fn prefix(
+    host: &InboundHost,
+    session: &SmtpSession,
+    envelope: &Envelope,
+    report: &Report,
+    name: &ReverseName,
+) -> String {
     let results =
         AuthenticationResults { authserv_id: host.hostname.as_str(), results: report.results.clone() };
     let received = Received {
         helo: session.core.helo(),
-        client: Some(Client { address: host.client, name: report.reverse_name.as_deref() }),
+        client: Some(Client { address: host.client, name: name.confirmed() }),
         tls: session.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
         by: host.hostname.as_str(),
         protocol: Protocol {

@@ -1,16 +1,17 @@
 //! Mail from other servers, on port 25.
 //!
 //! * In: connections. Out: messages in the mailboxes of the users here, durable before the 250.
-//! * Refused: recipients that are not here (relaying above all: no address is trusted), mail loops, messages with
-//!   two authors' fields, and what fails DMARC where the author's domain asks for refusal. Trouble on our side
-//!   is a 451: the sender keeps the message.
+//! * Refused: recipients that are not here (relaying above all: no address is trusted), mail loops, headers that two readers
+//!   would understand differently, and what fails DMARC where the author's domain asks for refusal. Trouble on our side, or
+//!   a proof that the DNS does not give in time to a domain that asks for one, is a 451: the sender keeps the message.
 //! * A message's final form is `Return-Path`, `Authentication-Results` and `Received` before what came, without
 //!   `Return-Path` fields that came along and without `Authentication-Results` fields that claim our name.
 //!   What DMARC wants quarantined goes to the inbox like the rest; `Authentication-Results` says so.
 //! * RFC 5321 §3.6.1 (relaying), §4.4 (trace), §6.3 (loops); RFC 8601 §5.
 //!
-//! `session` answers the core's questions, `message` takes a complete message to its mailboxes.
+//! `session` answers the core's questions, `message` takes a complete message to its mailboxes, `checks` judges it.
 
+mod checks;
 mod message;
 mod session;
 

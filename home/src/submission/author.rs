@@ -14,7 +14,9 @@ pub(super) fn check(
     message: &[u8],
     may_send_as: impl Fn(&EmailAddress) -> bool,
 ) -> Result<EmailAddress, Refusal> {
-    check_end_of_header(message)?;
+    if !header::is_closed(message) {
+        return Err(Refusal::MalformedMessage("header has a line that is not a field"));
+    }
     let authors = addresses(message, "From")?;
     let first = authors.first().cloned().ok_or(Refusal::MalformedMessage("message has no From field"))?;
     if !authors.iter().all(&may_send_as) {
@@ -24,14 +26,6 @@ pub(super) fn check(
         return Err(Refusal::AuthorNotAllowed("Sender address does not belong to the authenticated user"));
     }
     Ok(first)
-}
-
-/// A line that is no field within the header: one reader ends the header there, another reads on.
-fn check_end_of_header(message: &[u8]) -> Result<(), Refusal> {
-    match message.get(header::header_length(message)..) {
-        None | Some([] | [b'\r', b'\n', ..]) => Ok(()),
-        Some(_) => Err(Refusal::MalformedMessage("header has a line that is not a field")),
-    }
 }
 
 /// The addresses of the one field with this name; none when there is no such field.

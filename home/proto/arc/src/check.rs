@@ -1,28 +1,60 @@
-//! The steps of §5.2.
+//! The steps of §5.2: first what the message says by itself, then what the keys say of it.
 
 use crate::fields::{Signature, Validation};
 use crate::set::{Set, sets};
 use crate::signature::{NoKey, has_signed_body, sealed, signed_by_message_signature, verifies};
 use crate::{Chain, Dns, Fault, Sealed, Status};
 
+/// A chain that holds as far as can be told without keys.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    sets: Vec<Set<'a>>,
+    /// What the last message signature signs.
+    signed: Vec<u8>,
+}
+
+/// Reads the chain of a message and hashes the body that it speaks of; `now` in seconds since 1970. Takes as long as the
+/// message has octets, and asks nobody.
+///
+/// # Errors
+/// Why the chain is broken.
+pub fn read(message: &[u8], now: u64) -> Result<Claim<'_>, Fault> {
+    let sets = sets(message)?;
+    vouched_for(&sets)?;
+    let signed = match sets.last() {
+        Some(last) => check_message(message, last, now)?,
+        None => Vec::new(),
+    };
+    Ok(Claim { sets, signed })
+}
+
 /// Judges the chain of a message; `now` in seconds since 1970.
 pub async fn check(dns: &impl Dns, message: &[u8], now: u64) -> Chain {
-    match judge(dns, message, now).await {
-        Ok(seals) if seals.is_empty() => Chain { status: Status::None, seals },
-        Ok(seals) => Chain { status: Status::Pass, seals },
-        Err(fault) => Chain { status: Status::Fail(fault), seals: Vec::new() },
+    match read(message, now) {
+        Ok(claim) => claim.check(dns).await,
+        Err(fault) => Chain::broken(fault),
     }
 }
 
-async fn judge(dns: &impl Dns, message: &[u8], now: u64) -> Result<Vec<Sealed>, Fault> {
-    let sets = sets(message)?;
-    let Some(last) = sets.last() else { return Ok(Vec::new()) };
-    vouched_for(&sets)?;
-    check_message(dns, message, last, now).await?;
-    for through in (1..=sets.len()).rev() {
-        check_seal(dns, sets.get(..through).unwrap_or_default()).await?;
+impl Claim<'_> {
+    /// Asks for the keys and judges the chain.
+    pub async fn check(self, dns: &impl Dns) -> Chain {
+        match self.verify(dns).await {
+            Err(fault) => Chain::broken(fault),
+            Ok(()) if self.sets.is_empty() => Chain { status: Status::None, seals: Vec::new() },
+            Ok(()) => Chain { status: Status::Pass, seals: self.sets.into_iter().map(seal).collect() },
+        }
     }
-    Ok(sets.into_iter().map(seal).collect())
+
+    /// Steps 4 and 6.
+    async fn verify(&self, dns: &impl Dns) -> Result<(), Fault> {
+        let Some(last) = self.sets.last() else { return Ok(()) };
+        verify(dns, &last.signature.read.signature, &self.signed, "ARC-Message-Signature").await?;
+        for through in (1..=self.sets.len()).rev() {
+            check_seal(dns, self.sets.get(..through).unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Steps 2 and 3.C.
@@ -36,8 +68,8 @@ fn vouched_for(sets: &[Set<'_>]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Step 4.
-async fn check_message(dns: &impl Dns, message: &[u8], set: &Set<'_>, now: u64) -> Result<(), Fault> {
+/// Step 4 as far as it needs no key; gives what is signed.
+fn check_message(message: &[u8], set: &Set<'_>, now: u64) -> Result<Vec<u8>, Fault> {
     let read = &set.signature.read;
     let instance = read.signature.instance;
     if read.expires.is_some_and(|expires| expires < now) {
@@ -46,8 +78,7 @@ async fn check_message(dns: &impl Dns, message: &[u8], set: &Set<'_>, now: u64) 
     if !has_signed_body(message, read) {
         return Err(Fault::BodyChanged(instance));
     }
-    let signed = signed_by_message_signature(message, &set.signature);
-    verify(dns, &read.signature, &signed, "ARC-Message-Signature").await
+    Ok(signed_by_message_signature(message, &set.signature))
 }
 
 /// Step 6, for the last of these sets.

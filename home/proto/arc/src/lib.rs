@@ -24,7 +24,7 @@ mod tags;
 
 use std::future::Future;
 
-pub use check::check;
+pub use check::{Claim, check, read};
 
 /// A message's chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub struct Chain {
     pub status: Status,
     /// Who sealed the message, the first one first; none unless the chain holds.
     pub seals: Vec<Sealed>,
+}
+
+impl Chain {
+    /// A chain that does not hold.
+    pub fn broken(fault: Fault) -> Self {
+        Self { status: Status::Fail(fault), seals: Vec::new() }
+    }
 }
 
 /// The Chain Validation Status (§4.4).
@@ -81,6 +88,9 @@ pub enum Fault {
     /// The key cannot be found or used.
     #[error("no key for ARC set {0}")]
     NoKey(usize),
+    /// The keys did not come in the time that the caller gives.
+    #[error("the keys did not come in time")]
+    OutOfTime,
     /// A signature does not verify.
     #[error("the {field} of ARC set {instance} does not verify")]
     Forged {

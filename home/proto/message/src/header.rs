@@ -90,6 +90,13 @@ pub fn body_offset(message: &[u8]) -> usize {
     }
 }
 
+/// Whether the header section ends as it should, with an empty line or with the message. Where a line that is no field ends
+/// it, one reader stops there and another reads on.
+pub fn is_closed(message: &[u8]) -> bool {
+    let rest = message.get(header_length(message)..).unwrap_or_default();
+    matches!(rest, [] | [b'\n', ..] | [b'\r', b'\n', ..])
+}
+
 /// The first field with this name.
 pub fn find<'a>(message: &'a [u8], name: &str) -> Option<HeaderField<'a>> {
     fields(message).find(|field| field.is(name))

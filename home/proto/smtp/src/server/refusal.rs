@@ -75,6 +75,11 @@ pub enum Refusal {
         /// The domain of the From field.
         domain: String,
     },
+    /// The author's domain asks for proof (DMARC), and the DNS does not say whether there is one.
+    DmarcUnknown {
+        /// The domain of the From field.
+        domain: String,
+    },
     /// Not a message: for instance more than one From field on submission.
     MalformedMessage(&'static str),
 
@@ -96,7 +101,9 @@ impl Refusal {
     pub fn reply(&self) -> Reply {
         let (code, status, text) = self.words();
         match self {
-            Refusal::DmarcReject { domain } => Reply::new(code, status, format!("{text} of {domain}")),
+            Refusal::DmarcReject { domain } | Refusal::DmarcUnknown { domain } => {
+                Reply::new(code, status, format!("{text} of {domain}"))
+            }
             _ => Reply::new(code, status, text),
         }
     }
@@ -141,6 +148,9 @@ impl Refusal {
             Refusal::HeaderTooBig => (552, "5.3.4", "message header exceeds the size limit"),
             Refusal::Loop => (554, "5.4.6", "too many Received fields: mail loop"),
             Refusal::DmarcReject { .. } => (550, "5.7.1", "rejected by the DMARC policy"),
+            Refusal::DmarcUnknown { .. } => {
+                (451, "4.7.5", "cannot check now what is wanted by the DMARC policy")
+            }
             Refusal::MalformedMessage(text) => (554, "5.6.0", text),
             Refusal::Temporary => (451, "4.3.0", "temporary failure, try again later"),
             Refusal::StorageFull => (452, "4.3.1", "insufficient storage, try again later"),
