@@ -23,6 +23,8 @@ pub mod dkim;
 pub mod login;
 pub mod smtp;
 
+pub mod reports;
+
 pub mod inbound;
 pub mod outbound;
 pub mod submission;

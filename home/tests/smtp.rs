@@ -16,13 +16,21 @@ use postern_home::{
     hostname::Hostname,
     inbound::{self, Inbound},
     net,
+    reports::Intake,
     resolver::{Dnssec, Resolver},
     smtp::BUSY,
     submission::Submission,
     tls,
 };
 use postern_smtp::server::Limits;
-use postern_store::{Store, account::Detail, account::UidSet, directory::Directory, queue::Queue};
+use postern_store::{
+    Store, Timestamp,
+    account::Detail,
+    account::UidSet,
+    directory::Directory,
+    queue::Queue,
+    reports::{Counts, Kind, Query, Reports},
+};
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
@@ -36,6 +44,7 @@ struct Home {
     directory: Directory,
     store: Store,
     queue: Arc<Queue>,
+    reports: Arc<Reports>,
     smtp: SocketAddr,
     submissions: SocketAddr,
     _running: watch::Sender<bool>,
@@ -58,6 +67,7 @@ impl Home {
         let limits = Limits { message_octets: 200_000, ..Limits::default() };
         let (running, shutdown) = watch::channel(false);
 
+        let reports = Arc::new(Reports::open(state_dir.path()).expect("reports"));
         let inbound = Inbound::new(inbound::Parts {
             hostname: hostname.clone(),
             directory: directory.clone(),
@@ -66,6 +76,7 @@ impl Home {
             tls: tls.server(),
             limits,
             policy: config::Inbound::default(),
+            reports: Intake::start(Arc::clone(&reports), directory.clone()),
         });
         let stop = shutdown.clone();
         let smtp = listen(net::Security::Clear { busy: BUSY }, &shutdown, move |one| {
@@ -83,7 +94,7 @@ impl Home {
         let stop = shutdown.clone();
         let security = net::Security::Implicit(tls.server());
         let submissions = listen(security, &shutdown, move |one| submission.clone().serve(one, stop.clone()));
-        Home { state_dir, directory, store, queue, smtp, submissions, _running: running }
+        Home { state_dir, directory, store, queue, reports, smtp, submissions, _running: running }
     }
 
     /// The messages in a user's INBOX.
@@ -385,4 +396,37 @@ async fn a_wrong_password_waits_and_the_third_ends_the_session() {
     client.login("wrong", "535 5.7.8").await;
     client.expect("421 4.7.0").await;
     assert!(began.elapsed().as_millis() >= 3500, "failures were answered at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_to_the_postmaster_is_delivered_and_kept_and_others_are_only_delivered() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    let xml = include_str!("../proto/report/samples/rfc7489.xml").replace('\n', "\r\n");
+    let report = |id: &str| {
+        let xml = xml.replace("9391651994964116463", id);
+        format!("From: reports@far.example\r\nMIME-Version: 1.0\r\nContent-Type: text/xml\r\n\r\n{xml}")
+    };
+    client.mail("reports@far.example", &["ana@home.example"], &report("1"), "250").await;
+    client.mail("reports@far.example", &["Postmaster@home.example"], &report("2"), "250").await;
+    client.mail("reports@far.example", &["postmaster"], &report("2"), "250").await;
+    client
+        .mail("reports@far.example", &["postmaster@home.example"], "From: a@far.example\r\n\r\nx", "250")
+        .await;
+    let elsewhere = report("3").replace("home.example", "elsewhere.example");
+    client.mail("reports@far.example", &["postmaster@home.example"], &elsewhere, "250").await;
+    client.mail("reports@far.example", &["postmaster@home.example"], &report("4"), "250").await;
+    assert_eq!(home.inbox("ana@home.example").len(), 6);
+
+    let all = Query { domain: None, since: Timestamp::UNIX_EPOCH };
+    let counts = || home.reports.counts(Kind::Aggregate, &all).expect("counted");
+    let kept = async {
+        while counts().unverified < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), kept).await.expect("the last report is kept");
+    assert_eq!(counts(), Counts { verified: 0, unverified: 2 }, "the name servers vouched for nobody");
+    assert!(home.reports.sources(&all).expect("read").is_empty());
 }

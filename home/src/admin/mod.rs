@@ -30,6 +30,8 @@
 //! | `/v1/queue/ID/hold` | | keeps it back | | |
 //! | `/v1/queue/ID/release` | | lets it go | | |
 //! | `/v1/queue/flush` | | makes all due: [`Flushed`](wire::Flushed) | | |
+//! | `/v1/reports/dmarc` | | [`wire::report::ReportsOf`]: [`wire::report::DmarcReports`] | | |
+//! | `/v1/reports/tls` | | [`wire::report::ReportsOf`]: [`wire::report::TlsReports`] | | |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
 //! | `/v1/notices` | list of [`Entry`](crate::notices::Entry) | | | |
 //! | `/v1/notices/test` | | tells one: list of [`Outcome`](crate::notices::Outcome) | | |
@@ -55,6 +57,8 @@ mod aliases;
 
 mod queue;
 
+mod reports;
+
 mod bans;
 
 mod notices;
@@ -73,6 +77,7 @@ use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_store::Store;
 use postern_store::directory::{Directory, DirectoryError};
 use postern_store::queue::Queue;
+use postern_store::reports::Reports;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -98,6 +103,8 @@ pub struct Admin {
     pub store: Store,
     /// Mail on its way out.
     pub queue: Arc<Queue>,
+    /// What others report of our mail.
+    pub reports: Arc<Reports>,
     /// The edge.
     pub link: Link,
     /// Who is banned there.
@@ -148,6 +155,8 @@ impl Admin {
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
             (Method::POST, ["v1", "notices", "test"]) => answer(notices::test(&self).await),
             (Method::GET, ["v1", "secondaries"]) => answer(secondaries::list(&self).await),
+            (Method::POST, ["v1", "reports", "dmarc"]) => answer(reports::dmarc(&self, &request).await),
+            (Method::POST, ["v1", "reports", "tls"]) => answer(reports::tls(&self, &request).await),
             (Method::POST, ["v1", "bans"]) => answer(bans::add(&self, &request).await),
             (Method::PUT, ["v1", "certificates"]) => answer(certificates::renew(&self, &request).await),
             (Method::POST, ["v1", "certificates"]) => answer(certificates::import(&self, &request).await),

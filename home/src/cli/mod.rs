@@ -24,6 +24,8 @@ mod alias;
 
 mod queue;
 
+mod reports;
+
 mod bans;
 
 mod notices;
@@ -154,6 +156,9 @@ pub enum Command {
     /// Mail on its way out
     #[command(subcommand, after_help = "Example:\n  postern-home queue list")]
     Queue(QueueCommand),
+    /// What other mail systems report of the mail in your name
+    #[command(subcommand, after_help = "Example:\n  postern-home reports dmarc")]
+    Reports(reports::ReportsCommand),
     /// Networks that the edge takes nothing from
     #[command(
         subcommand,
@@ -470,6 +475,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Unlock => unlock::unlock(&client()?),
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
+        Command::Reports(command) => reports::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),
         Command::Notices(command) => notices::execute(&client()?, command),
         Command::Status => status::status(&client()?),

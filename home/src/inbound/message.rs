@@ -26,6 +26,7 @@ use crate::{
         self, Dmarc, Report, Submitter,
         iprev::{self, ReverseName},
     },
+    reports::{self, Intake, Provenance},
     smtp::{
         failure,
         incoming::{Incoming, compose},
@@ -46,9 +47,9 @@ pub(super) async fn accept(
     check_hops(&octets)?;
     let author = header::author(&octets)?;
     let (report, name) = authenticate(host, session, envelope, &octets, &author).await;
-    match report.dmarc {
-        Dmarc::Reject { domain } => return Err(Refusal::DmarcReject { domain }),
-        Dmarc::Defer { domain } => return Err(Refusal::DmarcUnknown { domain }),
+    match &report.dmarc {
+        Dmarc::Reject { domain } => return Err(Refusal::DmarcReject { domain: domain.clone() }),
+        Dmarc::Defer { domain } => return Err(Refusal::DmarcUnknown { domain: domain.clone() }),
         Dmarc::Accept | Dmarc::Quarantine => {}
     }
     drop(octets);
@@ -59,6 +60,7 @@ pub(super) async fn accept(
         accounts: host.accounts.clone(),
         prefix,
         staged,
+        reports: reports_for(host, envelope, author, report),
     };
     spawn_blocking(move || delivery.run()).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
 }
@@ -126,6 +128,17 @@ fn prefix(
     format!("Return-Path: <{}>\r\n{results}{received}", envelope.reverse_path)
 }
 
+/// Where the message is handed to for the report that may be in it.
+fn reports_for(
+    host: &InboundHost,
+    envelope: &Envelope,
+    author: EmailAddress,
+    report: Report,
+) -> Option<(Intake, Provenance)> {
+    let provenance = Provenance { author: author.domain().clone(), results: report.results };
+    reports::is_among(&envelope.forward_paths).then(|| (host.parts.reports.clone(), provenance))
+}
+
 /// What the blocking half needs.
 struct FinalDelivery {
     store: Store,
@@ -133,6 +146,7 @@ struct FinalDelivery {
     accounts: Vec<AccountId>,
     prefix: String,
     staged: StagedMessage,
+    reports: Option<(Intake, Provenance)>,
 }
 
 impl FinalDelivery {
@@ -152,6 +166,9 @@ impl FinalDelivery {
         let deliveries: Vec<Delivery> = self.accounts.iter().map(delivery).collect();
         for outcome in self.store.deliver(&Arc::new(composed), &deliveries) {
             outcome.map_err(|error| failure::refusal(&error))?;
+        }
+        if let Some((intake, provenance)) = self.reports {
+            intake.offer(self.staged, provenance);
         }
         Ok("delivered".to_owned())
     }

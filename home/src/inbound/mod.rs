@@ -26,6 +26,7 @@ use crate::{
     config,
     hostname::Hostname,
     net::{Connection, run_session},
+    reports::Intake,
     resolver::Resolver,
     smtp::session::SmtpSession,
 };
@@ -53,6 +54,8 @@ pub struct Parts {
     pub limits: Limits,
     /// How strangers' mail is judged.
     pub policy: config::Inbound,
+    /// Where reports are taken out of the postmaster's mail.
+    pub reports: Intake,
 }
 
 impl Inbound {

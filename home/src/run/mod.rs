@@ -115,7 +115,12 @@ fn background(services: &Services, socket: local::Server, listening: Arc<Listeni
     let watcher = notices::Watcher { notices: notices.clone(), teller: teller.clone() };
     tasks.spawn(watcher.run(move || status::gather(&watched).1));
     tasks.spawn(socket.serve(http::Limits::default(), move |request| admin.clone().handle(request)));
-    tasks.spawn(purge::run(services.store.clone(), services.link.clone(), services.config.store.undelete()));
+    tasks.spawn(purge::run(
+        services.store.clone(),
+        services.reports.clone(),
+        services.link.clone(),
+        services.config.store.undelete(),
+    ));
     tasks.spawn(services.publisher().run());
     tasks.spawn(services.survey.clone().watch());
     tasks.spawn(services.policy_watcher().run());

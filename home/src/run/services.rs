@@ -8,6 +8,7 @@ use postern_shared::cli::Failure;
 use postern_smtp::server::Limits;
 use postern_store::directory::Directory;
 use postern_store::queue::Queue;
+use postern_store::reports::Reports;
 use postern_store::{Place, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -31,6 +32,7 @@ use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
 use crate::notices::{Notices, Teller};
 use crate::outbound;
 use crate::outbound::demand::policies::Policies;
+use crate::reports::Intake;
 use crate::resolver::Resolver;
 use crate::smtp;
 use crate::status::Listening;
@@ -50,6 +52,8 @@ pub(super) struct Services {
     pub(super) directory: Directory,
     pub(super) store: Store,
     pub(super) queue: Arc<Queue>,
+    /// What others report of our mail.
+    pub(super) reports: Arc<Reports>,
     pub(super) hostname: Hostname,
     pub(super) tls: Tls,
     pub(super) resolver: Resolver,
@@ -95,6 +99,7 @@ impl Services {
             store.keep_removed();
         }
         let queue = Arc::new(Queue::open(place).map_err(cannot_start)?);
+        let reports = Arc::new(Reports::open(place).map_err(cannot_start)?);
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver, config.dns.dnssec()).map_err(cannot_start)?;
@@ -126,6 +131,7 @@ impl Services {
             directory,
             store,
             queue,
+            reports,
             hostname,
             tls,
             resolver,
@@ -153,6 +159,7 @@ impl Services {
             directory: self.directory.clone(),
             store: self.store.clone(),
             queue: self.queue.clone(),
+            reports: self.reports.clone(),
             link: self.link.clone(),
             bans: self.bans.clone(),
             zones: self.zones.subscribe(),
@@ -240,6 +247,7 @@ impl Services {
             tls: self.tls.server(),
             limits: self.limits(),
             policy: self.config.inbound.clone(),
+            reports: Intake::start(self.reports.clone(), self.directory.clone()),
         })
     }
 

@@ -4,8 +4,9 @@ use hickory_proto::rr::Record;
 use postern_shared::zone::ZoneError;
 
 use super::{Facts, txt};
+use crate::reports;
 
 pub(super) fn records(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
-    let policy = format!("v=TLSRPTv1; rua=mailto:postmaster@{}", facts.domain);
+    let policy = format!("v=TLSRPTv1; rua={}", reports::rua(&facts.domain));
     Ok(vec![txt(facts.below("_smtp._tls")?, &policy)])
 }

@@ -23,6 +23,8 @@ mod store;
 
 pub mod queue;
 
+pub mod reports;
+
 pub use error::{Error, Result};
 pub use inspect::Inspection;
 pub use place::Place;
