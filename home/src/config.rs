@@ -9,6 +9,7 @@ mod acme;
 mod bans;
 mod dkim;
 mod inbound;
+mod journal;
 mod mta_sts;
 mod notices;
 mod queue;
@@ -29,6 +30,7 @@ pub use acme::Acme;
 pub use bans::Bans;
 pub use dkim::Dkim;
 pub use inbound::Inbound;
+pub use journal::Journal;
 pub use mta_sts::MtaSts;
 pub use notices::{Notices, Secure};
 pub use queue::Queue;
@@ -74,6 +76,8 @@ pub struct Config {
     pub queue: Queue,
     /// How the owner hears of what a person should look at.
     pub notices: Notices,
+    /// What is kept of what became of each message.
+    pub journal: Journal,
     /// The log.
     pub log: Log,
 }
@@ -164,6 +168,7 @@ impl Default for Config {
             store: Store::default(),
             queue: Queue::default(),
             notices: Notices::default(),
+            journal: Journal::default(),
             log: Log::default(),
         }
     }
@@ -213,6 +218,7 @@ impl Config {
         config.tunnel.check(source)?;
         config.store.check(&config.state_dir, source)?;
         config.queue.check(source)?;
+        config.journal.check(source)?;
         Ok(config)
     }
 
@@ -392,6 +398,7 @@ mod tests {
             "[store]",
             "[queue]",
             "[notices]",
+            "[journal]",
             "[log]",
         ];
         for section in sections {

@@ -19,7 +19,7 @@ use postern_home::{
     reports::Intake,
     resolver::{Dnssec, Resolver},
     smtp::BUSY,
-    submission::Submission,
+    submission::{self, Submission},
     tls,
 };
 use postern_smtp::server::Limits;
@@ -28,6 +28,7 @@ use postern_store::{
     account::Detail,
     account::UidSet,
     directory::Directory,
+    journal::{Journal, Story},
     queue::Queue,
     reports::{Counts, Kind, Query, Reports},
 };
@@ -45,6 +46,7 @@ struct Home {
     store: Store,
     queue: Arc<Queue>,
     reports: Arc<Reports>,
+    journal: Journal,
     smtp: SocketAddr,
     submissions: SocketAddr,
     _running: watch::Sender<bool>,
@@ -60,6 +62,8 @@ impl Home {
         }
         let store = Store::open(state_dir.path()).expect("store");
         let queue = Arc::new(Queue::open(state_dir.path()).expect("queue"));
+        let bounds = config::Journal::default().bounds();
+        let journal = Journal::open(state_dir.path(), bounds).expect("journal");
         let hostname = Hostname::new(None, directory.clone());
         let resolver = Resolver::new(&[broken_name_server().await], Dnssec::Off).expect("resolver");
         let tls = tls::Tls::open(&config::Tls::default(), state_dir.path(), &hostname.current())
@@ -73,6 +77,7 @@ impl Home {
             directory: directory.clone(),
             store: store.clone(),
             resolver,
+            journal: journal.clone(),
             tls: tls.server(),
             limits,
             policy: config::Inbound::default(),
@@ -82,19 +87,27 @@ impl Home {
         let smtp = listen(net::Security::Clear { busy: BUSY }, &shutdown, move |one| {
             inbound.clone().serve(one, stop.clone())
         });
-        let submission = Submission::new(
+        let submission = Submission::new(submission::Parts {
             hostname,
-            directory.clone(),
-            store.clone(),
-            queue.clone(),
-            tls.server(),
+            directory: directory.clone(),
+            store: store.clone(),
+            queue: queue.clone(),
+            journal: journal.clone(),
+            tls: tls.server(),
             limits,
-            net::LoginFailures::default(),
-        );
+            failures: net::LoginFailures::default(),
+        });
         let stop = shutdown.clone();
         let security = net::Security::Implicit(tls.server());
         let submissions = listen(security, &shutdown, move |one| submission.clone().serve(one, stop.clone()));
-        Home { state_dir, directory, store, queue, reports, smtp, submissions, _running: running }
+        Home { state_dir, directory, store, queue, reports, journal, smtp, submissions, _running: running }
+    }
+
+    /// The stories of this address, newest first, in words.
+    fn stories(&self, of: &str) -> Vec<String> {
+        let stories = self.journal.find(of, jiff::Timestamp::MIN, 100).expect("found");
+        let words = |story: &Story| story.lines.iter().map(|line| line.event.to_string()).collect::<Vec<_>>();
+        stories.iter().map(|story| format!("{}\n{}", story.id, words(story).join("\n"))).collect()
     }
 
     /// The messages in a user's INBOX.
@@ -429,4 +442,50 @@ async fn a_report_to_the_postmaster_is_delivered_and_kept_and_others_are_only_de
     tokio::time::timeout(std::time::Duration::from_secs(10), kept).await.expect("the last report is kept");
     assert_eq!(counts(), Counts { verified: 0, unverified: 2 }, "the name servers vouched for nobody");
     assert!(home.reports.sources(&all).expect("read").is_empty());
+}
+
+/// The id of a story stands in the Received field and in the queue, so that each leads to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_transaction_has_its_story() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    client
+        .mail("bob@stranger.example", &["ana@home.example"], "From: bob@stranger.example\r\n\r\nx", "250")
+        .await;
+    client.command("MAIL FROM:<bob@stranger.example>", "250").await;
+    client.command("RCPT TO:<nobody@home.example>", "550 5.1.1").await;
+
+    let [refused, delivered] = home.stories("bob@stranger.example").try_into().expect("two stories");
+    assert!(
+        refused.contains("recipient <nobody@home.example> refused (recipient): 550 5.1.1 no such"),
+        "{refused}"
+    );
+    for words in [
+        "a mail server brings mail from <bob@stranger.example>, connected from 127.0.0.1, calling itself mx.stranger.example, in clear",
+        "recipient <ana@home.example> accepted",
+        "written by bob@stranger.example",
+        "authentication: spf=temperror",
+        "delivered to ana@home.example, mailbox INBOX",
+        "accepted; the client was told: delivered",
+    ] {
+        assert!(delivered.contains(words), "no {words:?} in {delivered}");
+    }
+    let id = delivered.lines().next().expect("an id");
+    let [message] = home.inbox("ana@home.example").try_into().expect("one message");
+    assert!(message.contains(&format!(" id {id}\r\n")), "no {id} in {message}");
+
+    let mut client = home.submitter().await;
+    client.login(PASSWORD, "235").await;
+    client.command("MAIL FROM:<ben@home.example>", "553").await;
+    client.mail("ana@home.example", &["x@elsewhere.example"], "From: ana@home.example\r\n\r\nx", "250").await;
+    let [queued] = home.queue.list(None, 10).expect("list").try_into().expect("one message");
+    let [story] = home.stories(&queued.id.to_string()).try_into().expect("one story");
+    assert!(
+        story.starts_with(queued.story.as_str()) && story.contains("ana@home.example submits mail"),
+        "{story}"
+    );
+    assert!(story.contains(&format!("queued as {} for x@elsewhere.example", queued.id)), "{story}");
+    let impostor = home.stories("ben@home.example").concat();
+    assert!(impostor.contains("refused (sender): 553 5.7.1"), "{impostor}");
 }

@@ -52,6 +52,68 @@ fn a_held_message_goes_when_it_is_released() -> Result<()> {
     Ok(())
 }
 
+/// A message that came, one that was refused, and one that was deferred before it went: `trace` tells each story, under the id
+/// that the Received field names.
+#[test]
+fn trace_tells_what_became_of_a_message() -> Result<()> {
+    let lab = Lab::joined()?;
+    let tells = |of: &str, lines: &[&str]| {
+        let story = lab.host(Host::Home).run(["postern-home", "trace", of])?.success()?.stdout;
+        let missing = lines.iter().find(|line| !story.contains(**line));
+        missing.map_or(Ok(()), |line| anyhow::bail!("no {line:?} in the story of {of}:\n{story}"))
+    };
+
+    lab.send_from_stranger(ANA, &mail::plain_message(SAM, ANA, "came"))?;
+    let came = lab.await_ana_message("came").map_err(|error| lab.explain(error))?;
+    let received = mail::header_values(&came, "Received").remove(0);
+    let id = received.split(" id ").nth(1).and_then(|rest| rest.split([' ', ';']).next()).context("an id")?;
+    tells(
+        id,
+        &[
+            "brings mail from <sam@stranger.test>",
+            "calling itself mx.stranger.test, under TLSv1.3",
+            "recipient <ana@home.example> accepted",
+            "spf=pass",
+            "delivered to ana@home.example, mailbox INBOX",
+        ],
+    )?;
+    tells(mail::header_values(&came, "Message-ID").first().context("a Message-ID")?, &[id])?;
+
+    lab.host(Host::Stranger).run([
+        "swaks",
+        "--server",
+        "mail.home.example",
+        "--from",
+        SAM,
+        "--to",
+        "who@home.example",
+    ])?;
+    tells("who@home.example", &["refused (recipient): 550 5.1.1 no such user here"])?;
+
+    lab.stop_daemon(Host::Stranger, "postfix", Signal::Terminate)?;
+    lab.submit(465, ANA, SAM, &mail::plain_message(ANA, SAM, "went late"))?.success()?;
+    let queue_id = wait_until("the message is deferred", Duration::from_secs(60), || deferred_id(&lab))?;
+    lab.start_daemon(Host::Stranger, "postfix")?;
+    lab.host(Host::Home).run(["postern-home", "queue", "flush"])?.success()?;
+    lab.await_stranger_message("went late").map_err(|error| lab.explain(error))?;
+    let went = [
+        "ana@home.example submits mail from <ana@home.example>",
+        "given the Message-ID <",
+        "queued as",
+        "not delivered for <sam@stranger.test> yet",
+        "no connection",
+        "tried again at",
+        "delivered for <sam@stranger.test>; mx.stranger.test",
+        "said: 250 2.0.0 Ok",
+    ];
+    wait_until("the delivery is told", Duration::from_secs(10), || tells(&queue_id, &went))?;
+    let json =
+        lab.host(Host::Home).run(["postern-home", "trace", SAM, "--json", "--since", "1h"])?.success()?;
+    let stories: serde_json::Value = serde_json::from_str(&json.stdout)?;
+    assert_eq!(stories.as_array().map(Vec::len), Some(3), "{stories}");
+    Ok(())
+}
+
 /// The id of the only message of the queue, once a first try has failed.
 fn deferred_id(lab: &Lab) -> Result<String> {
     let output = lab.host(Host::Home).run(["postern-home", "queue", "list", "--json"])?.success()?;

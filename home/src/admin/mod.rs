@@ -32,6 +32,7 @@
 //! | `/v1/queue/flush` | | makes all due: [`Flushed`](wire::Flushed) | | |
 //! | `/v1/reports/dmarc` | | [`wire::report::ReportsOf`]: [`wire::report::DmarcReports`] | | |
 //! | `/v1/reports/tls` | | [`wire::report::ReportsOf`]: [`wire::report::TlsReports`] | | |
+//! | `/v1/trace` | | [`wire::Trace`]: list of [`Story`](postern_store::journal::Story) | | |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
 //! | `/v1/notices` | list of [`Entry`](crate::notices::Entry) | | | |
 //! | `/v1/notices/test` | | tells one: list of [`Outcome`](crate::notices::Outcome) | | |
@@ -56,6 +57,7 @@ mod mail;
 mod aliases;
 
 mod queue;
+mod trace;
 
 mod reports;
 
@@ -76,6 +78,7 @@ use std::time::Duration;
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_store::Store;
 use postern_store::directory::{Directory, DirectoryError};
+use postern_store::journal::Journal;
 use postern_store::queue::Queue;
 use postern_store::reports::Reports;
 use serde::Serialize;
@@ -105,6 +108,8 @@ pub struct Admin {
     pub queue: Arc<Queue>,
     /// What others report of our mail.
     pub reports: Arc<Reports>,
+    /// What became of each message.
+    pub journal: Journal,
     /// The edge.
     pub link: Link,
     /// Who is banned there.
@@ -210,6 +215,7 @@ impl Admin {
             (&Method::POST, ["v1", "queue", id, "hold"]) => answer(queue::hold(self, id)),
             (&Method::POST, ["v1", "queue", id, "release"]) => answer(queue::release(self, id)),
             (&Method::POST, ["v1", "queue", "flush"]) => answer(queue::flush(self)),
+            (&Method::POST, ["v1", "trace"]) => change(request, |body| trace::find(self, &body)),
             (&Method::DELETE, ["v1", "queue", id]) => answer(queue::drop_message(self, id)),
             _ => Response::not_found(),
         }

@@ -315,6 +315,15 @@ pub struct SetQuota {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {}
 
+/// Asks for the stories of messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// A story's id, a number of the queue, a Message-ID, or somebody's address.
+    pub of: String,
+    /// Without those that ended before; all where absent.
+    pub since: Option<Timestamp>,
+}
+
 /// The answer to `queue flush`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flushed {

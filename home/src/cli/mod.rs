@@ -23,6 +23,7 @@ mod store;
 mod alias;
 
 mod queue;
+mod trace;
 
 mod reports;
 
@@ -159,6 +160,18 @@ pub enum Command {
     /// What other mail systems report of the mail in your name
     #[command(subcommand, after_help = "Example:\n  postern-home reports dmarc")]
     Reports(reports::ReportsCommand),
+    /// Tell what became of a message: where it came from, what each check said, where it went
+    #[command(
+        after_help = "Examples:\n  postern-home trace bo@far.example --since 2d\n  postern-home trace '<20261123.1@far.example>'\n  postern-home trace 17"
+    )]
+    Trace {
+        /// A story's id (it is in the Received field), a number of the queue, a Message-ID, a mail address or a client's IP address
+        #[arg(value_name = "MESSAGE|ADDRESS")]
+        of: String,
+        /// Only what happened in this time: minutes (30m), hours (12h), days (2d)
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        since: Option<Duration>,
+    },
     /// Networks that the edge takes nothing from
     #[command(
         subcommand,
@@ -476,6 +489,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Alias(command) => alias::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Reports(command) => reports::execute(&client()?, command),
+        Command::Trace { of, since } => trace::execute(&client()?, of, since),
         Command::Bans(command) => bans::execute(&client()?, command),
         Command::Notices(command) => notices::execute(&client()?, command),
         Command::Status => status::status(&client()?),

@@ -13,6 +13,7 @@ use postern_smtp::server::{Envelope, ForwardPath, Refusal, Transport};
 use postern_store::{
     Delivery, StagedMessage, Store,
     account::{AccountId, Flags},
+    journal::Event,
 };
 use tokio::task::spawn_blocking;
 use tracing::info;
@@ -31,6 +32,7 @@ use crate::{
         failure,
         incoming::{Incoming, compose},
         session::SmtpSession,
+        story,
     },
 };
 
@@ -43,6 +45,7 @@ pub(super) async fn accept(
     let envelope = session.core.envelope().ok_or(Refusal::Temporary)?;
     let staged = incoming.finish()?;
     let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+    host.teller.tell(story::received(&octets));
     log_arrival(&octets);
     check_hops(&octets)?;
     let author = header::author(&octets)?;
@@ -62,7 +65,17 @@ pub(super) async fn accept(
         staged,
         reports: reports_for(host, envelope, author, report),
     };
-    spawn_blocking(move || delivery.run()).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
+    let outcome = spawn_blocking(move || delivery.run());
+    let text = outcome.await.map_err(|lost| failure::refusal_of_lost_task(&lost))??;
+    tell_delivered(host);
+    Ok(text)
+}
+
+fn tell_delivered(host: &InboundHost) {
+    let users = host.accounts.iter().filter_map(|account| host.parts.directory.user(*account));
+    for user in users {
+        host.teller.tell(Event::Delivered { user: user.address.to_string(), mailbox: None });
+    }
 }
 
 /// The message's own id beside the session's, so that either finds the story in the log.
@@ -91,6 +104,8 @@ async fn authenticate(
         iprev::judge(&host.parts.resolver, host.client),
     );
     report.results.push(name.result(host.client));
+    let results = report.results.iter().map(ToString::to_string).collect();
+    host.teller.tell(Event::Authenticated { results });
     for result in &report.results {
         info!(%result, "authentication");
     }
@@ -118,7 +133,7 @@ fn prefix(
             authenticated: false,
             smtp_utf8: envelope.smtp_utf8,
         },
-        id: &host.session_id,
+        id: host.teller.story().as_str(),
         recipient: match envelope.forward_paths.as_slice() {
             [ForwardPath::Address(address)] => Some(address),
             _ => None,

@@ -18,7 +18,7 @@ mod session;
 use std::sync::Arc;
 
 use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
-use postern_store::{Store, directory::Directory};
+use postern_store::{Store, directory::Directory, journal::Journal};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
@@ -48,6 +48,8 @@ pub struct Parts {
     pub store: Store,
     /// Who answers questions about clients and senders.
     pub resolver: Resolver,
+    /// Where it is told what became of each message.
+    pub journal: Journal,
     /// The certificate.
     pub tls: Arc<rustls::ServerConfig>,
     /// Sizes and counts of a session.

@@ -4,13 +4,17 @@ use std::{net::IpAddr, sync::Arc};
 
 use postern_message::address::DomainName;
 use postern_smtp::server::{AuthVerdict, Event, ForwardPath, Refusal};
-use postern_store::{account::AccountId, directory::Resolution};
+use postern_store::{account::AccountId, directory::Resolution, journal::Service};
 use tracing::info;
 
 use super::{Parts, message};
 use crate::{
     net::{Connection, Host},
-    smtp::{incoming::Incoming, session::SmtpSession},
+    smtp::{
+        incoming::Incoming,
+        session::SmtpSession,
+        story::{self, Teller},
+    },
 };
 
 /// What stands behind one session.
@@ -18,7 +22,7 @@ pub(super) struct InboundHost {
     pub(super) parts: Arc<Parts>,
     pub(super) hostname: DomainName,
     pub(super) client: IpAddr,
-    pub(super) session_id: String,
+    pub(super) teller: Teller,
     /// Whose mailboxes the current message goes to, each once.
     pub(super) accounts: Vec<AccountId>,
     incoming: Option<Incoming>,
@@ -27,10 +31,10 @@ pub(super) struct InboundHost {
 impl InboundHost {
     pub(super) fn new(parts: Arc<Parts>, hostname: DomainName, connection: &Connection) -> InboundHost {
         InboundHost {
+            teller: Teller::new(parts.journal.clone(), &connection.session_id),
             parts,
             hostname,
             client: connection.peer.address(),
-            session_id: connection.session_id.clone(),
             accounts: Vec::new(),
             incoming: None,
         }
@@ -70,12 +74,14 @@ impl Host<SmtpSession> for InboundHost {
         match event {
             Event::Mail { reverse_path, .. } => {
                 self.reset();
-                info!(sender = %reverse_path, helo = session.core.helo(), "MAIL");
+                self.teller.begin(story::began(Service::Mta, self.client, session, &reverse_path));
+                info!(sender = %reverse_path, helo = session.core.helo(), story = %self.teller.story(), "MAIL");
                 session.core.mail_verdict(Ok(()));
             }
             Event::Recipient { forward_path, .. } => {
                 let verdict = self.recipient(&forward_path);
                 info!(recipient = %forward_path, ?verdict, "RCPT");
+                self.teller.recipient(&forward_path, &verdict);
                 session.core.recipient_verdict(verdict);
             }
             Event::Data => {
@@ -93,6 +99,7 @@ impl Host<SmtpSession> for InboundHost {
                     Ok(text) => info!(outcome = text, "message accepted"),
                     Err(refusal) => info!(?refusal, "message refused"),
                 }
+                self.teller.message(&verdict);
                 self.reset();
                 session.core.message_verdict(verdict);
             }

@@ -17,6 +17,7 @@ use hyper::Uri;
 use jiff::Timestamp;
 use postern_message::address::{EmailAddress, LocalPart};
 use postern_store::directory::{Directory, Resolution};
+use postern_store::journal::StoryId;
 use postern_store::queue::{Content, NewMessage, NewRecipient, Notify, Queue, Ret};
 use serde::{Deserialize, Serialize};
 
@@ -136,11 +137,12 @@ impl Parts {
         let domain = domain.ok_or("there is no domain to write from")?;
         let postmaster = LocalPart::from_unquoted("postmaster").map_err(|error| error.to_string())?;
         let from = EmailAddress::new(postmaster, domain.clone()).map_err(|error| error.to_string())?;
+        let unique = chance::unique();
         let head = Letterhead {
             hostname: &self.hostname.current(),
             from: &from,
             to: owner,
-            unique: &chance::unique(),
+            unique: &unique,
             date: Timestamp::now(),
         };
         let letter = letter::letter(&head, told);
@@ -156,6 +158,7 @@ impl Parts {
             content: Content::Bytes(&letter),
             envelope_id: None,
             ret: Ret::Headers,
+            story: StoryId::of_our_own(&unique),
         };
         self.queue.enqueue(message).map(drop).map_err(|error| error.to_string())
     }

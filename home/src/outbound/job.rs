@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_store::Store;
 use postern_store::directory::{Directory, Snapshot};
+use postern_store::journal::Journal;
 use postern_store::queue::{DueRecipient, Job, NewMessage, Queue, QueueId};
 use rustls::ClientConfig;
 use tokio::task::spawn_blocking;
@@ -19,7 +20,7 @@ use super::report::{self, Case};
 use super::route::{self, Ourselves};
 use super::verdict::{Closing, Told, Verdict, close};
 use super::way_out::{Gate, WayOut};
-use super::{Settings, chance, local};
+use super::{Settings, chance, local, story};
 use crate::hostname::Hostname;
 use crate::inner::Network;
 use crate::resolver::Resolver;
@@ -32,6 +33,8 @@ pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 pub struct Parts {
     /// What is to be delivered.
     pub queue: Arc<Queue>,
+    /// Where it is told what became of it.
+    pub journal: Journal,
     /// Where local mail goes.
     pub store: Store,
     /// Who is local.
@@ -106,7 +109,7 @@ async fn deliver_locally(parts: &Parts, job: &Job) -> (Vec<Verdict>, Contact) {
     let (parts, job) = (parts.clone(), job.clone());
     let delivered = blocking(move || {
         let content = parts.queue.content(job.message)?;
-        Ok(content.map(|content| local::deliver(&parts.store, &parts.directory, &job, content)))
+        Ok(content.map(|content| local::deliver(&parts, &job, content)))
     });
     match delivered.await {
         Ok(verdicts) => (verdicts.unwrap_or_default(), Contact::Reached),
@@ -194,7 +197,10 @@ async fn settle(
         let messages: Vec<NewMessage<'_>> =
             reports.iter().filter_map(|report| report::message(&job, report)).collect();
         let settlements = decided.iter().map(|decided| decided.closing.settlement.clone()).collect();
-        parts.queue.settle(job.message, settlements, messages).map(|_| ())
+        let settled = parts.queue.settle(job.message, settlements, messages)?;
+        story::tell(&parts.journal, &job, decided.iter().map(|one| (one.recipient, one.verdict, &one.closing)));
+        story::tell_reports(&parts.journal, &job, &cases, &settled.reports);
+        Ok(())
     })
     .await
 }

@@ -11,29 +11,32 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_store::account::Flags;
-use postern_store::directory::{Directory, Resolution};
+use postern_store::directory::Resolution;
+use postern_store::journal::StoryId;
 use postern_store::queue::{DueRecipient, Envelope, Job, QueuedContent};
 use postern_store::{Delivery, Error, StagedMessage, Store};
 
+use super::job::Parts;
+use super::story;
 use super::verdict::{Decision, Verdict};
 
 /// Delivers to all recipients of the job; blocks.
-pub fn deliver(store: &Store, directory: &Directory, job: &Job, content: QueuedContent) -> Vec<Verdict> {
-    let message = match stage(store, &job.envelope, content) {
+pub fn deliver(parts: &Parts, job: &Job, content: QueuedContent) -> Vec<Verdict> {
+    let message = match stage(&parts.store, &job.envelope, content) {
         Ok(message) => Arc::new(message),
         Err(error) => return vec![temporary(&error); job.recipients.len()],
     };
-    let one = |recipient: &DueRecipient| deliver_one(store, directory, &message, recipient);
+    let one = |recipient: &DueRecipient| deliver_one(parts, &job.envelope.story, &message, recipient);
     job.recipients.iter().map(one).collect()
 }
 
 fn deliver_one(
-    store: &Store,
-    directory: &Directory,
+    parts: &Parts,
+    story: &StoryId,
     message: &Arc<StagedMessage>,
     recipient: &DueRecipient,
 ) -> Verdict {
-    let accounts = match directory.resolve(&recipient.forward_path) {
+    let accounts = match parts.directory.resolve(&recipient.forward_path) {
         Resolution::Local(accounts) => accounts,
         Resolution::UnknownUser => {
             return Verdict::local(Decision::Failed, "5.1.1", "there is no such user here");
@@ -52,8 +55,11 @@ fn deliver_one(
         internal_date: Timestamp::now(),
     };
     let deliveries: Vec<Delivery> = accounts.into_iter().map(delivery).collect();
-    let failure = store.deliver(message, &deliveries).into_iter().find_map(Result::err);
-    failure.map_or_else(
+    let outcomes = parts.store.deliver(message, &deliveries);
+    for (delivery, _) in deliveries.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()) {
+        story::tell_delivered(parts, story, delivery);
+    }
+    outcomes.into_iter().find_map(Result::err).map_or_else(
         || Verdict::local(Decision::Delivered, "2.0.0", "delivered to the mailbox"),
         |e| verdict(&e),
     )

@@ -32,6 +32,8 @@ mod verdict;
 
 mod report;
 
+mod story;
+
 mod job;
 
 mod worker;

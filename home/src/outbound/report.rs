@@ -59,6 +59,7 @@ pub fn message<'a>(job: &Job, report: &'a [u8]) -> Option<NewMessage<'a>> {
         content: Content::Bytes(report),
         envelope_id: None,
         ret: Ret::Headers,
+        story: job.envelope.story.clone(),
     })
 }
 

@@ -8,9 +8,11 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use postern_store::Store;
 use postern_store::account::{Account, Message, UidSet};
 use postern_store::directory::Directory;
+use postern_store::journal::{Journal, StoryId};
 use postern_store::queue::{Content, Detail, NewMessage, NewRecipient, Queue, QueueId, Ret};
 use tokio::sync::watch;
 
@@ -27,6 +29,7 @@ const CONTENT: &[u8] = b"Subject: hello\r\nFrom: ana@home.example\r\n\r\n.a dot\
 /// A home with one user and its worker running.
 struct Home {
     queue: Arc<Queue>,
+    journal: Journal,
     store: Store,
     directory: Directory,
     link: watch::Sender<LinkStatus>,
@@ -63,9 +66,11 @@ impl Home {
         directory.add_domain(&"home.example".parse().unwrap()).unwrap();
         directory.add_user(&"ana@home.example".parse().unwrap(), "correct horse battery").unwrap();
         let (queue, store) = (Arc::new(Queue::open(path).unwrap()), Store::open(path).unwrap());
+        let journal = Journal::open(path, crate::config::Journal::default().bounds()).unwrap();
         let resolver = Resolver::new(&[name_server(names).await], Dnssec::Validate(None)).unwrap();
         let parts = Parts {
             queue: queue.clone(),
+            journal: journal.clone(),
             store: store.clone(),
             directory: directory.clone(),
             policies: Arc::new(Policies::new(resolver.clone(), directory.clone(), None)),
@@ -84,7 +89,7 @@ impl Home {
         let (stop, stopped) = watch::channel(false);
         let worker = Worker::new(parts, settings, Gate::new(watch_addresses, watch_link));
         let worker = tokio::spawn(worker.run(stopped));
-        Home { queue, store, directory, link, _addresses, stop, worker, _state: directory_of_state }
+        Home { queue, journal, store, directory, link, _addresses, stop, worker, _state: directory_of_state }
     }
 
     fn enqueue(&self, recipients: &[&str]) -> QueueId {
@@ -102,6 +107,7 @@ impl Home {
             smtp_utf8: false,
             envelope_id: None,
             ret: Ret::Headers,
+            story: StoryId::of_session("test"),
         };
         self.queue.enqueue(message).unwrap()
     }
@@ -200,6 +206,19 @@ async fn a_refusal_is_reported_to_the_sender_and_a_deferral_kept_verbatim() {
     assert!(report.contains("Diagnostic-Code: smtp; 550 5.1.1 <no@far.example>: unknown\r\n"));
     assert!(report.contains("X-Added: yes\r\nSubject: hello\r\n"), "the original's header comes back");
     assert!(!report.contains("yes@far.example") && !report.contains("bye"));
+    let story = home.journal.find("later@far.example", Timestamp::MIN, 1).unwrap().remove(0);
+    let words: Vec<String> = story.lines.iter().map(|line| line.event.to_string()).collect();
+    for (line, begins) in words.iter().zip([
+        "given up for <no@far.example>; mx.far.example (127.0.0.2) said: 550 5.1.1 <no@far.example>: unknown",
+        "delivered for <yes@far.example>; mx.far.example (127.0.0.2) said: 250",
+        "not delivered for <later@far.example> yet; mx.far.example (127.0.0.2) said: 450-4.2.0 first line",
+        "<ana@home.example> is sent a report that it could not be delivered for no@far.example",
+        "queued as 2 for ana@home.example",
+        "delivered to ana@home.example, mailbox INBOX",
+    ]) {
+        assert!(line.starts_with(begins), "{line:?}, not {begins:?}");
+    }
+    assert_eq!(words.len(), 6, "{words:?}");
     home.stop().await;
 }
 

@@ -239,6 +239,7 @@ mod tests {
                 smtp_utf8: false,
                 envelope_id: None,
                 ret: postern_store::queue::Ret::Headers,
+                story: postern_store::journal::StoryId::of_session("test"),
             })
             .expect("queued");
         let mut jobs = queue.due(Timestamp::now(), 1, 1, "", &All).expect("read");

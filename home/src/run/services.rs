@@ -7,6 +7,7 @@ use std::sync::Arc;
 use postern_shared::cli::Failure;
 use postern_smtp::server::Limits;
 use postern_store::directory::Directory;
+use postern_store::journal::Journal;
 use postern_store::queue::Queue;
 use postern_store::reports::Reports;
 use postern_store::{Place, Store};
@@ -36,7 +37,7 @@ use crate::reports::Intake;
 use crate::resolver::Resolver;
 use crate::smtp;
 use crate::status::Listening;
-use crate::submission::Submission;
+use crate::submission::{self, Submission};
 use crate::survey::{Survey, Surveyor};
 use crate::tls::{self, Tls};
 use crate::web::{Site, Web};
@@ -54,6 +55,7 @@ pub(super) struct Services {
     pub(super) queue: Arc<Queue>,
     /// What others report of our mail.
     pub(super) reports: Arc<Reports>,
+    pub(super) journal: Journal,
     pub(super) hostname: Hostname,
     pub(super) tls: Tls,
     pub(super) resolver: Resolver,
@@ -100,6 +102,7 @@ impl Services {
         }
         let queue = Arc::new(Queue::open(place).map_err(cannot_start)?);
         let reports = Arc::new(Reports::open(place).map_err(cannot_start)?);
+        let journal = Journal::open(place, config.journal.bounds()).map_err(cannot_start)?;
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver, config.dns.dnssec()).map_err(cannot_start)?;
@@ -132,6 +135,7 @@ impl Services {
             store,
             queue,
             reports,
+            journal,
             hostname,
             tls,
             resolver,
@@ -160,6 +164,7 @@ impl Services {
             store: self.store.clone(),
             queue: self.queue.clone(),
             reports: self.reports.clone(),
+            journal: self.journal.clone(),
             link: self.link.clone(),
             bans: self.bans.clone(),
             zones: self.zones.subscribe(),
@@ -244,6 +249,7 @@ impl Services {
             directory: self.directory.clone(),
             store: self.store.clone(),
             resolver: self.resolver.clone(),
+            journal: self.journal.clone(),
             tls: self.tls.server(),
             limits: self.limits(),
             policy: self.config.inbound.clone(),
@@ -253,15 +259,16 @@ impl Services {
 
     /// Mail from the users' programs, whichever way TLS begins.
     fn submission(&self) -> Submission {
-        Submission::new(
-            self.hostname.clone(),
-            self.directory.clone(),
-            self.store.clone(),
-            self.queue.clone(),
-            self.tls.server(),
-            self.limits(),
-            self.failures.clone(),
-        )
+        Submission::new(submission::Parts {
+            hostname: self.hostname.clone(),
+            directory: self.directory.clone(),
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            journal: self.journal.clone(),
+            tls: self.tls.server(),
+            limits: self.limits(),
+            failures: self.failures.clone(),
+        })
     }
 
     /// Mailboxes for the users' programs.
@@ -342,6 +349,7 @@ impl Services {
         let policies = Policies::new(self.resolver.clone(), self.directory.clone(), self.https.clone());
         let parts = outbound::Parts {
             queue: self.queue.clone(),
+            journal: self.journal.clone(),
             store: self.store.clone(),
             directory: self.directory.clone(),
             resolver: self.resolver.clone(),

@@ -43,6 +43,7 @@ pub(super) fn of(
     found.extend(listening.map(|text| Condition::new(Kind::Setup, "listen", text)));
     found.extend(of_queue(&admin.queue, queued, now));
     found.extend(of_disk(&admin.state_dir));
+    found.extend(of_journal(admin.journal.lost()));
     found
 }
 
@@ -159,6 +160,14 @@ fn of_queue(queue: &Queue, queued: Result<u64, postern_store::Error>, now: Times
         }
     };
     Some(Condition::new(Kind::Queue, "waiting", text))
+}
+
+fn of_journal(lost: u64) -> Option<Condition> {
+    let text = format!(
+        "`postern-home trace` does not tell {lost} event(s) since the start: the journal's disk did not keep up, or took nothing. \
+         No mail was lost by that."
+    );
+    (lost > 0).then(|| Condition::new(Kind::Disk, "journal", text))
 }
 
 fn of_disk(state_dir: &Path) -> Option<Condition> {

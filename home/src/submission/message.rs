@@ -12,6 +12,7 @@ use postern_smtp::server::{self, Envelope, Refusal};
 use postern_store::{
     StagedMessage,
     account::AccountId,
+    journal::{Event, StoryId},
     queue::{Content, NewMessage, NewRecipient, Ret},
 };
 use tokio::task::spawn_blocking;
@@ -24,6 +25,7 @@ use crate::{
         failure,
         incoming::{Incoming, compose},
         session::SmtpSession,
+        story,
     },
 };
 
@@ -44,6 +46,7 @@ pub(super) async fn accept(
         envelope: envelope.clone(),
         recipients: host.recipients.clone(),
         received: received(host, session, envelope),
+        story: host.teller.story().clone(),
     };
     let staged = incoming.finish()?;
     spawn_blocking(move || outgoing.run(staged)).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
@@ -57,7 +60,7 @@ fn received(host: &SubmissionHost, session: &SmtpSession, envelope: &Envelope) -
         tls: session.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
         by: host.hostname.as_str(),
         protocol: Protocol { extended: true, tls: true, authenticated: true, smtp_utf8: envelope.smtp_utf8 },
-        id: &host.session_id,
+        id: host.teller.story().as_str(),
         recipient: None,
         time: Timestamp::now(),
     };
@@ -72,12 +75,14 @@ struct Outgoing {
     envelope: Envelope,
     recipients: Vec<NewRecipient>,
     received: String,
+    story: StoryId,
 }
 
 impl Outgoing {
     fn run(self, staged: StagedMessage) -> Result<String, Refusal> {
         let author = {
             let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
+            self.parts.journal.tell(&self.story, story::received(&octets));
             author::check(&octets, |address| self.parts.directory.may_send_as(self.account, address))?
         };
         let staged = self.without_private_fields(staged)?;
@@ -91,8 +96,11 @@ impl Outgoing {
             smtp_utf8: self.envelope.smtp_utf8,
             envelope_id: self.envelope.envelope_id,
             ret: self.envelope.ret.map_or(Ret::Unsaid, ret),
+            story: self.story.clone(),
         };
+        let recipients = message.recipients.iter().map(|to| to.forward_path.to_string()).collect();
         let id = self.parts.queue.enqueue(message).map_err(|error| failure::refusal(&error))?;
+        self.parts.journal.tell(&self.story, Event::Queued { queue_id: id, recipients, not_before: None });
         Ok(format!("queued as {id}"))
     }
 
@@ -117,6 +125,10 @@ impl Outgoing {
     fn prepend(&self, author: &EmailAddress, staged: &StagedMessage) -> Result<Vec<u8>, Refusal> {
         let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
         let added = missing_fields(&octets, author.domain())?;
+        if let Some(field) = header::find(added.as_bytes(), "Message-ID") {
+            let message_id = field.text().into_owned();
+            self.parts.journal.tell(&self.story, Event::Named { message_id });
+        }
         let keys = self.parts.directory.dkim_signing_keys(author.domain());
         let signatures = dkim::sign(&keys, &[added.as_bytes(), &octets]).map_err(|cause| {
             error!(%cause, "cannot sign");

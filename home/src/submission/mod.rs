@@ -22,7 +22,7 @@ mod authentication;
 use std::sync::Arc;
 
 use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
-use postern_store::{Store, directory::Directory, queue::Queue};
+use postern_store::{Store, directory::Directory, journal::Journal, queue::Queue};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
@@ -39,28 +39,30 @@ pub struct Submission {
     parts: Arc<Parts>,
 }
 
-struct Parts {
-    hostname: Hostname,
-    directory: Directory,
-    store: Store,
-    queue: Arc<Queue>,
-    tls: Arc<rustls::ServerConfig>,
-    limits: Limits,
-    failures: LoginFailures,
+/// What the service stands on.
+pub struct Parts {
+    /// What home is called.
+    pub hostname: Hostname,
+    /// Who may send as whom.
+    pub directory: Directory,
+    /// Where messages are staged.
+    pub store: Store,
+    /// Where they wait for their delivery.
+    pub queue: Arc<Queue>,
+    /// Where it is told what became of each message.
+    pub journal: Journal,
+    /// The certificate.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Sizes and counts of a session.
+    pub limits: Limits,
+    /// Failed logins, counted over all services.
+    pub failures: LoginFailures,
 }
 
 impl Submission {
     /// Puts the service together.
-    pub fn new(
-        hostname: Hostname,
-        directory: Directory,
-        store: Store,
-        queue: Arc<Queue>,
-        tls: Arc<rustls::ServerConfig>,
-        limits: Limits,
-        failures: LoginFailures,
-    ) -> Submission {
-        Submission { parts: Arc::new(Parts { hostname, directory, store, queue, tls, limits, failures }) }
+    pub fn new(parts: Parts) -> Submission {
+        Submission { parts: Arc::new(parts) }
     }
 
     /// Serves one connection to its end.

@@ -1,10 +1,11 @@
 //! Answers the questions of a submission session.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use postern_message::address::{DomainName, EmailAddress};
 use postern_smtp::server::{self, Event, ForwardPath, RcptParameters, Refusal, ReversePath};
 use postern_store::directory::{Resolution, User};
+use postern_store::journal::Service;
 use postern_store::queue::{NewRecipient, Notify};
 use tracing::info;
 
@@ -12,7 +13,11 @@ use super::{Parts, message};
 use crate::{
     login::Attempts,
     net::{Connection, Host},
-    smtp::{incoming::Incoming, session::SmtpSession},
+    smtp::{
+        incoming::Incoming,
+        session::SmtpSession,
+        story::{self, Teller},
+    },
 };
 
 /// What stands behind one session.
@@ -20,7 +25,8 @@ pub(super) struct SubmissionHost {
     pub(super) parts: Arc<Parts>,
     pub(super) hostname: DomainName,
     pub(super) attempts: Attempts,
-    pub(super) session_id: String,
+    pub(super) client: IpAddr,
+    pub(super) teller: Teller,
     /// Who has authenticated.
     pub(super) user: Option<User>,
     /// Where the current message goes.
@@ -33,10 +39,11 @@ impl SubmissionHost {
         let attempts =
             Attempts::new(parts.directory.clone(), parts.failures.clone(), connection.peer.address());
         SubmissionHost {
+            client: connection.peer.address(),
+            teller: Teller::new(parts.journal.clone(), &connection.session_id),
             parts,
             hostname,
             attempts,
-            session_id: connection.session_id.clone(),
             user: None,
             recipients: Vec::new(),
             incoming: None,
@@ -96,13 +103,16 @@ impl Host<SmtpSession> for SubmissionHost {
         match event {
             Event::Mail { reverse_path, .. } => {
                 self.reset();
+                self.teller.begin(story::began(Service::Msa, self.client, session, &reverse_path));
                 let verdict = self.sender(&reverse_path);
-                info!(sender = %reverse_path, ?verdict, "MAIL");
+                info!(sender = %reverse_path, ?verdict, story = %self.teller.story(), "MAIL");
+                self.teller.sender(&verdict);
                 session.core.mail_verdict(verdict);
             }
             Event::Recipient { forward_path, parameters } => {
                 let verdict = self.recipient(&forward_path, parameters);
                 info!(recipient = %forward_path, ?verdict, "RCPT");
+                self.teller.recipient(&forward_path, &verdict);
                 session.core.recipient_verdict(verdict);
             }
             Event::Data => {
@@ -120,6 +130,7 @@ impl Host<SmtpSession> for SubmissionHost {
                     Ok(text) => info!(outcome = text, "message accepted"),
                     Err(refusal) => info!(?refusal, "message refused"),
                 }
+                self.teller.message(&verdict);
                 self.reset();
                 session.core.message_verdict(verdict);
             }

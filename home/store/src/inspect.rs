@@ -11,7 +11,7 @@ use crate::account::{Account, AccountId};
 use crate::db::{Database, Schema};
 use crate::directory::{self, DirectoryError, Snapshot};
 use crate::place::Place;
-use crate::{Error, Result, files, queue, reports};
+use crate::{Error, Result, files, journal, queue, reports};
 
 /// A state directory that is only read.
 #[derive(Debug, Clone)]
@@ -54,15 +54,16 @@ impl Inspection {
     pub fn verify_server(&self) -> Vec<String> {
         let databases: [(&str, &'static Schema); 2] =
             [("server.sqlite", &directory::schema::SCHEMA), ("queue.sqlite", &queue::schema::SCHEMA)];
-        // A home that has not run since there are reports has none, and lacks nothing.
-        let reports = ("reports.sqlite", &reports::schema::SCHEMA);
-        let is_there = self.state_dir.path().join(reports.0).is_file();
+        // A home that has not run since there are these has none, and lacks nothing.
+        let newer: [(&str, &'static Schema); 2] =
+            [("reports.sqlite", &reports::schema::SCHEMA), ("journal.sqlite", &journal::schema::SCHEMA)];
+        let is_there = |(name, _): &(&str, _)| self.state_dir.path().join(name).is_file();
         let check = |(name, schema)| {
             let found = self.database(name, schema).and_then(|database| database.damages());
             let found = found.unwrap_or_else(|error| vec![error.to_string()]);
             found.into_iter().map(move |damage| format!("{name}: {damage}"))
         };
-        databases.into_iter().chain(is_there.then_some(reports)).flat_map(check).collect()
+        databases.into_iter().chain(newer.into_iter().filter(is_there)).flat_map(check).collect()
     }
 
     fn database(&self, name: &str, schema: &'static Schema) -> Result<Database> {

@@ -1,4 +1,4 @@
-//! What home keeps: mailboxes, the directory of users, and the outbound queue.
+//! What home keeps: mailboxes, the directory of users, the outbound queue, and the journal of what became of each message.
 
 mod compression;
 mod error;
@@ -24,6 +24,8 @@ mod store;
 pub mod queue;
 
 pub mod reports;
+
+pub mod journal;
 
 pub use error::{Error, Result};
 pub use inspect::Inspection;

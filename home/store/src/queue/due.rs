@@ -13,6 +13,7 @@ use rusqlite::Row;
 use super::{DueRecipient, Envelope, Job, Notify, Queue, QueueId, RecipientId, Ret};
 use crate::account::AccountId;
 use crate::db::{Connection, OptionalExtension, params};
+use crate::journal::StoryId;
 use crate::{Error, Result};
 
 /// What the asker can take on.
@@ -207,7 +208,7 @@ fn due_recipient(row: &Row<'_>) -> rusqlite::Result<Result<DueRecipient>> {
 
 fn envelope(connection: &Connection, message: QueueId) -> Result<Envelope> {
     let mut select = connection.prepare_cached(
-        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived FROM message
+        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story FROM message
          WHERE id = ?1",
     )?;
     select
@@ -228,6 +229,7 @@ fn envelope_row(row: &Row<'_>) -> rusqlite::Result<Result<Envelope>> {
             ret,
             octets: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
             arrived: Timestamp::from_millisecond(row.get(6)?).unwrap_or(Timestamp::UNIX_EPOCH),
+            story: StoryId::from_column(row.get(7)?),
         })
     };
     if reverse_path.is_empty() {

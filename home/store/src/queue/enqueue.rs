@@ -6,6 +6,7 @@ use super::content::NewFile;
 use super::{NewMessage, NewRecipient, Queue, QueueId, Ret};
 use crate::account::AccountId;
 use crate::db::{Connection, params};
+use crate::journal::StoryId;
 use crate::{Error, Result};
 
 impl Queue {
@@ -39,6 +40,7 @@ impl Queue {
             smtp_utf8: message.smtp_utf8,
             envelope_id: message.envelope_id,
             ret: message.ret,
+            story: message.story,
             arrived: now,
             recipients: message.recipients,
         };
@@ -57,6 +59,7 @@ pub(super) struct MessageRow {
     smtp_utf8: bool,
     envelope_id: Option<String>,
     ret: Ret,
+    story: StoryId,
     arrived: Timestamp,
     recipients: Vec<NewRecipient>,
 }
@@ -66,7 +69,7 @@ impl MessageRow {
         connection
             .prepare_cached(
                 "INSERT INTO message (content, prepend, octets, reverse_path, sender, smtp_utf8, envelope_id,
-                     ret_full, arrived) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     ret_full, arrived, story) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 self.content,
@@ -78,6 +81,7 @@ impl MessageRow {
                 self.envelope_id,
                 self.ret.to_column(),
                 self.arrived.as_millisecond(),
+                self.story.as_str(),
             ])?;
         let id = QueueId(connection.last_insert_rowid());
         for recipient in &self.recipients {

@@ -6,6 +6,7 @@ use rusqlite::Row;
 use super::{Detail, Queue, QueueId, RecipientDetail, RecipientState, Summary};
 use crate::Result;
 use crate::db::{Connection, OptionalExtension, params};
+use crate::journal::StoryId;
 
 /// The columns of a [`Summary`]. Of a waiting recipient's replies, that of the latest attempt is shown.
 const SUMMARY: &str = "
@@ -15,7 +16,7 @@ const SUMMARY: &str = "
         (SELECT MIN(next_attempt) FROM recipient r WHERE r.message = m.id AND r.state = 0),
         (SELECT last_reply FROM recipient r WHERE r.message = m.id AND r.state = 0 AND last_reply IS NOT NULL
          ORDER BY last_attempt DESC LIMIT 1),
-        (SELECT COUNT(*) FROM recipient r WHERE r.message = m.id AND r.state = 3)
+        (SELECT COUNT(*) FROM recipient r WHERE r.message = m.id AND r.state = 3), m.story
     FROM message m";
 
 impl Queue {
@@ -147,6 +148,7 @@ impl Queue {
     fn summary(&self, row: &Row<'_>) -> rusqlite::Result<Summary> {
         Ok(Summary {
             id: QueueId(row.get(0)?),
+            story: StoryId::from_column(row.get(9)?),
             reverse_path: row.get(1)?,
             octets: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
             arrived: rfc3339(row.get(3)?),

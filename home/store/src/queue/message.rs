@@ -8,6 +8,7 @@ use postern_message::address::EmailAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
+use crate::journal::StoryId;
 use crate::stage::StagedMessage;
 
 /// Names one queued message for as long as the queue exists; never given twice.
@@ -57,6 +58,8 @@ pub struct NewMessage<'a> {
     pub envelope_id: Option<String>,
     /// The RET parameter (RFC 3461 §4.3).
     pub ret: Ret,
+    /// What the journal tells of it stands under this id; a report's under that of the message it is about.
+    pub story: StoryId,
 }
 
 /// Where the content of a new message is.
@@ -240,6 +243,8 @@ pub struct Envelope {
     pub octets: u64,
     /// When it was queued.
     pub arrived: Timestamp,
+    /// Under which the journal tells of it.
+    pub story: StoryId,
 }
 
 /// A recipient that is due.
@@ -264,6 +269,8 @@ pub struct DueRecipient {
 pub struct Summary {
     /// The message.
     pub id: QueueId,
+    /// Under which the journal tells of it.
+    pub story: StoryId,
     /// Empty for the null reverse-path.
     pub reverse_path: String,
     /// Octets of the whole message.

@@ -5,7 +5,7 @@ use crate::db::{Durability, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "queue",
     application_id: 0x506f_7351,
-    migrations: &[FIRST],
+    migrations: &[FIRST, STORIES],
     durability: Durability::Everything,
 };
 
@@ -43,4 +43,10 @@ CREATE TABLE recipient (
 CREATE INDEX recipient_of_message ON recipient (message);
 CREATE INDEX recipient_due ON recipient (next_attempt) WHERE state = 0;
 CREATE INDEX recipient_due_by_domain ON recipient (domain, next_attempt) WHERE state = 0;
+";
+
+/// The story that each message belongs to; those from before have one of their own.
+const STORIES: &str = "
+ALTER TABLE message ADD COLUMN story TEXT NOT NULL DEFAULT '';
+UPDATE message SET story = 'queued.' || id;
 ";

@@ -45,6 +45,7 @@ fn message<'a>(recipients: &[&str], content: &'a [u8]) -> NewMessage<'a> {
         smtp_utf8: false,
         envelope_id: Some("id".into()),
         ret: Ret::Full,
+        story: crate::journal::StoryId::of_session("test"),
     }
 }
 
