@@ -30,7 +30,7 @@ use postern_message::address::{DomainName, EmailAddress};
 use postern_message::authres::MethodResult;
 
 use crate::resolver::Resolver;
-pub use dmarc::Dmarc;
+pub use dmarc::{Alignment, Dmarc};
 
 /// Who hands the message over.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,8 @@ pub struct Report {
     pub results: Vec<MethodResult>,
     /// What the author's domain wants done.
     pub dmarc: Dmarc,
+    /// What vouches for the author, where its domain wants to be told (RFC 7489 §7.2).
+    pub reportable: Option<Alignment>,
 }
 
 /// Makes all checks of a message; `author` is the one of its From field, where the caller has read it.
@@ -89,6 +91,7 @@ pub async fn check(
         Some(sealer) => dmarc.result().because(format!("passed on by {sealer}, which found a pass")),
         None => dmarc.result(),
     });
+    let reportable = dmarc.reportable();
     let dmarc = if voucher.is_some() { Dmarc::Accept } else { dmarc.wish() };
-    Report { results, dmarc }
+    Report { results, dmarc, reportable }
 }

@@ -13,6 +13,7 @@ mod journal;
 mod mta_sts;
 mod notices;
 mod queue;
+mod reports;
 mod store;
 mod tunnel;
 
@@ -34,6 +35,7 @@ pub use journal::Journal;
 pub use mta_sts::MtaSts;
 pub use notices::{Notices, Secure};
 pub use queue::Queue;
+pub use reports::Reports;
 pub use store::{KeySource, Store};
 pub use tunnel::Tunnel;
 
@@ -74,6 +76,8 @@ pub struct Config {
     pub store: Store,
     /// Delivery to other servers.
     pub queue: Queue,
+    /// What other mail systems are told.
+    pub reports: Reports,
     /// How the owner hears of what a person should look at.
     pub notices: Notices,
     /// What is kept of what became of each message.
@@ -167,6 +171,7 @@ impl Default for Config {
             bans: Bans::default(),
             store: Store::default(),
             queue: Queue::default(),
+            reports: Reports::default(),
             notices: Notices::default(),
             journal: Journal::default(),
             log: Log::default(),
@@ -397,6 +402,7 @@ mod tests {
             "[bans]",
             "[store]",
             "[queue]",
+            "[reports]",
             "[notices]",
             "[journal]",
             "[log]",

@@ -16,12 +16,13 @@ use postern_home::{
     hostname::Hostname,
     inbound::{self, Inbound},
     net,
-    reports::Intake,
+    reports::{Intake, Sender, attachment::report_in},
     resolver::{Dnssec, Resolver},
     smtp::BUSY,
     submission::{self, Submission},
     tls,
 };
+use postern_report::Report;
 use postern_smtp::server::Limits;
 use postern_store::{
     Store, Timestamp,
@@ -29,14 +30,31 @@ use postern_store::{
     account::UidSet,
     directory::Directory,
     journal::{Journal, Story},
-    queue::Queue,
-    reports::{Counts, Kind, Query, Reports},
+    queue::{Queue, QueueId},
+    reports::{Counts, Day, Kind, Query, Reports},
 };
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::watch;
+
+/// What the name server knows; an empty text is a name that is not there.
+const TEXTS: [(&str, &str); 9] = [
+    ("_dmarc.bank.example", "v=DMARC1; p=reject"),
+    ("_dmarc.example", ""),
+    ("asks.example", "v=spf1 ip4:127.0.0.1 -all"),
+    (
+        "_dmarc.asks.example",
+        "v=DMARC1; p=none; sp=reject; rua=mailto:own@asks.example,mailto:third@agreed.example,\
+         mailto:small@asks.example!10,mailto:victim@silent.example",
+    ),
+    ("sub.asks.example", "v=spf1 -all"),
+    ("_dmarc.sub.asks.example", ""),
+    ("asks.example._report._dmarc.agreed.example", "v=DMARC1"),
+    ("asks.example._report._dmarc.silent.example", ""),
+    ("_dmarc.silent.example", ""),
+];
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -47,6 +65,7 @@ struct Home {
     queue: Arc<Queue>,
     reports: Arc<Reports>,
     journal: Journal,
+    resolver: Resolver,
     smtp: SocketAddr,
     submissions: SocketAddr,
     _running: watch::Sender<bool>,
@@ -76,11 +95,12 @@ impl Home {
             hostname: hostname.clone(),
             directory: directory.clone(),
             store: store.clone(),
-            resolver,
+            resolver: resolver.clone(),
             journal: journal.clone(),
             tls: tls.server(),
             limits,
             policy: config::Inbound::default(),
+            observed: Arc::clone(&reports),
             reports: Intake::start(Arc::clone(&reports), directory.clone()),
         });
         let stop = shutdown.clone();
@@ -100,7 +120,18 @@ impl Home {
         let stop = shutdown.clone();
         let security = net::Security::Implicit(tls.server());
         let submissions = listen(security, &shutdown, move |one| submission.clone().serve(one, stop.clone()));
-        Home { state_dir, directory, store, queue, reports, journal, smtp, submissions, _running: running }
+        Home {
+            state_dir,
+            directory,
+            store,
+            queue,
+            reports,
+            journal,
+            resolver,
+            smtp,
+            submissions,
+            _running: running,
+        }
     }
 
     /// The stories of this address, newest first, in words.
@@ -122,6 +153,21 @@ impl Home {
             String::from_utf8(octets).expect("text")
         };
         messages.map(|message| text(message.expect("message"))).collect()
+    }
+
+    /// A queued message with its prepended fields.
+    fn queued(&self, id: QueueId) -> Vec<u8> {
+        let mut content = self.queue.content(id).expect("content").expect("is there");
+        let mut octets = content.prepend;
+        content.file.read_to_end(&mut octets).expect("read");
+        octets
+    }
+
+    /// The one recipient of a queued message.
+    fn recipient(&self, id: QueueId) -> String {
+        let detail = self.queue.show(id).expect("shown").expect("is there");
+        let [recipient] = detail.recipient_details.try_into().expect("one recipient");
+        recipient.forward_path
     }
 
     async fn client(&self) -> Client {
@@ -157,13 +203,14 @@ async fn broken_name_server() -> SocketAddr {
 fn answer(query: Message) -> Vec<u8> {
     let name = query.queries[0].name().clone();
     let mut response = query.into_response();
-    match name.to_ascii().as_str() {
-        "_dmarc.bank.example." => {
-            let policy = TXT::new(vec!["v=DMARC1; p=reject".to_owned()]);
-            response.add_answer(Record::from_rdata(name, 60, RData::TXT(policy)));
+    let known = TEXTS.iter().find(|(known, _)| name.to_ascii().strip_suffix('.') == Some(known));
+    match known {
+        Some((_, "")) => response.metadata.response_code = ResponseCode::NXDomain,
+        Some((_, text)) => {
+            let text = TXT::new(vec![(*text).to_owned()]);
+            response.add_answer(Record::from_rdata(name, 60, RData::TXT(text)));
         }
-        "_dmarc.example." => response.metadata.response_code = ResponseCode::NXDomain,
-        _ => response.metadata.response_code = ResponseCode::ServFail,
+        None => response.metadata.response_code = ResponseCode::ServFail,
     }
     response.to_vec().expect("encoded")
 }
@@ -358,10 +405,7 @@ async fn a_submitted_message_is_completed_signed_and_queued() {
     client.mail("ana@home.example", &to, message, "250 2.0.0 queued as").await;
 
     let [queued] = home.queue.list(None, 10).expect("list").try_into().expect("one message");
-    let mut content = home.queue.content(queued.id).expect("content").expect("is there");
-    let mut octets = content.prepend;
-    content.file.read_to_end(&mut octets).expect("read");
-    let text = String::from_utf8(octets).expect("text");
+    let text = String::from_utf8(home.queued(queued.id)).expect("text");
     assert_eq!(text.matches("DKIM-Signature:").count(), 2, "{text}");
     assert!(text.contains("a=rsa-sha256") && text.contains("a=ed25519-sha256"), "{text}");
     assert!(
@@ -488,4 +532,60 @@ async fn every_transaction_has_its_story() {
     assert!(story.contains(&format!("queued as {} for x@elsewhere.example", queued.id)), "{story}");
     let impostor = home.stories("ben@home.example").concat();
     assert!(impostor.contains("refused (sender): 553 5.7.1"), "{impostor}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_asks_for_reports_gets_one_the_day_after() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.asks.example", "250").await;
+    for _ in 0..3 {
+        client
+            .mail("bob@asks.example", &["ana@home.example"], "From: bob@asks.example\r\n\r\nx", "250")
+            .await;
+    }
+    client
+        .mail("x@sub.asks.example", &["ana@home.example"], "From: x@sub.asks.example\r\n\r\nx", "550 5.7.1")
+        .await;
+    client.mail("", &["postmaster@home.example"], "From: r@asks.example\r\n\r\na report", "250").await;
+    let sender = Sender {
+        reports: home.reports.clone(),
+        directory: home.directory.clone(),
+        queue: home.queue.clone(),
+        resolver: home.resolver.clone(),
+        config: config::Reports::default(),
+    };
+    let queued = || home.queue.list(None, 10).expect("list");
+    let today = Timestamp::now();
+    // Nobody waits for what is counted; writes are done in their order, so this one is the last.
+    home.reports.settle(Kind::Tls, Day::of(today), Vec::new()).expect("written");
+    sender.send_due(today).await;
+    assert!(queued().is_empty(), "the day is not over");
+    let tomorrow = today.saturating_add(jiff::SignedDuration::from_hours(36)).expect("a time");
+    sender.send_due(tomorrow).await;
+    sender.send_due(tomorrow).await;
+
+    let recipients = queued().iter().map(|message| home.recipient(message.id)).collect::<Vec<_>>();
+    assert_eq!(recipients, ["own@asks.example", "third@agreed.example"], "each once, and no others");
+    assert!(queued().iter().all(|message| message.reverse_path.is_empty()), "nobody is told of failures");
+    let octets = home.queued(queued()[0].id);
+    assert_eq!(String::from_utf8_lossy(&octets).matches("DKIM-Signature:").count(), 2);
+    let Ok(Some(Report::Aggregate(report))) = report_in(&octets) else { panic!("no report in it") };
+    assert_eq!((report.org_name.as_str(), report.policy.domain.as_str()), ("home.example", "asks.example"));
+    let mut seen: Vec<_> = report
+        .records
+        .iter()
+        .map(|record| {
+            (record.header_from.as_str(), record.count, record.disposition, record.spf, record.dkim)
+        })
+        .collect();
+    seen.sort_by_key(|seen| seen.0);
+    use postern_report::dmarc::{Disposition, DmarcResult};
+    assert_eq!(
+        seen,
+        [
+            ("asks.example", 3, Disposition::None, DmarcResult::Pass, DmarcResult::Fail),
+            ("sub.asks.example", 1, Disposition::Reject, DmarcResult::Fail, DmarcResult::Fail),
+        ]
+    );
 }

@@ -61,6 +61,16 @@ pub struct Judgement {
     domain: String,
     outcome: Outcome,
     policy: Policy,
+    alignment: Option<Alignment>,
+}
+
+/// Which of the two vouch for the author's domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alignment {
+    /// A signature does.
+    pub dkim: bool,
+    /// SPF does.
+    pub spf: bool,
 }
 
 /// Judges a message.
@@ -96,11 +106,26 @@ impl Judgement {
             DmarcResult::PermError(_) => Outcome::PermError,
             DmarcResult::None => Outcome::None,
         };
-        Self { domain: output.domain().to_owned(), outcome, policy: output.policy() }
+        let alignment = Alignment {
+            dkim: *output.dkim_result() == DmarcResult::Pass,
+            spf: *output.spf_result() == DmarcResult::Pass,
+        };
+        let wants_reports = output.dmarc_record().is_some_and(|record| !record.rua().is_empty());
+        Self {
+            domain: output.domain().to_owned(),
+            outcome,
+            policy: output.policy(),
+            alignment: wants_reports.then_some(alignment),
+        }
     }
 
     fn unknown() -> Self {
-        Self { domain: String::new(), outcome: Outcome::TempError, policy: Policy::Unspecified }
+        Self {
+            domain: String::new(),
+            outcome: Outcome::TempError,
+            policy: Policy::Unspecified,
+            alignment: None,
+        }
     }
 
     /// A failure is none as long as a proof is not known.
@@ -114,6 +139,11 @@ impl Judgement {
     /// The domain of the From field; empty where there was none to judge by.
     pub fn domain(&self) -> &str {
         &self.domain
+    }
+
+    /// What vouches for the author, where its domain has asked for reports and the outcome is known.
+    pub fn reportable(&self) -> Option<Alignment> {
+        self.alignment.filter(|_| matches!(self.outcome, Outcome::Pass | Outcome::Fail))
     }
 
     /// What is to be done.
@@ -152,7 +182,7 @@ mod tests {
     use super::*;
 
     fn wish(outcome: Outcome, policy: Policy) -> Dmarc {
-        Judgement { domain: "bank.example".to_owned(), outcome, policy }.wish()
+        Judgement { domain: "bank.example".to_owned(), outcome, policy, alignment: None }.wish()
     }
 
     #[test]
@@ -169,9 +199,9 @@ mod tests {
 
     #[test]
     fn a_failure_without_proofs_is_none_yet() {
-        let judged = Judgement { domain: String::new(), outcome: Outcome::Fail, policy: Policy::Reject };
+        let judged = Judgement { outcome: Outcome::Fail, policy: Policy::Reject, ..Judgement::unknown() };
         assert_eq!(judged.without_proofs().outcome, Outcome::TempError);
-        let judged = Judgement { domain: String::new(), outcome: Outcome::Pass, policy: Policy::Reject };
+        let judged = Judgement { outcome: Outcome::Pass, policy: Policy::Reject, ..Judgement::unknown() };
         assert_eq!(judged.without_proofs().outcome, Outcome::Pass);
     }
 }

@@ -50,6 +50,7 @@ pub(super) async fn accept(
     check_hops(&octets)?;
     let author = header::author(&octets)?;
     let (report, name) = authenticate(host, session, envelope, &octets, &author).await;
+    reports::observe(&host.parts.observed, host.client, envelope, &author, &report);
     match &report.dmarc {
         Dmarc::Reject { domain } => return Err(Refusal::DmarcReject { domain: domain.clone() }),
         Dmarc::Defer { domain } => return Err(Refusal::DmarcUnknown { domain: domain.clone() }),

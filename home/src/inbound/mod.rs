@@ -18,7 +18,7 @@ mod session;
 use std::sync::Arc;
 
 use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
-use postern_store::{Store, directory::Directory, journal::Journal};
+use postern_store::{Store, directory::Directory, journal::Journal, reports::Reports};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
@@ -56,6 +56,8 @@ pub struct Parts {
     pub limits: Limits,
     /// How strangers' mail is judged.
     pub policy: config::Inbound,
+    /// Where what is to be reported of mail is counted.
+    pub observed: Arc<Reports>,
     /// Where reports are taken out of the postmaster's mail.
     pub reports: Intake,
 }

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_message::authres::MethodResult;
-use postern_report::{MAX_PACKED, Refused, Report};
+use postern_report::{MAX_PACKED, Report};
 use postern_store::StagedMessage;
 use postern_store::directory::{Directory, Snapshot};
 use postern_store::reports::{Kept, Received, Reports};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::attachment::report_in;
 use super::authenticity;
 
 /// Messages that wait to be looked at.
@@ -81,9 +82,9 @@ impl Arrival {
             Ok(octets) => octets,
             Err(error) => return tracing::warn!(%error, "a message cannot be looked through for reports"),
         };
-        let report = match postern_report::read(&octets) {
-            Ok(report) => report,
-            Err(Refused::NoReport) => return,
+        let report = match report_in(&octets) {
+            Ok(Some(report)) => report,
+            Ok(None) => return,
             Err(refused) => return tracing::info!(%refused, "a report is left out"),
         };
         let sender = self.provenance.author;

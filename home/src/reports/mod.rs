@@ -4,9 +4,14 @@
 //! that, and never in its way, `intake` looks whether there is a report in it and keeps what it says, with whether its author
 //! is who it seems (`authenticity`). `sources` tells in plain words what is known of each address.
 //!
+//! The other way, `observe` counts what came in the name of domains that ask for reports, and once a day `sender` writes to
+//! those that `destination` finds.
+//!
 //! Reports of single failures (RFC 6591) are neither asked for nor sent: they would hand whole headers to strangers.
 //!
-//! RFC 7489 §7.2, RFC 8460 §3, §5.3.
+//! RFC 7489 §7.1, §7.2, RFC 8460 §3, §5.3.
+
+pub mod attachment;
 
 mod authenticity;
 
@@ -14,10 +19,18 @@ pub mod intake;
 
 pub mod sources;
 
-use postern_message::address::DomainName;
+mod observe;
+
+mod destination;
+
+pub mod sender;
+
+use postern_message::address::{DomainName, EmailAddress, LocalPart};
 use postern_smtp::server::ForwardPath;
 
 pub use intake::{Intake, Provenance};
+pub use observe::observe;
+pub use sender::Sender;
 
 /// To whom reports are to go, at each domain.
 const LOCAL_PART: &str = "postmaster";
@@ -25,6 +38,11 @@ const LOCAL_PART: &str = "postmaster";
 /// Where reports about a domain are to go, as DMARC's and TLSRPT's records say it.
 pub fn rua(domain: &DomainName) -> String {
     format!("mailto:{LOCAL_PART}@{domain}")
+}
+
+/// The address that reports of ours come from: somebody reads it.
+fn postmaster(domain: &DomainName) -> Option<EmailAddress> {
+    EmailAddress::new(LocalPart::from_unquoted(LOCAL_PART).ok()?, domain.clone()).ok()
 }
 
 /// Whether a message goes where reports do.

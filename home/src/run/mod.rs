@@ -121,6 +121,7 @@ fn background(services: &Services, socket: local::Server, listening: Arc<Listeni
         services.link.clone(),
         services.config.store.undelete(),
     ));
+    tasks.spawn(services.reporter().run(services.link.clone()));
     tasks.spawn(services.publisher().run());
     tasks.spawn(services.survey.clone().watch());
     tasks.spawn(services.policy_watcher().run());

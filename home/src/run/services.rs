@@ -33,7 +33,7 @@ use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
 use crate::notices::{Notices, Teller};
 use crate::outbound;
 use crate::outbound::demand::policies::Policies;
-use crate::reports::Intake;
+use crate::reports::{Intake, Sender};
 use crate::resolver::Resolver;
 use crate::smtp;
 use crate::status::Listening;
@@ -253,6 +253,7 @@ impl Services {
             tls: self.tls.server(),
             limits: self.limits(),
             policy: self.config.inbound.clone(),
+            observed: self.reports.clone(),
             reports: Intake::start(self.reports.clone(), self.directory.clone()),
         })
     }
@@ -309,6 +310,17 @@ impl Services {
             is_reached: forward(&self.config.listen).contains_key(&ServiceKind::Https.public_port()),
             enforce_after: self.config.mta_sts.enforce_after,
             seen: self.web.clone(),
+        }
+    }
+
+    /// Sends the reports that others ask for.
+    pub(super) fn reporter(&self) -> Sender {
+        Sender {
+            reports: self.reports.clone(),
+            directory: self.directory.clone(),
+            queue: self.queue.clone(),
+            resolver: self.resolver.clone(),
+            config: self.config.reports.clone(),
         }
     }
 

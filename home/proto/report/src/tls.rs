@@ -114,6 +114,15 @@ pub struct FailureDetails {
     pub failure_reason_code: String,
 }
 
+/// One attempt at TLS with a server, as a reporter notes it down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The policy that was applied.
+    pub policy: Policy,
+    /// Why it failed; the count is not used.
+    pub failure: Option<FailureDetails>,
+}
+
 /// Reads a report.
 ///
 /// # Errors

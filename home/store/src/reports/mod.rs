@@ -1,6 +1,10 @@
-//! What other mail systems have reported of the mail that carries this home's names.
+//! Reports: what other mail systems have reported of the mail that carries this home's names, and what this home has to report to
+//! them.
 //!
 //! In: reports ([`Reports::keep`]). Out: what they say of a domain over a time ([`Reports::sources`], [`Reports::tls`]).
+//! Also in: what was seen of others' mail and servers ([`Reports::observe`]); out: a day of it ([`Reports::messages`],
+//! [`Reports::sessions`]), until it has been reported ([`Reports::settle`]).
+//!
 //! Refused: a report that is there already, by sender and its own name for it ([`Kept::Again`]).
 //!
 //! Bounded: [`Reports::forget`] deletes by age; above [`MAX_ROWS`] rows the oldest go, those first whose sender nobody vouches
@@ -12,6 +16,8 @@ pub(crate) mod schema;
 
 mod dmarc;
 mod tls;
+
+mod observed;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +31,7 @@ use crate::db::{Connection, Database, OptionalExtension, params};
 use crate::place::Place;
 
 pub use dmarc::SourceRow;
+pub use observed::{Day, Observation};
 pub use tls::{TlsFailureRow, TlsPolicyRow};
 
 /// Rows of all reports together; some 100 MB.

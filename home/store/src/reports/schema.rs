@@ -5,7 +5,7 @@ use crate::db::{Durability, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "reports",
     application_id: 0x506f_7352,
-    migrations: &[FIRST],
+    migrations: &[FIRST, OBSERVED],
     durability: Durability::UpToCheckpoint,
 };
 
@@ -56,4 +56,17 @@ CREATE TABLE tls_failure (
     reason      TEXT NOT NULL
 ) STRICT;
 CREATE INDEX tls_failure_of_report ON tls_failure (report);
+";
+
+/// What reports to others are made of. `kind` as above; `day` is days since 1970; `domain` is the author's domain of a message,
+/// the destination's of a session; `record` is its content as JSON, with a count of 0.
+const OBSERVED: &str = "
+CREATE TABLE observed (
+    kind   INTEGER NOT NULL,
+    day    INTEGER NOT NULL,
+    domain TEXT NOT NULL,
+    record TEXT NOT NULL,
+    times  INTEGER NOT NULL,
+    PRIMARY KEY (kind, day, domain, record)
+) STRICT, WITHOUT ROWID;
 ";

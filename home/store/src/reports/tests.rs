@@ -108,3 +108,31 @@ fn a_count_that_nobody_could_have_counted_does_not_break_the_sum() {
     }
     assert_eq!(reports.sources(&since(0)).unwrap()[1].messages, 3 * MAX_COUNT);
 }
+
+#[test]
+fn what_is_seen_is_counted_by_day_and_domain_until_it_is_settled() {
+    let (_directory, reports) = opened();
+    let Report::Aggregate(sample) = aggregate(0).report else { panic!("an aggregate report") };
+    let [own, other] = sample.records.try_into().unwrap();
+    let far: DomainName = "far.example".parse().unwrap();
+    let at = |day: i64| Timestamp::from_second(day * Day::SECONDS + 60).unwrap();
+    for (day, record) in [(5, &own), (5, &own), (5, &other), (6, &own)] {
+        reports.observe(far.clone(), at(day), Observation::Message(record.clone()));
+    }
+    reports.observe_within(far.clone(), at(5), Observation::Message(own.clone()), 3);
+    let last = dmarc::Record { header_from: "x.far.example".into(), ..own };
+    reports.observe_within(far.clone(), at(5), Observation::Message(last), 3);
+    let (fifth, sixth) = (Day::of(at(5)), Day::of(at(6)));
+    // Writes are done in their order, so this one waits for all of them.
+    reports.settle(Kind::Tls, fifth, vec![far.clone()]).unwrap();
+
+    assert_eq!(reports.observed_before(Kind::Aggregate, sixth).unwrap(), [(fifth, far.clone())]);
+    let mut counts: Vec<u64> =
+        reports.messages(fifth, &far).unwrap().iter().map(|record| record.count).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 3], "known ones count on, new ones have no room");
+    reports.settle(Kind::Aggregate, fifth, vec![far.clone()]).unwrap();
+    assert_eq!(reports.messages(fifth, &far).unwrap(), []);
+    assert_eq!(reports.messages(sixth, &far).unwrap().len(), 1);
+    assert_eq!((fifth.begin(), fifth.end()), (5 * 86_400, 6 * 86_400 - 1));
+}

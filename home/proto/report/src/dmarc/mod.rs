@@ -12,6 +12,7 @@ mod write;
 use std::net::IpAddr;
 
 use postern_message::address::DomainName;
+use serde::{Deserialize, Serialize};
 
 pub use read::{MAX_DEPTH, MAX_RECORDS, read};
 
@@ -52,7 +53,7 @@ pub struct Policy {
 }
 
 /// Messages of one address that came out alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The address that they came from.
     pub source_ip: IpAddr,
@@ -77,7 +78,7 @@ pub struct Record {
 }
 
 /// Why a policy was not followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// `forwarded`, `mailing_list`, `local_policy`, …
     pub kind: String,
@@ -86,7 +87,7 @@ pub struct Reason {
 }
 
 /// One signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DkimAuthResult {
     /// Its `d=`.
     pub domain: String,
@@ -97,7 +98,7 @@ pub struct DkimAuthResult {
 }
 
 /// One SPF check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpfAuthResult {
     /// The domain that was checked.
     pub domain: String,
@@ -109,7 +110,8 @@ pub struct SpfAuthResult {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal $(| $other:literal)*,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
