@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
+.PHONY: help demo test test-terraform soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -12,8 +12,12 @@ help: ## Show this list
 demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end by itself)
 	@target/debug/lab demo $(if $(ONCE),--once)
 
-test: packages checkers rust ## Run every test: unit, transcripts, properties, scenarios in the lab
+test: packages checkers rust test-terraform ## Run every test: unit, transcripts, properties, scenarios in the lab, Terraform's plans
 	@tests/setup/test.sh
+
+test-terraform: ## Check terraform/ with Terraform itself and the schema of AWS's provider (asks nothing of AWS)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/terraform/debian-packages.txt
+	@tests/setup/terraform.sh
 
 soak: packages rust ## Run the heavy form of the scenarios that have one (200 rotations, a kill at every step; half an hour)
 	@tests/setup/soak.sh
