@@ -6,6 +6,7 @@
 //! commands.
 
 mod acme;
+mod backup;
 mod bans;
 mod dkim;
 mod inbound;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Deserializer};
 use crate::resolver::Dnssec;
 
 pub use acme::Acme;
+pub use backup::Backup;
 pub use bans::Bans;
 pub use dkim::Dkim;
 pub use inbound::Inbound;
@@ -46,6 +48,9 @@ pub const DEFAULT_PATH: &str = "/etc/postern/home.toml";
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where it was read.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
     /// Mail, keys and the queue: all that is worth a backup.
     pub state_dir: PathBuf,
     /// The administration socket.
@@ -78,6 +83,8 @@ pub struct Config {
     pub queue: Queue,
     /// What other mail systems are told.
     pub reports: Reports,
+    /// Where backups go.
+    pub backup: Backup,
     /// How the owner hears of what a person should look at.
     pub notices: Notices,
     /// What is kept of what became of each message.
@@ -156,6 +163,7 @@ impl Dns {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            path: None,
             state_dir: "/var/lib/postern-home".into(),
             runtime_dir: "/run/postern-home".into(),
             hostname: None,
@@ -172,6 +180,7 @@ impl Default for Config {
             store: Store::default(),
             queue: Queue::default(),
             reports: Reports::default(),
+            backup: Backup::default(),
             notices: Notices::default(),
             journal: Journal::default(),
             log: Log::default(),
@@ -206,7 +215,8 @@ impl Config {
     /// # Errors
     /// One paragraph naming file, line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::from_source(&Source::read(path)?)
+        let config = Self::from_source(&Source::read(path)?)?;
+        Ok(Self { path: Some(path.to_owned()), ..config })
     }
 
     /// Parses and checks a text.
@@ -224,6 +234,7 @@ impl Config {
         config.store.check(&config.state_dir, source)?;
         config.queue.check(source)?;
         config.journal.check(source)?;
+        config.backup.check(source)?;
         Ok(config)
     }
 
@@ -234,6 +245,7 @@ impl Config {
             ("tls.certificate", self.tls.certificate.as_ref()),
             ("tls.key", self.tls.key.as_ref()),
             ("acme.root", self.acme.root.as_ref()),
+            ("backup.repository", self.backup.repository.as_ref()),
             ("dns.trust_anchor", self.dns.trust_anchor.as_ref()),
         ];
         for (key, path) in paths {
@@ -403,6 +415,7 @@ mod tests {
             "[store]",
             "[queue]",
             "[reports]",
+            "[backup]",
             "[notices]",
             "[journal]",
             "[log]",

@@ -36,6 +36,7 @@ pub mod notices;
 pub mod web;
 
 pub mod admin;
+pub mod backup;
 pub mod export;
 pub mod import;
 pub mod status;

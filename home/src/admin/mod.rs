@@ -138,6 +138,8 @@ pub struct Admin {
     pub listening: Arc<Listening>,
     /// Where everything is kept.
     pub state_dir: PathBuf,
+    /// How often a backup is made; `None` where none is.
+    pub backup_every: Option<Duration>,
     /// What the owner was told, and is to be.
     pub notices: Notices,
     /// How.

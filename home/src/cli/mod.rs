@@ -4,7 +4,7 @@
 //! over its local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`status`, `tunnel status`, `cert list`,
-//! `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`), 4 the daemon is not reachable.
+//! `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`, `backup verify|restore|drill`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;
@@ -21,6 +21,7 @@ mod quota;
 mod store;
 
 mod alias;
+mod backup;
 
 mod queue;
 mod trace;
@@ -148,6 +149,16 @@ pub enum Command {
         /// What to do with it
         #[command(subcommand)]
         command: store::StoreCommand,
+    },
+    /// Everything that home keeps, encrypted, in another place
+    #[command(after_help = "Example:\n  postern-home backup create")]
+    Backup {
+        /// The key to sealed mail, in place of home.toml's: file:/PATH, credential:NAME or passphrase
+        #[arg(long, global = true, value_name = "SOURCE")]
+        key: Option<KeySource>,
+        /// What to do
+        #[command(subcommand)]
+        command: backup::BackupCommand,
     },
     /// Open sealed mail for the daemon that has just started; the passphrase is asked for, or read from standard input
     #[command(
@@ -484,6 +495,12 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
             let config = Config::load(&cli.config)?;
             let keys = Keys { source: key.or(config.store.key), credentials: surroundings.credentials };
             store::execute(&config.state_dir, &keys, output, command)
+        }
+        Command::Backup { key, command } => {
+            let config = Config::load(&cli.config)?;
+            let keys =
+                Keys { source: key.or(config.store.key.clone()), credentials: surroundings.credentials };
+            backup::execute(&config, &keys, output, command)
         }
         Command::Unlock => unlock::unlock(&client()?),
         Command::Alias(command) => alias::execute(&client()?, command),

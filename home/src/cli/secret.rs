@@ -82,7 +82,8 @@ fn prompt_code(code: &mut String) -> io::Result<usize> {
     io::stdin().lock().take(MAX_OCTETS).read_line(code)
 }
 
-fn first_line_of(path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// The first line of a file.
+pub(super) fn first_line_of(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let failed = |error: io::Error| unreadable(&path.display().to_string(), &error);
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode();

@@ -115,7 +115,7 @@ pub(super) fn execute(
 }
 
 /// The state directory, to be read.
-fn opened(state_dir: &Path, keys: &Keys) -> Result<Place, Failure> {
+pub(super) fn opened(state_dir: &Path, keys: &Keys) -> Result<Place, Failure> {
     match keys.open(state_dir)? {
         Opened::Open(place) => Ok(place),
         Opened::Locked(locked) => {

@@ -72,6 +72,9 @@ async fn serve(config: Config, choice: Choice, opened: Opened, ready: impl FnOnc
     let (stop, shutdown) = watch::channel(false);
     let mut background = background(&services, socket, listeners.shown());
     background.spawn(keeper.run(wished));
+    if let Some(backups) = services.backups(&place) {
+        background.spawn(backups.run());
+    }
     let mut serving = services.start(listeners.bound, &shutdown);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     tell_ready();

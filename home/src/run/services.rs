@@ -19,6 +19,7 @@ use super::listen::Bound;
 use crate::access::imap::Imap;
 use crate::access::pop3::{self, Pop3};
 use crate::admin::Admin;
+use crate::backup::{self, Backup};
 use crate::bans::Bans;
 use crate::certificate::acme::Https;
 use crate::certificate::keeper::{self, Keeper, Wish, Wishes};
@@ -179,6 +180,7 @@ impl Services {
             tls: self.tls.clone(),
             listening,
             state_dir: self.config.state_dir.clone(),
+            backup_every: self.config.backup.repository.is_some().then_some(self.config.backup.every),
             notices: self.notices.clone(),
             teller: self.teller.clone(),
         }
@@ -331,6 +333,19 @@ impl Services {
             dkim: self.config.dkim.clone(),
             report: self.zones.clone(),
         }
+    }
+
+    /// Makes backups, where they are wanted.
+    pub(super) fn backups(&self, place: &Place) -> Option<backup::Keeper> {
+        let wanted = &self.config.backup;
+        let backup = Backup {
+            place: place.clone(),
+            configuration: self.config.path.clone(),
+            repository: wanted.repository.clone()?,
+            keep: wanted.keep(),
+            host: self.hostname.current().to_string(),
+        };
+        Some(backup::Keeper { backup, every: wanted.every, drill_every: wanted.drill_every })
     }
 
     /// Cares for the certificates.

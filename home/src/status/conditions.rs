@@ -12,6 +12,7 @@ use postern_store::queue::Queue;
 
 use super::Status;
 use crate::admin::Admin;
+use crate::backup;
 use crate::link::{LinkState, LinkStatus};
 use crate::notices::{Condition, Kind};
 
@@ -44,6 +45,9 @@ pub(super) fn of(
     found.extend(of_queue(&admin.queue, queued, now));
     found.extend(of_disk(&admin.state_dir));
     found.extend(of_journal(admin.journal.lost()));
+    found.extend(
+        admin.backup_every.into_iter().flat_map(|every| backup::conditions(&admin.state_dir, every, now)),
+    );
     found
 }
 

@@ -17,6 +17,7 @@ pub mod structure;
 
 pub mod account;
 pub mod blob;
+mod frozen;
 mod inspect;
 pub mod search;
 mod store;
@@ -28,6 +29,7 @@ pub mod reports;
 pub mod journal;
 
 pub use error::{Error, Result};
+pub use frozen::Frozen;
 pub use inspect::Inspection;
 pub use place::Place;
 pub use stage::{BlobHash, StagedBytes, StagedMessage, Staging};

@@ -32,6 +32,11 @@ impl Place {
         Place { path: self.path.join(name), seal: self.seal.clone() }
     }
 
+    /// Another state directory that is sealed as this one is: a copy of it.
+    pub fn elsewhere(&self, state_dir: &Path) -> Place {
+        Place { path: state_dir.to_owned(), seal: self.seal.clone() }
+    }
+
     /// Whether what lies there is sealed.
     pub fn is_sealed(&self) -> bool {
         self.seal.is_some()

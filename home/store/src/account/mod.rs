@@ -17,6 +17,7 @@ mod name;
 mod rights;
 mod schema;
 
+mod census;
 mod change;
 mod columns;
 mod keywords;
@@ -50,6 +51,7 @@ use tokio::sync::watch;
 pub use acl::{Grant, Grantee, RightsChange, Sign};
 pub use annotations::Annotation;
 pub(crate) use append::{PendingAppend, Target};
+pub use census::Census;
 pub use fetch::{Messages, Remaining};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlags};
 pub use holdings::Holdings;
