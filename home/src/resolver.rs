@@ -269,7 +269,7 @@ impl Resolver {
             return validation.lookup(owner, record_type, pick).await.map_err(waits);
         }
         let answer = self.lookup_name(owner.clone(), record_type, pick).await?;
-        Ok(Proven { answer, is_secure: false, owner })
+        Ok(Proven { answer, is_secure: false, begins_secure: false, owner })
     }
 
     async fn lookup<T>(

@@ -162,7 +162,7 @@ fn a_denial_in_the_name_of_another_zone_does_not_turn_dane_off() -> Result<()> {
     let lab = Lab::joined()?;
     let home = lab.host(Host::Home);
     let resolver = Host::Resolver.v4().to_string();
-    let mut forger = home.spawn(["/usr/bin/python3", "-c", FORGER, &resolver, "home.example."])?;
+    let mut forger = home.spawn(["/usr/bin/python3", "-c", FORGER, &resolver, "stranger.test."])?;
     let mut said = BufReader::new(forger.stdout.take().context("piped")?).lines();
     ensure!(said.next().context("a line")?? == "ready");
     lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;

@@ -5,7 +5,8 @@
 //!
 //! | the host | demand |
 //! |---|---|
-//! | MX record and address are secure, and it has TLSA records | TLS with the server that they name, or with any where they cannot be used (RFC 7672 §2.2) |
+//! | MX record and address are secure, or the alias that leads to the address, and it has TLSA records | TLS with the server that they name |
+//! | the same, and none of them can be used | as below, and TLS in any case (RFC 7672 §2.2) |
 //! | else, and the domain's MTA-STS policy enforces, and names it | TLS 1.2 or newer, with a certificate for it that an authority vouches for (RFC 8461 §4) |
 //! | the policy enforces, and does not name it | not to be used |
 //! | else | none: TLS where it is offered (RFC 7435) |
@@ -24,7 +25,7 @@ use self::policies::Policies;
 use self::policy::{Mode, Policy};
 use super::route::Host;
 use crate::resolver::Resolver;
-use crate::tls::peer;
+use crate::tls::{opportunistic_client, peer};
 
 /// What one host has to fulfil.
 #[derive(Debug, Clone)]
@@ -77,29 +78,37 @@ impl Demands {
 
     /// What is demanded of this host.
     pub async fn on(&self, host: &Host) -> Demand {
-        if host.is_secure {
-            match self.records(host).await {
-                Ok(records) if records.is_empty() => {}
-                Ok(records) => {
-                    let names = [host.name.clone(), host.canonical.clone(), self.domain.clone()];
-                    return Demand::Tls { by: By::Dane, config: peer::by_dane(&records, &names) };
-                }
-                Err(unknown) => return Demand::Unusable(unknown),
-            }
+        match self.records(host).await {
+            Err(unknown) => Demand::Unusable(unknown),
+            Ok(records) if records.is_empty() => self.by_policy(&host.name),
+            Ok(records) => self.by_records(host, &records),
         }
-        self.by_policy(&host.name)
     }
 
-    /// The records at the name that the host's aliases lead to, or at its own (RFC 7672 §2.2.2).
+    /// The records at the first of the host's names that has some.
     async fn records(&self, host: &Host) -> Result<Vec<TLSA>, String> {
-        for base in [&host.canonical, &host.name] {
+        for base in &host.tlsa_bases {
             let found = self.resolver.tlsa(&format!("_25._tcp.{base}")).await;
             let found = found.map_err(|error| format!("its TLSA records cannot be found out: {error}"))?;
-            if !found.is_empty() || host.canonical == host.name {
+            if !found.is_empty() {
                 return Ok(found);
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Records of which none can be used vouch for nobody, so that the policy's word counts (RFC 8461 §2 lets DANE win where
+    /// it validates).
+    fn by_records(&self, host: &Host, records: &[TLSA]) -> Demand {
+        let mut names = host.tlsa_bases.clone();
+        names.extend([host.name.clone(), self.domain.clone()]);
+        if let Some(config) = peer::by_dane(records, &names) {
+            return Demand::Tls { by: By::Dane, config };
+        }
+        match self.by_policy(&host.name) {
+            Demand::Nothing => Demand::Tls { by: By::Dane, config: opportunistic_client() },
+            demand => demand,
+        }
     }
 
     fn by_policy(&self, host: &str) -> Demand {
@@ -117,5 +126,44 @@ impl Demands {
                     .to_owned(),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
+
+    use super::*;
+    use crate::resolver::Dnssec;
+
+    fn demands(policy: Option<&str>) -> Demands {
+        let resolver = Resolver::new(&["127.0.0.1:53".parse().unwrap()], Dnssec::Off).unwrap();
+        let policy = policy.map(|text| Policy::parse(text).unwrap());
+        Demands { domain: "far.example".to_owned(), resolver, policy }
+    }
+
+    fn by(demand: Demand) -> Option<By> {
+        match demand {
+            Demand::Tls { by, .. } => Some(by),
+            Demand::Nothing | Demand::Unusable(_) => None,
+        }
+    }
+
+    /// Records of an authority's usage mean nothing for mail, and so must not take the policy's place.
+    #[test]
+    fn records_that_cannot_be_used_leave_the_policy_in_force() {
+        let unusable = [TLSA::new(CertUsage::PkixEe, Selector::Spki, Matching::Sha256, vec![0; 32])];
+        let host = |name: &str| Host {
+            name: name.to_owned(),
+            tlsa_bases: vec![name.to_owned()],
+            addresses: vec!["192.0.2.1".parse().unwrap()],
+        };
+        let enforced = demands(Some("version: STSv1\nmode: enforce\nmx: mx.far.example\nmax_age: 86400\n"));
+        let named = enforced.by_records(&host("mx.far.example"), &unusable);
+        assert_ne!(by(named), Some(By::Dane), "any certificate would do");
+        let unnamed = enforced.by_records(&host("mx.evil.example"), &unusable);
+        assert!(matches!(&unnamed, Demand::Unusable(why) if why.contains("does not name it")), "{unnamed:?}");
+        // Without a policy the records still ask for TLS.
+        assert_eq!(by(demands(None).by_records(&host("mx.far.example"), &unusable)), Some(By::Dane));
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! In: a domain, the resolver, and what is known of ourselves. Out: hosts with their addresses and what DNSSEC says of them,
 //! best first; or the reason why there are none, for good or for now. Refused: hosts at our own level or below, which would send the
-//! mail in a circle (RFC 5321 §5.1).
+//! mail in a circle (RFC 5321 §5.1); more hosts, addresses and time than an honest domain needs.
 //!
-//! Implements RFC 5321 §5.1 (MX preference, implicit MX, loops), RFC 7505 (null MX).
+//! Implements RFC 5321 §5.1 (MX preference, implicit MX, loops), RFC 7505 (null MX), RFC 7672 §2.2.2 (where TLSA records are).
 
 use std::net::IpAddr;
-
-use hickory_resolver::proto::rr::Name;
+use std::time::Duration;
 
 use crate::resolver::{Answer, Mx, Proven, ResolveError, Resolver, host_text};
 
 /// Addresses that are tried in one attempt.
 const ADDRESSES_MAX: usize = 8;
+/// Hosts whose addresses are asked for in one attempt.
+const HOSTS_MAX: usize = 16;
+/// For all questions of one attempt: a domain whose name servers do not answer must not hold a slot for hours.
+const FIND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What routing must know of this home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +45,9 @@ pub enum Families {
 pub struct Host {
     /// The exchange's name.
     pub name: String,
-    /// Where its aliases lead; the same name where it has none.
-    pub canonical: String,
-    /// Whether signatures lead from the root to the MX record and to the addresses.
-    pub is_secure: bool,
+    /// The names at which its TLSA records may be, the best first; none where signatures do not lead from the root to the MX
+    /// record and to what stands at the host's name.
+    pub tlsa_bases: Vec<String>,
     /// Its addresses that are tried.
     pub addresses: Vec<IpAddr>,
 }
@@ -75,13 +77,28 @@ pub async fn find(
     ourselves: &Ourselves,
     chance: impl FnMut() -> f64,
 ) -> Result<Vec<Host>, NoRoute> {
+    let found = tokio::time::timeout(FIND_TIMEOUT, ask(resolver, domain, ourselves, chance)).await;
+    found.unwrap_or_else(|_| {
+        Err(NoRoute::new("4.4.3", format!("the name servers of {domain}'s mail servers take too long")))
+    })
+}
+
+async fn ask(
+    resolver: &Resolver,
+    domain: &str,
+    ourselves: &Ourselves,
+    chance: impl FnMut() -> f64,
+) -> Result<Vec<Host>, NoRoute> {
     let records = resolver.proven_mx(domain).await.map_err(|error| unresolved(&error))?;
     // A domain without MX records has its own addresses in the same zone: those are signed, or the denial is not either.
     let is_secure = records.is_secure || records.answer == Answer::NoData;
     let exchanges = order(domain, records.answer, chance)?;
-    let mut resolved = Vec::new();
+    let mut resolved: Vec<(u16, Host)> = Vec::new();
     let mut failure = None;
-    for exchange in exchanges {
+    for exchange in exchanges.into_iter().take(HOSTS_MAX) {
+        if is_enough(&resolved, exchange.preference) {
+            break;
+        }
         match host(resolver, &exchange.exchange, is_secure, ourselves.families).await {
             Ok(host) => resolved.push((exchange.preference, host)),
             Err(error) => failure = Some(error),
@@ -93,6 +110,12 @@ pub async fn find(
         (true, Some(error)) => Err(unresolved(&error)),
         (true, None) => Err(NoRoute::new("5.4.4", format!("no mail server of {domain} has an address"))),
     }
+}
+
+/// Whether hosts of this preference would never be tried. Equals are looked at all the same: we may be among them.
+fn is_enough(resolved: &[(u16, Host)], preference: u16) -> bool {
+    let better = resolved.iter().filter(|(known, _)| *known < preference);
+    better.map(|(_, host)| host.addresses.len()).sum::<usize>() >= ADDRESSES_MAX
 }
 
 /// Puts exchanges in the order of their preference, equals in random order (RFC 5321 §5.1).
@@ -159,22 +182,26 @@ async fn host(
             (Err(error), _) | (_, Err(error)) => return Err(error),
         },
     };
-    let Addresses { addresses, is_secure, owner } = found;
-    let is_secure = is_mx_secure && is_secure;
-    Ok(Host { name: name.to_owned(), canonical: host_text(&owner), is_secure, addresses })
+    let tlsa_bases = if is_mx_secure { found.tlsa_bases(name) } else { Vec::new() };
+    Ok(Host { name: name.to_owned(), tlsa_bases, addresses: found.addresses })
 }
 
 /// What one or two questions for addresses came to.
 struct Addresses {
     addresses: Vec<IpAddr>,
+    /// Whether signatures lead to the addresses.
     is_secure: bool,
-    owner: Name,
+    /// Whether they lead to what stands at the host's name.
+    begins_secure: bool,
+    /// Where the aliases lead.
+    owner: String,
 }
 
 impl<T: Into<IpAddr>> From<Proven<T>> for Addresses {
     fn from(found: Proven<T>) -> Self {
-        let Proven { answer, is_secure, owner } = found;
-        Self { addresses: records(answer).map(Into::into).collect(), is_secure, owner }
+        let Proven { answer, is_secure, begins_secure, owner } = found;
+        let addresses = records(answer).map(Into::into).collect();
+        Self { addresses, is_secure, begins_secure, owner: host_text(&owner) }
     }
 }
 
@@ -187,8 +214,19 @@ impl Addresses {
             _ => Self {
                 addresses: [self.addresses, other.addresses].concat(),
                 is_secure: self.is_secure && other.is_secure,
+                begins_secure: self.begins_secure && other.begins_secure,
                 owner: self.owner,
             },
+        }
+    }
+
+    /// RFC 7672 §2.2.2: the name that the aliases lead to and the host's own where all is secure; the host's own where an
+    /// alias is that leads out of what is signed.
+    fn tlsa_bases(&self, name: &str) -> Vec<String> {
+        match (self.is_secure, self.begins_secure) {
+            (true, _) if self.owner != name => vec![self.owner.clone(), name.to_owned()],
+            (true, _) | (false, true) => vec![name.to_owned()],
+            (false, false) => Vec::new(),
         }
     }
 }
@@ -227,9 +265,8 @@ mod tests {
         let resolved = resolved
             .iter()
             .map(|(preference, name, address)| {
-                let (name, canonical) = ((*name).to_owned(), (*name).to_owned());
                 let addresses = vec![address.parse().unwrap()];
-                (*preference, Host { name, canonical, is_secure: false, addresses })
+                (*preference, Host { name: (*name).to_owned(), tlsa_bases: Vec::new(), addresses })
             })
             .collect();
         without_loops("far.example", resolved, &ourselves())
@@ -255,6 +292,31 @@ mod tests {
         };
         assert_eq!(with([0.5, 0.1, 0.9]), "abc");
         assert_eq!(with([0.5, 0.9, 0.1]), "bac");
+    }
+
+    #[test]
+    fn tlsa_records_are_looked_for_where_signatures_lead() {
+        let bases = |is_secure, begins_secure, owner: &str| {
+            let owner = owner.to_owned();
+            Addresses { addresses: Vec::new(), is_secure, begins_secure, owner }.tlsa_bases("mx.a.example")
+        };
+        assert_eq!(bases(true, true, "mx.a.example"), ["mx.a.example"]);
+        assert_eq!(bases(true, true, "cdn.example"), ["cdn.example", "mx.a.example"]);
+        // The alias is signed, and what it leads to is not.
+        assert_eq!(bases(false, true, "cdn.example"), ["mx.a.example"]);
+        assert!(bases(false, false, "cdn.example").is_empty());
+    }
+
+    #[test]
+    fn what_is_never_tried_is_not_asked_for() {
+        let host = |addresses: usize| Host {
+            name: "mx".into(),
+            tlsa_bases: Vec::new(),
+            addresses: vec!["192.0.2.9".parse().unwrap(); addresses],
+        };
+        let resolved = [(10, host(5)), (20, host(3))];
+        assert!(!is_enough(&resolved, 20) && is_enough(&resolved, 21));
+        assert!(!is_enough(&resolved[..1], 30));
     }
 
     #[test]

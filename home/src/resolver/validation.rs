@@ -21,6 +21,8 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::{Answer, SetupError, no_records, options};
 
+/// Aliases that are followed, one after the other.
+const ALIASES_MAX: usize = 8;
 /// How long a failed look at the root counts.
 const PROBE_AGAIN: Duration = Duration::from_secs(600);
 
@@ -31,6 +33,8 @@ pub struct Proven<T> {
     pub answer: Answer<T>,
     /// Whether signatures lead from the root to it.
     pub is_secure: bool,
+    /// Whether they lead to the record at the name that was asked for, be it an alias that leads to what is not signed.
+    pub begins_secure: bool,
     /// The name that has the records: where the aliases lead, or the name that was asked for.
     pub owner: Name,
 }
@@ -108,9 +112,60 @@ impl Validation {
     ) -> Result<Proven<T>, String> {
         match self.inner.lookup(name.clone(), record_type).await {
             Ok(lookup) => proven(name, lookup.answers(), record_type, pick),
-            Err(error) => absent(name, error),
+            Err(error) => self.absent(name, error).await,
         }
     }
+
+    /// A denial that got through was validated, or is of a zone that is not signed. Which of both makes no difference to anyone
+    /// who asks here, so it counts as not secure. It must be of the zone that has the name: that some other zone is not signed
+    /// proves nothing, and hickory does not ask whose denial it is.
+    async fn absent<T>(&self, owner: Name, error: NetError) -> Result<Proven<T>, String> {
+        let denied = |answer, owner| Proven { answer, is_secure: false, begins_secure: false, owner };
+        if let NetError::Dns(DnsError::Nsec { proof: Proof::Insecure, response, .. }) = &error {
+            return Ok(denied(denial(response.response_code), owner));
+        }
+        let zone = denying_zone(&error);
+        let answer = no_records(error).map_err(|error| error.to_string())?;
+        match zone {
+            Some(zone) => Ok(denied(answer, self.below(&zone, owner).await?)),
+            // hickory has then asked for the name's own zone, and found it not signed.
+            None => Ok(denied(answer, owner)),
+        }
+    }
+
+    /// The name at the end of `owner`'s aliases as far as the zone, which must have that name.
+    async fn below(&self, zone: &Name, mut owner: Name) -> Result<Name, String> {
+        let foreign = || format!("it is denied by {zone}, which is another zone (DNSSEC)");
+        for _ in 0..ALIASES_MAX {
+            if zone.zone_of(&owner) {
+                return Ok(owner);
+            }
+            let lookup = self.inner.lookup(owner.clone(), RecordType::CNAME).await.map_err(|_| foreign())?;
+            let target = |data: &RData| match data {
+                RData::CNAME(target) => Some(target.0.clone()),
+                _ => None,
+            };
+            match proven(owner, lookup.answers(), RecordType::CNAME, target)?.answer {
+                Answer::Records(targets) => owner = targets.into_iter().next().unwrap_or_default(),
+                Answer::NoData | Answer::NoSuchName => break,
+            }
+        }
+        Err(foreign())
+    }
+}
+
+fn denial<T>(code: ResponseCode) -> Answer<T> {
+    match code {
+        ResponseCode::NXDomain => Answer::NoSuchName,
+        _ => Answer::NoData,
+    }
+}
+
+/// The zone in whose name records are denied; `None` where the denial names none.
+fn denying_zone(error: &NetError) -> Option<Name> {
+    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else { return None };
+    let of_soa = none.soa.as_ref().map(|soa| soa.name.clone());
+    of_soa.or_else(|| Some(none.authorities.as_ref()?.first()?.name.clone()))
 }
 
 /// Whether nothing was heard of the name system itself: a time-out, a broken line, a name server that could not find out.
@@ -136,25 +191,10 @@ fn proven<T>(
         return Err("its signatures do not validate (DNSSEC)".to_owned());
     }
     let is_secure = signed().all(|record| record.proof == Proof::Secure);
+    let begins_secure = signed().any(|record| record.name == name && record.proof == Proof::Secure);
     let found = || signed().filter(|record| record.record_type() == record_type);
     let owner = found().next().map_or(name, |record| record.name.clone());
     let data: Vec<T> = found().filter_map(|record| pick(&record.data)).collect();
     let answer = if data.is_empty() { Answer::NoData } else { Answer::Records(data) };
-    Ok(Proven { answer, is_secure, owner })
-}
-
-/// A denial that got through was validated, or is of a zone that is not signed. Which of both makes no difference to anyone
-/// who asks here, so it counts as not secure.
-fn absent<T>(owner: Name, error: NetError) -> Result<Proven<T>, String> {
-    if let NetError::Dns(DnsError::Nsec { proof: Proof::Insecure, response, .. }) = &error {
-        let answer = match response.response_code {
-            ResponseCode::NXDomain => Answer::NoSuchName,
-            _ => Answer::NoData,
-        };
-        return Ok(Proven { answer, is_secure: false, owner });
-    }
-    match no_records(error) {
-        Ok(answer) => Ok(Proven { answer, is_secure: false, owner }),
-        Err(error) => Err(error.to_string()),
-    }
+    Ok(Proven { answer, is_secure, begins_secure, owner })
 }

@@ -2,8 +2,7 @@
 //!
 //! In: TLSA records (RFC 6698) and the names that the server may have (RFC 7672), or the names alone, for which an authority has to
 //! vouch (RFC 8461 §4.1). Out: a client configuration whose handshake fails with any other server. Refused: records that mean
-//! nothing for mail (RFC 7672 §3.1.3); where no other is left, nobody can be told from anybody, and only encryption is asked
-//! for (RFC 7672 §2.2).
+//! nothing for mail (RFC 7672 §3.1.3); where no other is left, they tell nobody from anybody.
 //!
 //! | usage | the server is right when |
 //! |---|---|
@@ -22,15 +21,15 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 
 use super::{AcceptAny, posture, proof};
 
-/// A configuration for a server that these records describe. `names` are those that a certificate may hold: the host's, and
-/// the domain whose mail it takes (RFC 7672 §3.2.3).
-pub fn by_dane(records: &[TLSA], names: &[String]) -> Arc<ClientConfig> {
+/// A configuration for a server that these records describe; `None` where none of them can be used. `names` are those that a
+/// certificate may hold: the host's, and the domain whose mail it takes (RFC 7672 §3.2.3).
+pub fn by_dane(records: &[TLSA], names: &[String]) -> Option<Arc<ClientConfig>> {
     let records: Vec<TLSA> = records.iter().filter(|record| is_usable(record)).cloned().collect();
     if records.is_empty() {
-        return super::opportunistic_client();
+        return None;
     }
     let names = names.iter().filter_map(|name| ServerName::try_from(name.clone()).ok()).collect();
-    configuration(Dane { records, names, signatures: AcceptAny(posture::provider()) })
+    Some(configuration(Dane { records, names, signatures: AcceptAny(posture::provider()) }))
 }
 
 /// A configuration for a server that an authority vouches for, whom this machine trusts; `None` where it trusts nobody.

@@ -124,7 +124,7 @@ impl Policies {
 
     fn keep(&self, domain: &str, kept: &Kept) {
         let written = serde_json::to_vec(kept).map_err(|error| error.to_string()).and_then(|octets| {
-            let kept = self.directory.keep_policy(domain, octets, kept.ends(), kept.fetched);
+            let kept = self.directory.keep_policy(domain, octets, kept.ends());
             kept.map_err(|error| error.to_string())
         });
         if let Err(error) = written {
