@@ -1,4 +1,7 @@
-//! SASL, the server's side: what SMTP submission and IMAP share when a user proves who they are. Pure.
+//! SASL: what SMTP submission and IMAP share when a user proves who they are, and in [`client`] how home proves itself to a
+//! relay. Pure.
+//!
+//! The server's side:
 //!
 //! * In: the client's responses, already base64-decoded by the protocol around this one.
 //! * Out: challenges to send, questions to the directory (is this the password? which SCRAM keys has this
@@ -24,6 +27,8 @@
 //!
 //! Deviates: user names and passwords are compared as UTF-8 octets; SASLprep (RFC 4013) is not applied, so that a
 //! password means the same in PLAIN and in SCRAM.
+
+pub mod client;
 
 mod binding;
 mod exchange;

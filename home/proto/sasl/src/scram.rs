@@ -30,15 +30,12 @@ impl ScramCredentials {
     /// Derives the keys from a password; `iterations` below [`MIN_ITERATIONS`] are raised to it.
     pub fn derive(password: &str, salt: &[u8], iterations: u32) -> ScramCredentials {
         let iterations = iterations.max(MIN_ITERATIONS);
-        let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
-        let mut salted = Zeroizing::new([0u8; 32]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, password.as_bytes(), salted.as_mut());
-        let client_key = Zeroizing::new(hmac_sha256(salted.as_ref(), &[b"Client Key"]));
+        let Keys { client_key, server_key } = keys(password, salt, iterations);
         ScramCredentials {
             salt: salt.to_vec(),
             iterations,
             stored_key: sha256(client_key.as_ref()),
-            server_key: hmac_sha256(salted.as_ref(), &[b"Server Key"]),
+            server_key,
         }
     }
 
@@ -203,13 +200,30 @@ impl ServerFirst {
     }
 }
 
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+/// ClientKey and ServerKey (RFC 5802 §3).
+pub(crate) struct Keys {
+    pub(crate) client_key: Zeroizing<[u8; 32]>,
+    pub(crate) server_key: [u8; 32],
+}
+
+/// Derives both from a password.
+pub(crate) fn keys(password: &str, salt: &[u8], iterations: u32) -> Keys {
+    let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+    let mut salted = Zeroizing::new([0u8; 32]);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, password.as_bytes(), salted.as_mut());
+    Keys {
+        client_key: Zeroizing::new(hmac_sha256(salted.as_ref(), &[b"Client Key"])),
+        server_key: hmac_sha256(salted.as_ref(), &[b"Server Key"]),
+    }
+}
+
+pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     parts.iter().for_each(|part| context.update(part));
     octets(context.sign().as_ref())
 }
 
-fn sha256(data: &[u8]) -> [u8; 32] {
+pub(crate) fn sha256(data: &[u8]) -> [u8; 32] {
     octets(digest::digest(&digest::SHA256, data).as_ref())
 }
 

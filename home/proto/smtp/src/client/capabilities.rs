@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub size: bool,
     /// Most octets of a message, where the server names a limit.
     pub size_limit: Option<u64>,
+    /// The SASL mechanisms of AUTH (RFC 4954 §3).
+    pub mechanisms: Vec<String>,
 }
 
 /// How the content of a message is sent.
@@ -51,6 +53,7 @@ impl Capabilities {
                 "8BITMIME" => capabilities.eight_bit_mime = true,
                 "SMTPUTF8" => capabilities.smtp_utf8 = true,
                 "DSN" => capabilities.dsn = true,
+                "AUTH" => capabilities.mechanisms.extend(words.map(str::to_owned)),
                 "SIZE" => {
                     capabilities.size = true;
                     // RFC 1870 §4: zero means that there is no fixed limit.

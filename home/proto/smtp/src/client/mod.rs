@@ -9,7 +9,10 @@
 //! | greeting | 220 | ehlo |
 //! | ehlo | 250, STARTTLS offered and wanted | starttls |
 //! | ehlo | 250 without STARTTLS, which is required | closed |
-//! | ehlo | 250 otherwise | ready |
+//! | ehlo | 250 otherwise | ready; authenticating where there is a login |
+//! | authenticating | 334 | authenticating |
+//! | authenticating | 235, and the server has proved what the mechanism asks of it | ready |
+//! | authenticating | other | closed |
 //! | ehlo | 5yz (RFC 5321 §3.2) | helo |
 //! | helo | 250 | ready |
 //! | starttls | 220 | handshake ([`Event::StartTls`]) |
@@ -25,9 +28,10 @@
 //! | any | 421, other refusal, time-out, end of input | closed ([`Event::Closed`]) |
 //!
 //! Refused: replies beyond bounds, replies without a command, octets sent in clear behind the reply to STARTTLS
-//! (RFC 3207 §5; they would be read as if they came under TLS).
+//! (RFC 3207 §5; they would be read as if they came under TLS); a login without TLS.
 //!
-//! Implements RFC 3030, RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461.
+//! Implements RFC 3030, RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461,
+//! RFC 4954, RFC 8314 §3.3 (TLS from the first octet).
 //! Deviates: see [`reply`] and [`envelope`].
 
 pub mod reply;
@@ -35,6 +39,7 @@ pub mod reply;
 pub mod capabilities;
 pub mod timeouts;
 
+mod authentication;
 pub mod envelope;
 mod transaction;
 
@@ -45,6 +50,8 @@ mod transcripts;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use postern_sasl::client::{ClientExchange, Login};
 
 use self::capabilities::{Capabilities, Transfer};
 use self::content::ContentWriter;
@@ -62,6 +69,8 @@ pub enum TlsUse {
     Required,
     /// Not used, as after a handshake that failed.
     Never,
+    /// The connection was under TLS before the greeting.
+    Implicit,
 }
 
 /// Something the shell has to do or to know.
@@ -88,6 +97,8 @@ pub enum Closed {
     Refused(Reply),
     /// TLS is required, and the server does not offer it, or refuses it with this reply.
     NoTls(Option<Reply>),
+    /// The login is not taken, with this reply; without one, the server offers no mechanism that we speak.
+    NotAuthenticated(Option<Reply>),
     /// The connection or the dialogue broke; the text is for people.
     Broken(String),
 }
@@ -99,6 +110,7 @@ enum State {
     Helo,
     StartTls,
     Handshake,
+    Authenticating,
     Ready,
     Envelope,
     Content,
@@ -117,6 +129,9 @@ pub struct Session {
     under_tls: bool,
     replies: ReplyParser,
     capabilities: Capabilities,
+    /// Until it is used.
+    login: Option<Login>,
+    exchange: Option<ClientExchange>,
     transaction: Option<Transaction>,
     content: ContentWriter,
     output: Vec<u8>,
@@ -131,15 +146,22 @@ impl Session {
             host_name: host_name.to_owned(),
             tls_use,
             state: State::Greeting,
-            under_tls: false,
+            under_tls: tls_use == TlsUse::Implicit,
             replies: ReplyParser::default(),
             capabilities: Capabilities::default(),
+            login: None,
+            exchange: None,
             transaction: None,
             content: ContentWriter::new(Transfer::Data),
             output: Vec::new(),
             events: VecDeque::new(),
             deadline: now + timeouts::GREETING,
         }
+    }
+
+    /// Logs in before [`Event::Ready`]; nothing is said of it before there is TLS.
+    pub fn log_in(self, login: Login) -> Self {
+        Session { login: Some(login), ..self }
     }
 
     /// Takes octets from the server.
@@ -283,6 +305,7 @@ impl Session {
             State::StartTls if reply.code == 220 => self.begin_handshake(now),
             State::StartTls if self.tls_use == TlsUse::Required => self.close(Closed::NoTls(Some(reply))),
             State::StartTls | State::Resetting => self.become_ready(now),
+            State::Authenticating => self.handle_authentication_reply(reply, now),
             State::Envelope | State::Verdict => self.handle_transaction_reply(reply, now),
             State::Content => self.handle_reply_to_content(reply),
             State::Quitting => self.close(Closed::Quit),
@@ -323,6 +346,9 @@ impl Session {
     }
 
     fn become_ready(&mut self, now: Instant) {
+        if let Some(login) = self.login.take() {
+            return self.begin_authentication(login, now);
+        }
         self.state = State::Ready;
         self.deadline = now + timeouts::COMMAND;
         self.events.push_back(Event::Ready);
@@ -403,6 +429,7 @@ impl Session {
             (State::Greeting, _) => "before its greeting",
             (State::Ehlo | State::Helo, _) => "after EHLO",
             (State::StartTls | State::Handshake, _) => "during STARTTLS",
+            (State::Authenticating, _) => "after AUTH",
             (State::Content, _) => "while the message was being sent",
             (_, Some(transaction)) => transaction.stage(),
             (_, None) => "between messages",
@@ -415,7 +442,7 @@ impl Session {
             let results = transaction.into_results(|| match &closed {
                 Closed::Refused(reply) => RecipientResult::Refused(reply.clone()),
                 Closed::Broken(cause) => RecipientResult::Interrupted(cause.clone()),
-                Closed::Quit | Closed::NoTls(_) => {
+                Closed::Quit | Closed::NoTls(_) | Closed::NotAuthenticated(_) => {
                     RecipientResult::Interrupted("the session was ended".into())
                 }
             });

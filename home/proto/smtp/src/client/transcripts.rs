@@ -5,6 +5,8 @@
 use std::time::{Duration, Instant};
 
 use postern_message::address::EmailAddress;
+use postern_sasl::Password;
+use postern_sasl::client::Login;
 use proptest::prelude::*;
 
 use super::envelope::{BodyType, DsnParameters, Envelope, Recipient};
@@ -37,6 +39,10 @@ fn render(event: &Event) -> String {
                 "closed without TLS{}",
                 reply.as_ref().map(|reply| format!(" {}", reply.code)).unwrap_or_default()
             )
+        }
+        Event::Closed(Closed::NotAuthenticated(reply)) => {
+            let code = reply.as_ref().map(|reply| format!(" {}", reply.code));
+            format!("closed without login{}", code.unwrap_or_default())
         }
         Event::Closed(Closed::Broken(cause)) => format!("closed {cause}"),
     }
@@ -128,6 +134,58 @@ fn play_with(tls_use: TlsUse, transcript: &str) {
         let mut player = player(tls_use, octet_by_octet);
         transcript.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| player.line(line));
         player.finish();
+    }
+}
+
+/// Runs a dialogue with a relay that must know us: user `u`, password `p`.
+fn play_with_login(tls_use: TlsUse, transcript: &str) {
+    for octet_by_octet in [false, true] {
+        let mut player = player(tls_use, octet_by_octet);
+        let login = Login { name: "u".into(), password: Password::new("p".into()), nonce: "abc".into() };
+        player.session = player.session.log_in(login);
+        transcript.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(|line| player.line(line));
+        player.finish();
+    }
+}
+
+#[test]
+fn a_login_precedes_the_mail() {
+    let offering = |mechanisms: &str, rest: &str| {
+        let greeting = "S: 220 relay\nC: EHLO mail.home.example\nS: 250-relay\nS: 250 AUTH ";
+        play_with_login(TlsUse::Implicit, &format!("{greeting}{mechanisms}\n{rest}"));
+    };
+    offering(
+        "LOGIN PLAIN",
+        "C: AUTH PLAIN AHUAcA==\nS: 235 2.7.0 good\nE: ready\n! quit\nC: QUIT\nS: 221 x\nE: closed quit",
+    );
+    offering(
+        "LOGIN",
+        "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: dQ==\nS: 334 UGFzc3dvcmQ6\nC: cA==\nS: 235 good\nE: ready",
+    );
+    offering("PLAIN", "C: AUTH PLAIN AHUAcA==\nS: 535 5.7.8 wrong\nE: closed without login 535");
+    offering("XOAUTH2", "E: closed without login");
+    offering(
+        "LOGIN",
+        "C: AUTH LOGIN\nS: 334 ???\nE: closed the server's challenge is not in base64 (after AUTH)",
+    );
+    // A server that says yes before it has shown that it knows the password too.
+    offering(
+        "SCRAM-SHA-256 PLAIN",
+        "C: AUTH SCRAM-SHA-256 biwsbj11LHI9YWJj\nS: 235 good\n\
+         E: closed the server does not prove that it knows the password (after AUTH)",
+    );
+}
+
+#[test]
+fn a_login_is_said_under_tls_only() {
+    let to_tls = "S: 220 relay\nC: EHLO mail.home.example\nS: 250-relay\nS: 250-AUTH PLAIN\nS: 250 STARTTLS\n\
+         C: STARTTLS\nS: 220 go\nE: starttls\n! tls\nC: EHLO mail.home.example\nS: 250-relay\nS: 250 AUTH PLAIN\n\
+         C: AUTH PLAIN AHUAcA==\nS: 235 good\nE: ready";
+    play_with_login(TlsUse::Required, to_tls);
+    for tls_use in [TlsUse::Required, TlsUse::Opportunistic, TlsUse::Never] {
+        let in_clear =
+            "S: 220 relay\nC: EHLO mail.home.example\nS: 250-relay\nS: 250 AUTH PLAIN\nE: closed without TLS";
+        play_with_login(tls_use, in_clear);
     }
 }
 
