@@ -163,7 +163,7 @@ impl Default for Forward {
             keep_on_stop: false,
             drop_other_input: false,
             open_input: BTreeSet::from([22]),
-            home_may_connect_to: BTreeSet::from([25]),
+            home_may_connect_to: BTreeSet::from([25, 465, 587, 2525]),
             hold_after_seconds: 15,
             never_ban: Vec::new(),
         }

@@ -27,6 +27,7 @@ pub mod reports;
 
 pub mod inbound;
 pub mod outbound;
+pub mod relay;
 pub mod submission;
 
 pub mod access;

@@ -33,6 +33,11 @@
 //! | `/v1/reports/dmarc` | | [`wire::report::ReportsOf`]: [`wire::report::DmarcReports`] | | |
 //! | `/v1/reports/tls` | | [`wire::report::ReportsOf`]: [`wire::report::TlsReports`] | | |
 //! | `/v1/trace` | | [`wire::Trace`]: list of [`Story`](postern_store::journal::Story) | | |
+//! | `/v1/relays` | list of [`wire::relay::RelayListed`] | [`wire::relay::AddRelay`] | | |
+//! | `/v1/relays/NAME` | [`wire::relay::RelayListed`] | | | removes it |
+//! | `/v1/relays/NAME/test` | | tests it | | |
+//! | `/v1/relay-uses` | | | [`wire::relay::UseRelay`] | |
+//! | `/v1/relay-overflow` | [`wire::relay::OverflowListed`] | | | [`wire::relay::TakeBack`] |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
 //! | `/v1/notices` | list of [`Entry`](crate::notices::Entry) | | | |
 //! | `/v1/notices/test` | | tells one: list of [`Outcome`](crate::notices::Outcome) | | |
@@ -59,6 +64,7 @@ mod aliases;
 mod queue;
 mod trace;
 
+mod relays;
 mod reports;
 
 mod bans;
@@ -91,6 +97,8 @@ use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::mta_sts;
 use crate::notices::{Notices, Teller};
+use crate::outbound::by_relay::Prober;
+use crate::relay::Relays;
 use crate::resolver::Resolver;
 use crate::status::{self, Listening};
 use crate::survey::Survey;
@@ -144,6 +152,10 @@ pub struct Admin {
     pub notices: Notices,
     /// How.
     pub teller: Teller,
+    /// Servers that send for us.
+    pub relays: Relays,
+    /// Looks whether they work.
+    pub prober: Prober,
 }
 
 /// Why a request was not done: the HTTP status and the sentences for the operator.
@@ -161,6 +173,10 @@ impl Admin {
             (Method::POST, ["v1", "join"]) => answer(join::join(&self, &request).await),
             (Method::POST, ["v1", "join", "waiting"]) => answer(join::join_waiting(&self, &request).await),
             (Method::POST, ["v1", "notices", "test"]) => answer(notices::test(&self).await),
+            (Method::GET, ["v1", "relays"]) => answer(relays::list(&self).await),
+            (Method::GET, ["v1", "relays", name]) => answer(relays::show(&self, name).await),
+            (Method::POST, ["v1", "relays"]) => answer(relays::add(&self, &request).await),
+            (Method::POST, ["v1", "relays", name, "test"]) => answer(relays::test(&self, name).await),
             (Method::GET, ["v1", "secondaries"]) => answer(secondaries::list(&self).await),
             (Method::POST, ["v1", "reports", "dmarc"]) => answer(reports::dmarc(&self, &request).await),
             (Method::POST, ["v1", "reports", "tls"]) => answer(reports::tls(&self, &request).await),
@@ -211,6 +227,12 @@ impl Admin {
             (&Method::GET, ["v1", "notices"]) => answer(Ok(notices::list(self))),
             (&Method::GET, ["v1", "bans"]) => answer(Ok(bans::list(self))),
             (&Method::DELETE, ["v1", "bans"]) => change(request, |body| bans::remove(self, body)),
+            (&Method::DELETE, ["v1", "relays", name]) => answer(relays::remove(self, name)),
+            (&Method::PUT, ["v1", "relay-uses"]) => change(request, |body| relays::assign(self, body)),
+            (&Method::GET, ["v1", "relay-overflow"]) => answer(Ok(relays::overflow(self))),
+            (&Method::DELETE, ["v1", "relay-overflow"]) => {
+                change(request, |body| relays::take_back(self, &body))
+            }
             (&Method::GET, ["v1", "queue"]) => answer(queue::list(self)),
             (&Method::GET, ["v1", "queue", id]) => answer(queue::show(self, id)),
             (&Method::POST, ["v1", "queue", id, "retry"]) => answer(queue::retry(self, id)),

@@ -1,6 +1,7 @@
 //! What the command line and the daemon say to each other, as JSON.
 
 pub mod dns;
+pub mod relay;
 pub mod report;
 pub mod secondary;
 pub mod share;

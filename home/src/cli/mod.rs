@@ -4,7 +4,7 @@
 //! over its local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`status`, `tunnel status`, `cert list`,
-//! `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`, `backup verify|restore|drill`), 4 the daemon is not reachable.
+//! `relay overflow`, `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`, `backup verify|restore|drill`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;
@@ -26,6 +26,7 @@ mod backup;
 mod queue;
 mod trace;
 
+mod relay;
 mod reports;
 
 mod bans;
@@ -183,6 +184,9 @@ pub enum Command {
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         since: Option<Duration>,
     },
+    /// Servers that take mail for others after a login, and send it on from their own addresses
+    #[command(subcommand, after_help = "Example:\n  postern-home relay list")]
+    Relay(relay::RelayCommand),
     /// Networks that the edge takes nothing from
     #[command(
         subcommand,
@@ -507,6 +511,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Reports(command) => reports::execute(&client()?, command),
         Command::Trace { of, since } => trace::execute(&client()?, of, since),
+        Command::Relay(command) => relay::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),
         Command::Notices(command) => notices::execute(&client()?, command),
         Command::Status => status::status(&client()?),

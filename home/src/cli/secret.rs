@@ -24,9 +24,19 @@ pub(super) fn new_password(user: &EmailAddress, file: Option<&Path>) -> Result<P
         None => first_line(io::stdin().lock()).map_err(|error| unreadable("standard input", &error))?,
     };
     if line.is_empty() {
-        return Err(Failure::usage(
-            "the password is empty. It must be the first line of the file or of standard input.",
-        ));
+        return Err(empty());
+    }
+    Ok(Password::new(std::mem::take(&mut *line)))
+}
+
+/// A password that somebody else has given.
+pub(super) fn password(prompt: &str, file: Option<&Path>) -> Result<Password, Failure> {
+    let mut line = match file {
+        Some(path) => first_line_of(path)?,
+        None => passphrase(prompt)?,
+    };
+    if line.is_empty() {
+        return Err(empty());
     }
     Ok(Password::new(std::mem::take(&mut *line)))
 }
@@ -61,6 +71,10 @@ pub(super) fn join_code(file: Option<&Path>) -> Result<String, Failure> {
     let name = file.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
     read.map_err(|error| unreadable(&name, &error))?;
     Ok(code.trim().to_owned())
+}
+
+fn empty() -> Failure {
+    Failure::usage("the password is empty. It must be the first line of the file or of standard input.")
 }
 
 fn prompt_twice(user: &EmailAddress) -> Result<Password, Failure> {

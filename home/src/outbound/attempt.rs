@@ -1,4 +1,4 @@
-//! One attempt to hand a message to another server: the shell around the client session.
+//! One attempt to hand a message to another server.
 //!
 //! In: a job, its content, the hosts to try with what is demanded of each. Out: a verdict for each recipient, or the news
 //! that no host of the destination could be talked to. Where nothing is demanded TLS is used if the server offers it; where
@@ -6,24 +6,24 @@
 //! to deliver nothing (RFC 7435 §3). Where TLS is demanded nothing goes out without it. Hosts are tried in order until one takes up the transaction; what it then says is final for this
 //! attempt, so that no message is sent twice because an answer was lost.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
 
+use postern_sasl::Password;
+use postern_sasl::client::Login;
 use postern_smtp::client::envelope::{BodyType, DsnParameters, Envelope, Recipient};
-use postern_smtp::client::reply::Reply;
-use postern_smtp::client::{Closed, Event, RecipientResult, Session, TlsUse};
+use postern_smtp::client::{RecipientResult, TlsUse};
 use postern_store::queue::{Job, Notify, Ret};
 use rustls::ClientConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::body::Body;
+use super::chance;
+use super::connection::{Begin, Connection, Unready};
 use super::demand::{Demand, Demands};
 use super::route::Host;
 use super::verdict::{Decision, Verdict, from_results};
 use crate::inner::Network;
-use crate::net::dial::{ClientStream, dial};
+use crate::relay::book::Security;
 
 /// What every attempt needs.
 #[derive(Debug, Clone)]
@@ -36,6 +36,32 @@ pub struct Client {
     pub tls: Arc<ClientConfig>,
     /// Where connections are made.
     pub network: Network,
+    /// For servers that take nothing without.
+    pub login: Option<Credentials>,
+}
+
+/// Who we are at a relay.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user name.
+    pub name: String,
+    /// The password.
+    pub password: Password,
+    /// How TLS begins there.
+    pub security: Security,
+}
+
+impl Credentials {
+    fn login(&self) -> Login {
+        Login { name: self.name.clone(), password: self.password.clone(), nonce: chance::unique() }
+    }
+
+    fn tls_use(&self) -> TlsUse {
+        match self.security {
+            Security::Implicit => TlsUse::Implicit,
+            Security::StartTls => TlsUse::Required,
+        }
+    }
 }
 
 /// What an attempt came to.
@@ -99,6 +125,43 @@ impl Client {
         Attempt::Unreachable { status, reason }
     }
 
+    /// Connects to the hosts as for a message, and says goodbye.
+    ///
+    /// # Errors
+    /// What went wrong with the last one, for people.
+    pub async fn probe(
+        &self,
+        hosts: &[Host],
+        demands: &Demands,
+        source: impl Fn(IpAddr) -> IpAddr,
+    ) -> Result<(), String> {
+        let mut reason = "it has no address".to_owned();
+        for host in hosts {
+            for address in &host.addresses {
+                let target = Target { host: &host.name, address: *address, source: source(*address) };
+                match self.probe_address(target, &demands.on(host).await).await {
+                    Ok(()) => return Ok(()),
+                    Err(cause) => reason = format!("{} ({address}) port {}: {cause}", host.name, self.port),
+                }
+            }
+        }
+        Err(reason)
+    }
+
+    async fn probe_address(&self, target: Target<'_>, demand: &Demand) -> Result<(), String> {
+        let (tls_use, tls) = match demand {
+            Demand::Unusable(cause) => return Err(cause.clone()),
+            Demand::Nothing => (TlsUse::Opportunistic, &self.tls),
+            Demand::Tls { config, .. } => {
+                (self.login.as_ref().map_or(TlsUse::Required, Credentials::tls_use), config)
+            }
+        };
+        let connected = self.connect(target, tls_use, tls).await;
+        let mut connection = connected.map_err(|(Unready::Tls(cause) | Unready::Other(cause))| cause)?;
+        connection.quit().await;
+        Ok(())
+    }
+
     async fn converse_as_demanded(
         &self,
         job: &Job,
@@ -110,7 +173,8 @@ impl Client {
             Demand::Nothing => self.converse_with_fallback(job, body, target).await,
             Demand::Unusable(cause) => Conversation::NotAsDemanded(cause.clone()),
             Demand::Tls { by, config } => {
-                match self.converse(job, body, target, TlsUse::Required, config).await {
+                let tls_use = self.login.as_ref().map_or(TlsUse::Required, Credentials::tls_use);
+                match self.converse(job, body, target, tls_use, config).await {
                     Conversation::TlsFailed(cause) => {
                         Conversation::NotAsDemanded(format!("{cause} ({} demands it)", by.name()))
                     }
@@ -138,14 +202,31 @@ impl Client {
         tls_use: TlsUse,
         tls: &Arc<ClientConfig>,
     ) -> Conversation {
-        let server = SocketAddr::new(target.address, self.port);
-        let stream = match dial(&self.network, server, target.source).await {
-            Ok(stream) => stream,
-            Err(error) => return Conversation::NoTransaction(format!("no connection: {error}")),
+        let mut connection = match self.connect(target, tls_use, tls).await {
+            Ok(connection) => connection,
+            Err(Unready::Tls(cause)) => return Conversation::TlsFailed(cause),
+            Err(Unready::Other(cause)) => return Conversation::NoTransaction(cause),
         };
-        let session = Session::new(&self.host_name, tls_use, Instant::now());
-        let mut connection = Connection { stream: Some(stream), session };
-        connection.deliver(job, body, target.host, tls).await
+        match connection.deliver(envelope(job, body), body).await {
+            Ok((results, accepted)) => Conversation::Results(results, accepted),
+            Err(cause) => Conversation::NoTransaction(cause),
+        }
+    }
+
+    /// A connection whose server is ready for a message.
+    async fn connect(
+        &self,
+        target: Target<'_>,
+        tls_use: TlsUse,
+        tls: &Arc<ClientConfig>,
+    ) -> Result<Connection, Unready> {
+        let server = SocketAddr::new(target.address, self.port);
+        let login = self.login.as_ref().map(Credentials::login);
+        let begin = Begin { host_name: &self.host_name, tls_use, tls, login };
+        let mut connection =
+            Connection::open(&self.network, server, target.source, target.host, begin).await?;
+        connection.make_ready(tls).await?;
+        Ok(connection)
     }
 }
 
@@ -155,181 +236,6 @@ struct Target<'a> {
     host: &'a str,
     address: IpAddr,
     source: IpAddr,
-}
-
-struct Connection {
-    /// `None` only while the handshake has it.
-    stream: Option<ClientStream>,
-    session: Session,
-}
-
-impl Connection {
-    async fn deliver(
-        &mut self,
-        job: &Job,
-        body: &mut Body,
-        host: &str,
-        tls: &Arc<ClientConfig>,
-    ) -> Conversation {
-        let mut sent = false;
-        loop {
-            match self.next_event().await {
-                Event::StartTls => {
-                    if let Err(error) = self.handshake(tls, host).await {
-                        return Conversation::TlsFailed(format!("TLS handshake failed: {error}"));
-                    }
-                }
-                Event::Ready if !sent => {
-                    sent = true;
-                    self.session.send(envelope(job, body), Instant::now());
-                }
-                Event::Ready => {}
-                Event::SendContent => self.send_content(body).await,
-                Event::Finished(results) => {
-                    let accepted = self.accepted_decision();
-                    self.quit().await;
-                    return Conversation::Results(results, accepted);
-                }
-                Event::Closed(Closed::NoTls(reply)) => return Conversation::TlsFailed(no_tls(reply)),
-                Event::Closed(closed) => return Conversation::NoTransaction(closed_reason(&closed)),
-            }
-        }
-    }
-
-    /// Moves octets both ways until the session has something to say.
-    async fn next_event(&mut self) -> Event {
-        loop {
-            self.flush().await;
-            if let Some(event) = self.session.next_event() {
-                return event;
-            }
-            self.read().await;
-        }
-    }
-
-    async fn read(&mut self) {
-        let Some(stream) = &mut self.stream else { return self.session.handle_end_of_input("no connection") };
-        let mut buffer = [0; 4096];
-        let deadline = tokio::time::Instant::from_std(self.session.deadline());
-        let outcome = tokio::time::timeout_at(deadline, stream.read(&mut buffer)).await;
-        match outcome {
-            Ok(Ok(0)) => self.session.handle_end_of_input("the server closed the connection"),
-            Ok(Ok(length)) => {
-                self.session.handle_input(buffer.get(..length).unwrap_or_default(), Instant::now());
-            }
-            Ok(Err(error)) => self.session.handle_end_of_input(&format!("the connection broke: {error}")),
-            Err(_) => self.session.handle_timeout(Instant::now().max(self.session.deadline())),
-        }
-    }
-
-    /// Sends what there is to send. A server that answers in the meantime is heard, since it may be waiting for us to
-    /// listen.
-    async fn flush(&mut self) {
-        let output = self.session.take_output();
-        let mut rest = output.as_slice();
-        while !rest.is_empty() {
-            let Some(stream) = &mut self.stream else { return };
-            let deadline = tokio::time::Instant::from_std(self.session.deadline());
-            match tokio::time::timeout_at(deadline, exchange(stream, rest)).await {
-                Ok(Ok(Exchanged::Written(length))) => rest = rest.get(length..).unwrap_or_default(),
-                Ok(Ok(Exchanged::Read(octets))) if octets.is_empty() => {
-                    return self.session.handle_end_of_input("the server closed the connection");
-                }
-                Ok(Ok(Exchanged::Read(octets))) => {
-                    self.session.handle_input(&octets, Instant::now());
-                    if self.session.is_closed() {
-                        return;
-                    }
-                }
-                Ok(Err(error)) => {
-                    return self.session.handle_end_of_input(&format!("the connection broke: {error}"));
-                }
-                Err(_) => return self.session.handle_timeout(Instant::now().max(self.session.deadline())),
-            }
-        }
-        if let Some(stream) = &mut self.stream
-            && !output.is_empty()
-            && let Err(error) = stream.flush().await
-        {
-            self.session.handle_end_of_input(&format!("the connection broke: {error}"));
-        }
-    }
-
-    async fn handshake(&mut self, tls: &Arc<ClientConfig>, host: &str) -> io::Result<()> {
-        let Some(stream) = self.stream.take() else { return Err(io::ErrorKind::NotConnected.into()) };
-        let deadline = tokio::time::Instant::from_std(self.session.deadline());
-        let shaken = tokio::time::timeout_at(deadline, stream.into_tls(tls.clone(), host)).await;
-        let stream = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        tracing::debug!(host, tls = stream.tls_description(), "TLS established");
-        self.stream = Some(stream);
-        self.session.handle_tls_established(Instant::now());
-        Ok(())
-    }
-
-    async fn send_content(&mut self, body: &mut Body) {
-        loop {
-            match body.next_chunk().await {
-                Ok(Some(chunk)) => self.session.push_content(&chunk, Instant::now()),
-                Ok(None) => return self.session.finish_content(Instant::now()),
-                // The server must not take half a message for a whole one: the end is never sent.
-                Err(error) => {
-                    return self
-                        .session
-                        .handle_end_of_input(&format!("the queued message cannot be read: {error}"));
-                }
-            }
-            self.flush().await;
-            if self.session.is_closed() {
-                return;
-            }
-        }
-    }
-
-    fn accepted_decision(&self) -> Decision {
-        if self.session.offers_dsn() { Decision::PassedOn } else { Decision::Relayed }
-    }
-
-    /// The results are in; a server that is slow to say goodbye may not hold them up.
-    async fn quit(&mut self) {
-        while let Some(event) = self.session.next_event() {
-            if event == Event::Ready {
-                self.session.quit(Instant::now());
-            }
-        }
-        let output = self.session.take_output();
-        if let Some(mut stream) = self.stream.take() {
-            tokio::spawn(async move {
-                let goodbye = async {
-                    stream.write_all(&output).await?;
-                    stream.flush().await?;
-                    stream.read_u8().await?;
-                    stream.shutdown().await
-                };
-                // Nothing depends on it.
-                let _ = tokio::time::timeout(postern_smtp::client::timeouts::QUIT, goodbye).await;
-            });
-        }
-    }
-}
-
-/// What one step on the connection did.
-enum Exchanged {
-    Written(usize),
-    Read(Vec<u8>),
-}
-
-/// Writes a part of `output`, or reads what the server says, whichever is possible first.
-async fn exchange(stream: &mut ClientStream, output: &[u8]) -> io::Result<Exchanged> {
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut buffer = [0; 4096];
-    tokio::select! {
-        biased;
-        length = reader.read(&mut buffer) => Ok(Exchanged::Read(buffer.get(..length?).unwrap_or_default().to_vec())),
-        length = writer.write(output) => match length? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            length => Ok(Exchanged::Written(length)),
-        },
-    }
 }
 
 fn envelope(job: &Job, body: &Body) -> Envelope {
@@ -368,20 +274,4 @@ fn notify_value(notify: Notify) -> Option<String> {
     let words = [("SUCCESS", notify.success), ("FAILURE", notify.failure), ("DELAY", notify.delay)];
     let chosen: Vec<&str> = words.into_iter().filter(|(_, on)| *on).map(|(word, _)| word).collect();
     Some(if chosen.is_empty() { "NEVER".to_owned() } else { chosen.join(",") })
-}
-
-fn no_tls(reply: Option<Reply>) -> String {
-    match reply {
-        Some(reply) => format!("the server refuses TLS: {reply}"),
-        None => "the server does not offer TLS".to_owned(),
-    }
-}
-
-fn closed_reason(closed: &Closed) -> String {
-    match closed {
-        Closed::NoTls(reply) => no_tls(reply.clone()),
-        Closed::Quit => "the session was ended".to_owned(),
-        Closed::Refused(reply) => format!("the server does not want to talk: {reply}"),
-        Closed::Broken(cause) => cause.clone(),
-    }
 }

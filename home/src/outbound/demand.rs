@@ -10,6 +10,7 @@
 //! | else, and the domain's MTA-STS policy enforces, and names it | TLS 1.2 or newer, with a certificate for it that an authority vouches for (RFC 8461 §4) |
 //! | the policy enforces, and does not name it | not to be used |
 //! | else | none: TLS where it is offered (RFC 7435) |
+//! | it is a relay of the operator's | TLS with a certificate for its name that an authority vouches for |
 //!
 //! DANE comes first: who publishes it means it, and it says which certificate (RFC 8461 §2).
 
@@ -50,6 +51,8 @@ pub enum By {
     Dane,
     /// The domain's policy.
     MtaSts,
+    /// The login that is said there.
+    Relay,
 }
 
 impl By {
@@ -58,12 +61,21 @@ impl By {
         match self {
             Self::Dane => "DANE",
             Self::MtaSts => "MTA-STS",
+            Self::Relay => "the login",
         }
     }
 }
 
-/// Finds out what is demanded of connections to the hosts of one domain.
-pub struct Demands {
+/// Finds out what is demanded of connections to hosts.
+pub enum Demands {
+    /// To those of one domain.
+    OfDomain(Box<OfDomain>),
+    /// To a relay.
+    OfRelay,
+}
+
+/// The demands of one domain.
+pub struct OfDomain {
     domain: String,
     resolver: Resolver,
     policy: Option<Policy>,
@@ -73,11 +85,20 @@ impl Demands {
     /// Looks up the policy of a domain (A-labels, lower case).
     pub async fn of(domain: &str, resolver: &Resolver, policies: &Policies) -> Self {
         let policy = policies.of(domain).await;
-        Self { domain: domain.to_owned(), resolver: resolver.clone(), policy }
+        Self::OfDomain(Box::new(OfDomain { domain: domain.to_owned(), resolver: resolver.clone(), policy }))
     }
 
     /// What is demanded of this host.
     pub async fn on(&self, host: &Host) -> Demand {
+        match self {
+            Self::OfDomain(of_domain) => of_domain.on(host).await,
+            Self::OfRelay => by_authorities(By::Relay),
+        }
+    }
+}
+
+impl OfDomain {
+    async fn on(&self, host: &Host) -> Demand {
         match self.records(host).await {
             Err(unknown) => Demand::Unusable(unknown),
             Ok(records) if records.is_empty() => self.by_policy(&host.name),
@@ -118,14 +139,19 @@ impl Demands {
         if !policy.names(host) {
             return Demand::Unusable(format!("the MTA-STS policy of {} does not name it", self.domain));
         }
-        match peer::by_authorities() {
-            Some(config) => Demand::Tls { by: By::MtaSts, config },
-            None => Demand::Unusable(
-                "its certificate cannot be judged: this machine has no root certificates \
-                 (on Debian: `apt install ca-certificates`)"
-                    .to_owned(),
-            ),
-        }
+        by_authorities(By::MtaSts)
+    }
+}
+
+/// TLS with a server that an authority vouches for.
+fn by_authorities(by: By) -> Demand {
+    match peer::by_authorities() {
+        Some(config) => Demand::Tls { by, config },
+        None => Demand::Unusable(
+            "its certificate cannot be judged: this machine has no root certificates \
+             (on Debian: `apt install ca-certificates`)"
+                .to_owned(),
+        ),
     }
 }
 
@@ -136,10 +162,10 @@ mod tests {
     use super::*;
     use crate::resolver::Dnssec;
 
-    fn demands(policy: Option<&str>) -> Demands {
+    fn demands(policy: Option<&str>) -> OfDomain {
         let resolver = Resolver::new(&["127.0.0.1:53".parse().unwrap()], Dnssec::Off).unwrap();
         let policy = policy.map(|text| Policy::parse(text).unwrap());
-        Demands { domain: "far.example".to_owned(), resolver, policy }
+        OfDomain { domain: "far.example".to_owned(), resolver, policy }
     }
 
     fn by(demand: Demand) -> Option<By> {

@@ -14,15 +14,18 @@ use tokio::time::Duration;
 
 use super::attempt::{Attempt, Client};
 use super::body::Body;
+use super::by_relay;
 use super::demand::Demands;
 use super::demand::policies::Policies;
 use super::report::{self, Case};
-use super::route::{self, Ourselves};
-use super::verdict::{Closing, Told, Verdict, close};
+use super::route::{self, Host, NoRoute, Ourselves};
+use super::verdict::{Closing, Decision, Told, Verdict, close};
 use super::way_out::{Gate, WayOut};
 use super::{Settings, chance, local, story};
 use crate::hostname::Hostname;
 use crate::inner::Network;
+use crate::relay::book::Relay;
+use crate::relay::{Relays, distrust};
 use crate::resolver::Resolver;
 
 /// After a failure of the database.
@@ -49,6 +52,8 @@ pub struct Parts {
     pub tls: Arc<ClientConfig>,
     /// Where connections to other servers are made.
     pub network: Network,
+    /// Servers that send for us.
+    pub relays: Relays,
 }
 
 /// What the loop learns from a job.
@@ -126,11 +131,13 @@ async fn deliver_remotely(
     job: &Job,
     way: &WayOut,
 ) -> (Vec<Verdict>, Contact) {
-    let host_name = parts.hostname.current().to_string();
-    let ourselves =
-        Ourselves { host_name: host_name.clone(), public: way.public.clone(), families: settings.families };
-    let hosts = match route::find(&parts.resolver, &job.domain, &ourselves, chance::number).await {
-        Ok(hosts) => hosts,
+    let relay = by_relay::of(&parts.relays, &parts.directory, &parts.resolver, job).await;
+    let next = match &relay {
+        Some(relay) => next_by_relay(parts, settings, relay).await,
+        None => next_directly(parts, settings, job, way).await,
+    };
+    let Next { client, hosts, demands } = match next {
+        Ok(next) => next,
         Err(none) => return (vec![Verdict::from(none)], Contact::Unknown),
     };
     let (queue, message) = (parts.queue.clone(), job.message);
@@ -144,19 +151,82 @@ async fn deliver_remotely(
             return (vec![unreadable()], Contact::Unknown);
         }
     };
+    let attempt = client.attempt(job, &mut body, &hosts, &demands, |address| way.source(address)).await;
+    let (verdicts, contact) = match attempt {
+        Attempt::Verdicts(verdicts) => (verdicts, Contact::Reached),
+        Attempt::Unreachable { status, reason } => {
+            (vec![Verdict::deferred(status, reason.clone())], Contact::NotReached(reason))
+        }
+    };
+    match relay {
+        Some(_) => (verdicts, contact),
+        None => weigh(parts, job, verdicts, contact).await,
+    }
+}
+
+/// The servers to try next, and how.
+struct Next {
+    client: Client,
+    hosts: Vec<Host>,
+    demands: Demands,
+}
+
+async fn next_directly(parts: &Parts, settings: &Settings, job: &Job, way: &WayOut) -> Result<Next, NoRoute> {
+    let host_name = parts.hostname.current().to_string();
+    let ourselves =
+        Ourselves { host_name: host_name.clone(), public: way.public.clone(), families: settings.families };
+    let hosts = route::find(&parts.resolver, &job.domain, &ourselves, chance::number).await?;
     let client = Client {
         host_name,
         port: settings.remote_port,
         tls: parts.tls.clone(),
         network: parts.network.clone(),
+        login: None,
     };
     let demands = Demands::of(&job.domain, &parts.resolver, &parts.policies).await;
-    match client.attempt(job, &mut body, &hosts, &demands, |address| way.source(address)).await {
-        Attempt::Verdicts(verdicts) => (verdicts, Contact::Reached),
-        Attempt::Unreachable { status, reason } => {
-            (vec![Verdict::deferred(status, reason.clone())], Contact::NotReached(reason))
+    Ok(Next { client, hosts, demands })
+}
+
+async fn next_by_relay(parts: &Parts, settings: &Settings, relay: &Relay) -> Result<Next, NoRoute> {
+    let (resolver, host_name) = (&parts.resolver, parts.hostname.current().to_string());
+    let client = by_relay::client(relay, resolver, settings.families, host_name, parts.network.clone());
+    let (client, host) = client.await?;
+    Ok(Next { client, hosts: vec![host], demands: Demands::OfRelay })
+}
+
+/// What a destination says of the edge's address itself decides which way its mail goes from now on; what it refused for that
+/// reason is tried that way at once.
+async fn weigh(
+    parts: &Parts,
+    job: &Job,
+    verdicts: Vec<Verdict>,
+    contact: Contact,
+) -> (Vec<Verdict>, Contact) {
+    let distrust = verdicts.iter().find_map(|verdict| {
+        let is_refusal = matches!(verdict.decision, Decision::Failed | Decision::Deferred);
+        let words = distrust::recognised(verdict.text()).filter(|_| is_refusal)?;
+        Some((words.provider, verdict.text().to_owned()))
+    });
+    let is_taken = verdicts.iter().any(Verdict::is_delivered);
+    let (relays, domain) = (parts.relays.clone(), job.domain.clone());
+    let Some((provider, reply)) = distrust else {
+        if is_taken {
+            let _ = spawn_blocking(move || relays.forget_distrust(&domain)).await;
         }
+        return (verdicts, contact);
+    };
+    tracing::warn!(domain, provider, reply, "a destination distrusts the edge's address");
+    let noted =
+        spawn_blocking(move || relays.note_distrust(&domain, provider, &reply, Timestamp::now())).await;
+    let now_by_relay = by_relay::of(&parts.relays, &parts.directory, &parts.resolver, job).await;
+    if noted.is_err() || now_by_relay.is_none() {
+        return (verdicts, contact);
     }
+    let by_relay = |verdict: Verdict| match distrust::recognised(verdict.text()) {
+        Some(_) => Verdict { decision: Decision::NextTransaction, ..verdict },
+        None => verdict,
+    };
+    (verdicts.into_iter().map(by_relay).collect(), Contact::Unknown)
 }
 
 fn unreadable() -> Verdict {

@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! queue ─ due ─> worker ─ local ──────────────────────> store
-//!                  │    └ route (MX) ─ demand (DANE, MTA-STS) ─ attempt (SMTP) ─> other server
+//!                  │    ├ route (MX) ─ demand (DANE, MTA-STS) ─ attempt (SMTP) ─> other server
+//!                  │    └ by_relay ────────────────────────── attempt (SMTP) ─> relay
 //!                  └──── verdict ─ report ─ settle ────> queue
 //! ```
 //! `schedule` and `verdict` are pure: what is tried when, and what follows from an answer. `worker` is the event loop;
@@ -24,8 +25,11 @@ pub mod route;
 
 pub mod demand;
 
+pub mod by_relay;
+
 mod attempt;
 mod body;
+mod connection;
 mod local;
 
 mod verdict;

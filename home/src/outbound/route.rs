@@ -118,6 +118,24 @@ fn is_enough(resolved: &[(u16, Host)], preference: u16) -> bool {
     better.map(|(_, host)| host.addresses.len()).sum::<usize>() >= ADDRESSES_MAX
 }
 
+/// The addresses of one server that the operator has named.
+///
+/// # Errors
+/// The reason why there are none.
+pub async fn of_relay(resolver: &Resolver, name: &str, families: Families) -> Result<Host, NoRoute> {
+    let found = tokio::time::timeout(FIND_TIMEOUT, host(resolver, name, false, families)).await;
+    let found = found.unwrap_or_else(|_| {
+        Err(ResolveError::Temporary { name: name.to_owned(), cause: "it takes too long".to_owned() })
+    });
+    match found {
+        Ok(host) if host.addresses.is_empty() => {
+            Err(NoRoute::new("4.4.3", format!("the relay {name} has no address in the DNS")))
+        }
+        Ok(host) => Ok(host),
+        Err(error) => Err(NoRoute::new("4.4.3", error.to_string())),
+    }
+}
+
 /// Puts exchanges in the order of their preference, equals in random order (RFC 5321 §5.1).
 fn order(domain: &str, records: Answer<Mx>, mut chance: impl FnMut() -> f64) -> Result<Vec<Mx>, NoRoute> {
     let records = match records {

@@ -21,6 +21,8 @@ use super::demand::policies::Policies;
 use super::{Families, Gate, Parts, Settings, Worker};
 use crate::hostname::Hostname;
 use crate::link::{EdgeAddresses, LinkState, LinkStatus};
+use crate::relay::Relays;
+use crate::relay::distrust::WORDS;
 use crate::resolver::{Dnssec, Resolver};
 use crate::{config, tls};
 
@@ -32,6 +34,7 @@ struct Home {
     journal: Journal,
     store: Store,
     directory: Directory,
+    relays: Relays,
     link: watch::Sender<LinkStatus>,
     _addresses: watch::Sender<Option<EdgeAddresses>>,
     stop: watch::Sender<bool>,
@@ -68,6 +71,7 @@ impl Home {
         let (queue, store) = (Arc::new(Queue::open(path).unwrap()), Store::open(path).unwrap());
         let journal = Journal::open(path, crate::config::Journal::default().bounds()).unwrap();
         let resolver = Resolver::new(&[name_server(names).await], Dnssec::Validate(None)).unwrap();
+        let relays = Relays::open(directory.clone()).unwrap();
         let parts = Parts {
             queue: queue.clone(),
             journal: journal.clone(),
@@ -78,6 +82,7 @@ impl Home {
             hostname: Hostname::new(None, directory.clone()),
             tls: tls::opportunistic_client(),
             network: crate::inner::Network::Machine,
+            relays: relays.clone(),
         };
         let addresses = EdgeAddresses {
             public: vec!["192.0.2.1".parse().unwrap()],
@@ -89,7 +94,18 @@ impl Home {
         let (stop, stopped) = watch::channel(false);
         let worker = Worker::new(parts, settings, Gate::new(watch_addresses, watch_link));
         let worker = tokio::spawn(worker.run(stopped));
-        Home { queue, journal, store, directory, link, _addresses, stop, worker, _state: directory_of_state }
+        Home {
+            queue,
+            journal,
+            store,
+            directory,
+            relays,
+            link,
+            _addresses,
+            stop,
+            worker,
+            _state: directory_of_state,
+        }
     }
 
     fn enqueue(&self, recipients: &[&str]) -> QueueId {
@@ -348,6 +364,41 @@ async fn the_dns_decides_between_never_and_not_now() {
     let detail = home.until_tried(home.enqueue(&["bo@broken.example"])).await;
     assert!(
         detail.recipient_details[0].last_reply.as_ref().unwrap().contains("broken.example failed for now")
+    );
+    home.stop().await;
+}
+
+/// One destination for each row of the table; without a relay the sender is told as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_distrust_are_noted_of_the_destination_that_says_them_alone() {
+    let names: Vec<&'static str> =
+        (0..WORDS.len()).map(|row| &*Box::leak(format!("row{row}.example").into_boxed_str())).collect();
+    let recipients = names.iter().map(|name| &*Box::leak(format!("bo@{name}").into_boxed_str()));
+    let refuse = recipients.zip(WORDS.iter().map(|words| &*words.example.replace('\n', "\r\n").leak()));
+    let (settings, _) = far_server(FAR, Behaviour { refuse: refuse.collect(), ..Behaviour::default() }).await;
+    let entry = || Entry { a: Some(FAR), ..Entry::default() };
+    let mut entries: Vec<(&'static str, Entry)> = names.iter().map(|name| (*name, entry())).collect();
+    entries.push(("friend.example", entry()));
+    let home = Home::start(&entries, settings, LinkState::Connected).await;
+    home.until_gone(home.enqueue(&["cy@friend.example"])).await;
+    for name in &names {
+        home.until(home.enqueue(&[&format!("bo@{name}")]), |detail| {
+            detail.is_none_or(|detail| detail.recipient_details[0].attempts > 0)
+        })
+        .await;
+    }
+    let noted = home.relays.diversions(jiff::Timestamp::now());
+    let provider =
+        |name: &str| noted.iter().find(|one| one.destination == name).map(|one| one.provider.as_str());
+    for (name, words) in names.iter().zip(WORDS) {
+        assert_eq!(provider(name), Some(words.provider), "{}", words.example);
+    }
+    assert_eq!(provider("friend.example"), None);
+    // It takes mail: what it said before is forgotten.
+    home.relays.note_distrust("friend.example", "x", "x", jiff::Timestamp::now());
+    home.until_gone(home.enqueue(&["cy@friend.example"])).await;
+    assert!(
+        home.relays.diversions(jiff::Timestamp::now()).iter().all(|one| one.destination != "friend.example")
     );
     home.stop().await;
 }

@@ -35,7 +35,8 @@ pub enum Decision {
     Failed,
     /// To be tried again.
     Deferred,
-    /// To be tried again at once: the server took others and had enough of them (RFC 5321 §4.5.3.1.10).
+    /// To be tried again at once: the server took others and had enough of them (RFC 5321 §4.5.3.1.10), or the message goes
+    /// another way now.
     NextTransaction,
 }
 
@@ -53,6 +54,11 @@ impl Verdict {
     /// The reason to wait, for all recipients alike.
     pub fn deferred(status: &str, reason: impl Into<String>) -> Self {
         Verdict::local(Decision::Deferred, status, reason)
+    }
+
+    /// Whether somebody has taken it.
+    pub fn is_delivered(&self) -> bool {
+        matches!(self.decision, Decision::Delivered | Decision::PassedOn | Decision::Relayed)
     }
 
     /// The host's reply or our reason, as it is written down.

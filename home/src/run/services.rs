@@ -33,7 +33,9 @@ use crate::mta_sts;
 use crate::net::{ConnectionLimits, Listener, LoginFailures, Security, Service};
 use crate::notices::{Notices, Teller};
 use crate::outbound;
+use crate::outbound::by_relay::Prober;
 use crate::outbound::demand::policies::Policies;
+use crate::relay::Relays;
 use crate::reports::{Intake, Sender};
 use crate::resolver::Resolver;
 use crate::smtp;
@@ -84,6 +86,8 @@ pub(super) struct Services {
     pub(super) notices: Notices,
     /// How.
     pub(super) teller: Teller,
+    /// Servers that send for us.
+    pub(super) relays: Relays,
     /// The web servers of others; absent where this machine trusts no authority.
     https: Option<Https>,
 }
@@ -125,6 +129,7 @@ impl Services {
         let web = watch::Sender::new(mta_sts::watch::kept(&directory));
         let (wishes, wished) = Wishes::new();
         let notices = Notices::open(directory.clone()).map_err(cannot_start)?;
+        let relays = Relays::open(directory.clone()).map_err(cannot_start)?;
         let https = Https::new(config.acme.root.as_deref());
         let https =
             https.map_err(|error| tracing::warn!(%error, "no web server of others can be asked")).ok();
@@ -153,6 +158,7 @@ impl Services {
             failures,
             notices,
             teller,
+            relays,
             https,
         };
         Ok((services, wished))
@@ -183,6 +189,8 @@ impl Services {
             backup_every: self.config.backup.repository.is_some().then_some(self.config.backup.every),
             notices: self.notices.clone(),
             teller: self.teller.clone(),
+            relays: self.relays.clone(),
+            prober: self.prober(),
         }
     }
 
@@ -384,9 +392,24 @@ impl Services {
             hostname: self.hostname.clone(),
             tls: tls::opportunistic_client(),
             network: self.network.clone(),
+            relays: self.relays.clone(),
         };
-        let gate = outbound::Gate::new(self.link.edge_addresses(), self.link.watch_status());
-        outbound::Worker::new(parts, self.config.queue.settings(), gate)
+        outbound::Worker::new(parts, self.config.queue.settings(), self.gate())
+    }
+
+    fn prober(&self) -> Prober {
+        Prober {
+            resolver: self.resolver.clone(),
+            hostname: self.hostname.clone(),
+            network: self.network.clone(),
+            gate: self.gate(),
+            families: self.config.queue.settings().families,
+        }
+    }
+
+    /// The way to other servers.
+    fn gate(&self) -> outbound::Gate {
+        outbound::Gate::new(self.link.edge_addresses(), self.link.watch_status())
     }
 }
 

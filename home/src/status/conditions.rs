@@ -15,6 +15,8 @@ use crate::admin::Admin;
 use crate::backup;
 use crate::link::{LinkState, LinkStatus};
 use crate::notices::{Condition, Kind};
+use crate::relay::Relays;
+use crate::relay::overflow::Diversion;
 
 /// Certificate authorities renew well before this.
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -43,6 +45,7 @@ pub(super) fn of(
     let listening = admin.listening.warnings.iter();
     found.extend(listening.map(|text| Condition::new(Kind::Setup, "listen", text)));
     found.extend(of_queue(&admin.queue, queued, now));
+    found.extend(of_distrust(&admin.relays, now));
     found.extend(of_disk(&admin.state_dir));
     found.extend(of_journal(admin.journal.lost()));
     found.extend(
@@ -172,6 +175,28 @@ fn of_journal(lost: u64) -> Option<Condition> {
          No mail was lost by that."
     );
     (lost > 0).then(|| Condition::new(Kind::Disk, "journal", text))
+}
+
+/// One for each destination that distrusts the edge's address.
+fn of_distrust(relays: &Relays, now: Timestamp) -> Vec<Condition> {
+    let relay = relays.for_overflow();
+    let tell = |diversion: Diversion| {
+        let Diversion { destination, provider, reply, until, .. } = diversion;
+        let until = until.strftime("%Y-%m-%d %H:%M UTC");
+        let next = match &relay {
+            Some(relay) => format!(
+                "Mail to it goes by the relay {} until {until}; `postern-home relay overflow` shows it.",
+                relay.name
+            ),
+            None => "Ask its postmaster to take the address off the list, or send mail to such destinations by a relay: \
+                     `postern-home relay add`, then `postern-home relay use NAME overflow`."
+                .to_owned(),
+        };
+        let text =
+            format!("{destination} distrusts the edge's address, in words of {provider}: {reply:?}. {next}");
+        Condition::new(Kind::Overflow, &destination, text)
+    };
+    relays.diversions(now).into_iter().map(tell).collect()
 }
 
 fn of_disk(state_dir: &Path) -> Option<Condition> {

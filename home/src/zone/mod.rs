@@ -67,6 +67,7 @@ use postern_store::directory::{Directory, DirectoryError, DkimKey, OwnRecord, Se
 use crate::config::ServiceKind;
 use crate::link::EdgeAddresses;
 use crate::mta_sts::Presence;
+use crate::relay;
 
 use issuance::Issuance;
 
@@ -107,6 +108,8 @@ pub struct Facts {
     pub presence: Presence,
     /// The secondary name servers that serve the domain.
     pub secondaries: Vec<Secondary>,
+    /// The domains of relays that may send the domain's mail.
+    pub relays: Vec<DomainName>,
 }
 
 /// What the zones of all domains have in common.
@@ -149,6 +152,7 @@ impl Household {
             },
             presence: Presence::kept(&self.directory, domain)?,
             secondaries: self.secondaries(domain)?,
+            relays: relay::spf_includes(&self.directory, domain)?,
         })
     }
 

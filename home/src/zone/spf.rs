@@ -1,4 +1,5 @@
-//! Who may send for the domain (RFC 7208): the mail host's addresses, those whom the operator has named, and nobody else.
+//! Who may send for the domain (RFC 7208): the mail host's addresses, the relays that carry its mail, those whom the operator has
+//! named, and nobody else.
 //!
 //! The addresses stand in the record itself and not behind `mx`: the receiver needs no further look-up, so none can
 //! fail, and home rewrites the record whenever the addresses change.
@@ -38,6 +39,7 @@ pub(super) fn records(facts: &Facts) -> Result<Vec<Record>, ZoneError> {
     let joining = facts.own.iter().filter(|own| own.owner == apex.to_ascii());
     let joining = joining.map(own::record).collect::<Result<Vec<_>, _>>()?;
     let mut mechanisms: Vec<String> = facts.mail_addresses.iter().map(mechanism).collect();
+    mechanisms.extend(facts.relays.iter().map(|relay| format!("include:{relay}")));
     for term in joining.iter().filter_map(text).find_map(|text| terms(&text).ok()).unwrap_or_default() {
         if !mechanisms.contains(&term) {
             mechanisms.push(term);

@@ -22,6 +22,7 @@ pub(super) fn facts(domain: &str, hostname: &str) -> Facts {
         unreadable: Vec::new(),
         presence: Presence::default(),
         secondaries: Vec::new(),
+        relays: Vec::new(),
         mail_addresses: addresses.clone(),
         addresses,
         issuance: Issuance::default(),
@@ -129,6 +130,14 @@ fn mail_is_found_at_homes_own_address_and_names_at_the_edge() {
 }
 
 /// Facts of `home.example` with everything that certificates can ask for.
+#[test]
+fn relays_that_carry_the_mail_are_included_in_spf() {
+    let relays = vec!["spf.relay.example".parse().expect("a name")];
+    let zone = build(&Facts { relays, ..facts("home.example", "mail.home.example") }, 1).expect("built");
+    let spf = text(&zone, "home.example.");
+    assert!(spf.ends_with(" include:spf.relay.example -all"), "{spf}");
+}
+
 fn with_issuance() -> Facts {
     let name = |text: &str| text.parse().expect("a name");
     let issuance = Issuance {

@@ -30,6 +30,7 @@ fn home() -> Home {
         issuance: Default::default(),
         presence: crate::mta_sts::Presence::default(),
         secondaries: Vec::new(),
+        relays: Vec::new(),
         domain,
     };
     Home { directory, facts, _state_dir: state_dir }

@@ -17,6 +17,15 @@ impl Directory {
         self.shared.database.read(|connection| read(connection, name))
     }
 
+    /// Keeps a value on which zones depend under this name, durable on return, and gives notice.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Storage`] when the database cannot be written.
+    pub fn announce_setting(&self, name: &str, value: Vec<u8>) -> Result<(), DirectoryError> {
+        let name = name.to_owned();
+        self.change(move |connection| write(connection, &name, &value))
+    }
+
     /// Keeps a value under this name, durable on return.
     ///
     /// # Errors
