@@ -47,6 +47,7 @@ packages: ## Install the Debian packages that the demo and the tests need (PACKA
 checkers: packages ## Install the programs of others that judge the domain's DNS in the tests (PACKAGES=none: do not)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/checkers/debian-packages.txt
 	@[ "$(PACKAGES)" = none ] || tests/setup/checkers.sh
+	@[ "$(PACKAGES)" = none ] || tests/setup/strangers.sh
 
 rust:
 	@tests/setup/rust.sh

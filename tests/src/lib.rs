@@ -47,6 +47,7 @@ pub mod lab;
 pub mod mail;
 pub mod path;
 pub mod scale;
+pub mod strangers;
 pub mod wait;
 
 pub use control::Signal;
