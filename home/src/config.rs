@@ -16,6 +16,7 @@ mod notices;
 mod queue;
 mod reports;
 mod store;
+mod submission;
 mod tunnel;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -39,6 +40,7 @@ pub use notices::{Notices, Secure};
 pub use queue::Queue;
 pub use reports::Reports;
 pub use store::{KeySource, Store};
+pub use submission::{ClientReceived, Submission};
 pub use tunnel::Tunnel;
 
 /// Where the file is unless `--config` says otherwise.
@@ -61,6 +63,8 @@ pub struct Config {
     pub listen: Listen,
     /// What the SMTP services accept.
     pub smtp: Smtp,
+    /// What users may send.
+    pub submission: Submission,
     /// How strangers' mail is judged.
     pub inbound: Inbound,
     /// The certificate.
@@ -169,6 +173,7 @@ impl Default for Config {
             hostname: None,
             listen: Listen::default(),
             smtp: Smtp::default(),
+            submission: Submission::default(),
             inbound: Inbound::default(),
             tls: Tls::default(),
             acme: Acme::default(),
@@ -235,6 +240,7 @@ impl Config {
         config.queue.check(source)?;
         config.journal.check(source)?;
         config.backup.check(source)?;
+        config.submission.check(source)?;
         Ok(config)
     }
 
@@ -404,6 +410,7 @@ mod tests {
             "",
             "[listen]",
             "[smtp]",
+            "[submission]",
             "[inbound]",
             "[tls]",
             "[acme]",

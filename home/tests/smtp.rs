@@ -16,6 +16,7 @@ use postern_home::{
     hostname::Hostname,
     inbound::{self, Inbound},
     net,
+    notices::Notices,
     reports::{Intake, Sender, attachment::report_in},
     resolver::{Dnssec, Resolver},
     smtp::BUSY,
@@ -66,6 +67,7 @@ struct Home {
     reports: Arc<Reports>,
     journal: Journal,
     resolver: Resolver,
+    notices: Notices,
     smtp: SocketAddr,
     submissions: SocketAddr,
     _running: watch::Sender<bool>,
@@ -73,6 +75,10 @@ struct Home {
 
 impl Home {
     async fn start() -> Home {
+        Home::start_with(config::Submission::default()).await
+    }
+
+    async fn start_with(policy: config::Submission) -> Home {
         let state_dir = tempfile::tempdir().expect("temporary directory");
         let directory = Directory::open(state_dir.path()).expect("directory");
         directory.add_domain(&"home.example".parse().expect("domain")).expect("added");
@@ -83,6 +89,7 @@ impl Home {
         let queue = Arc::new(Queue::open(state_dir.path()).expect("queue"));
         let bounds = config::Journal::default().bounds();
         let journal = Journal::open(state_dir.path(), bounds).expect("journal");
+        let notices = Notices::open(directory.clone()).expect("notices");
         let hostname = Hostname::new(None, directory.clone());
         let resolver = Resolver::new(&[broken_name_server().await], Dnssec::Off).expect("resolver");
         let tls = tls::Tls::open(&config::Tls::default(), state_dir.path(), &hostname.current())
@@ -115,6 +122,8 @@ impl Home {
             journal: journal.clone(),
             tls: tls.server(),
             limits,
+            policy,
+            notices: notices.clone(),
             failures: net::LoginFailures::default(),
         });
         let stop = shutdown.clone();
@@ -128,6 +137,7 @@ impl Home {
             reports,
             journal,
             resolver,
+            notices,
             smtp,
             submissions,
             _running: running,
@@ -588,4 +598,69 @@ async fn a_domain_that_asks_for_reports_gets_one_the_day_after() {
             ("sub.asks.example", 1, Disposition::Reject, DmarcResult::Fail, DmarcResult::Fail),
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_sends_too_much_is_held_and_its_owner_told() {
+    let policy = config::Submission { messages_per_hour: 1, ..config::Submission::default() };
+    let home = Home::start_with(policy).await;
+    let mut client = home.submitter().await;
+    client.login(PASSWORD, "235").await;
+    let message = "From: ana@home.example\r\n\r\nx";
+    let to = ["x@elsewhere.example"];
+    let reply = client.mail("ana@home.example", &to, message, "250").await;
+    assert!(!reply.contains("held"), "{reply}");
+    let reply = client.mail("ana@home.example", &to, message, "250").await;
+    assert!(reply.contains("held until the owner"), "{reply}");
+    let queued = home.queue.list(None, 10).expect("list");
+    assert!(queued.iter().all(|message| message.held == 1 && message.account_held.is_some()), "{queued:?}");
+    let [entry] = home.notices.entries().try_into().expect("one notice");
+    assert!(entry.text.contains("postern-home user release ana@home.example"), "{}", entry.text);
+    for story in home.stories("ana@home.example") {
+        assert!(
+            story.contains("held back: the account ana@home.example sends too much: 2 messages"),
+            "{story}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_may_wait_for_its_time() {
+    let home = Home::start().await;
+    let mut client = home.submitter().await;
+    let offered = client.command("EHLO laptop", "250").await;
+    assert!(
+        offered.contains("-FUTURERELEASE 2592000 20") && offered.contains("-LIMITS RCPTMAX=200"),
+        "{offered}"
+    );
+    assert!(offered.contains("-REQUIRETLS"), "{offered}");
+    client.login(PASSWORD, "235").await;
+    client.command("MAIL FROM:<ana@home.example> HOLDFOR=2592060", "501 5.5.4").await;
+    client.command("MAIL FROM:<ana@home.example> HOLDFOR=3600 REQUIRETLS", "250").await;
+    client.command("RCPT TO:<x@elsewhere.example>", "250").await;
+    client.command("DATA", "354").await;
+    client.command("From: ana@home.example\r\n\r\nx\r\n.", "250").await;
+    let [queued] = home.queue.list(None, 10).expect("list").try_into().expect("one message");
+    assert!(queued.not_before.is_some() && queued.next_attempt == queued.not_before, "{queued:?}");
+    assert!(home.stories("x@elsewhere.example").concat().contains("not to be sent before 20"));
+
+    let mut stranger = home.client().await;
+    let offered = stranger.command("EHLO mx.stranger.example", "250").await;
+    assert!(!offered.contains("FUTURERELEASE") && !offered.contains("REQUIRETLS"), "{offered}");
+    stranger.command("MAIL FROM:<a@b.example> HOLDFOR=1", "555").await;
+    stranger.command("MAIL FROM:<a@b.example> REQUIRETLS", "530 5.7.0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_user_writes_from_is_told_where_the_operator_wishes_it() {
+    let policy =
+        config::Submission { client_received: config::ClientReceived::Keep, ..config::Submission::default() };
+    let home = Home::start_with(policy).await;
+    let mut client = home.submitter().await;
+    client.login(PASSWORD, "235").await;
+    client.mail("ana@home.example", &["x@elsewhere.example"], "From: ana@home.example\r\n\r\nx", "250").await;
+    let [queued] = home.queue.list(None, 10).expect("list").try_into().expect("one message");
+    let content = home.queue.content(queued.id).expect("content").expect("is there");
+    let text = String::from_utf8(content.prepend).expect("text");
+    assert!(text.contains("Received: from laptop ([127.0.0.1])"), "{text}");
 }

@@ -1,7 +1,7 @@
 //! The extensions of SMTP, with servers and clients that we did not write.
 
 use anyhow::{Context, Result, bail};
-use postern_lab::lab::{ANA, ANA_PASSWORD};
+use postern_lab::lab::{ANA, ANA_PASSWORD, scenario_options};
 use postern_lab::mail::{self, SAM};
 use postern_lab::{Host, Lab, wait_until};
 
@@ -136,5 +136,71 @@ fn an_old_program_logs_in_by_login() -> Result<()> {
     assert!(swaks("wrong")?.stdout.contains(" 535 "), "a wrong password is refused");
     swaks(ANA_PASSWORD)?.success()?;
     lab.await_stranger_message("from a printer").map_err(|error| lab.explain(error))?;
+    Ok(())
+}
+
+/// smtplib asks for a time: the message waits for it, whatever the operator does, and can be cancelled.
+#[test]
+fn a_message_waits_for_its_time() -> Result<()> {
+    let lab = Lab::joined()?;
+    let queue = |arguments: &[&str]| {
+        let words = ["postern-home", "queue"].into_iter().chain(arguments.iter().copied());
+        Ok::<_, anyhow::Error>(lab.host(Host::Home).run(words)?.success()?.stdout)
+    };
+    submit(&lab, SAM, "cancelled", "HOLDFOR=3600", "")?;
+    let list: serde_json::Value = serde_json::from_str(&queue(&["list", "--json"])?)?;
+    let id = list[0]["id"].to_string();
+    assert_eq!(list[0]["not_before"], list[0]["next_attempt"], "{list}");
+    queue(&["flush"])?;
+    queue(&["retry", &id])?;
+
+    let begun = std::time::Instant::now();
+    submit(&lab, SAM, "on time", "HOLDFOR=6", "")?;
+    lab.await_stranger_message("on time").map_err(|error| lab.explain(error))?;
+    assert!(begun.elapsed().as_secs() >= 6, "it came after {:?}", begun.elapsed());
+    assert!(lab.stranger_messages("cancelled")?.is_empty());
+    assert!(queue(&["show", &id])?.contains("the sender wishes it sent at 20"));
+    queue(&["drop", &id])?;
+    assert_eq!(queue(&["list", "--json"])?.trim(), "[]");
+    Ok(())
+}
+
+/// The stranger's Postfix is not verified by anybody: who requires TLS with a verified server gets the message back.
+#[test]
+fn who_requires_tls_has_the_message_back_where_it_cannot_be_had() -> Result<()> {
+    let lab = Lab::joined()?;
+    submit(&lab, SAM, "required", "REQUIRETLS ENVID=required", "")?;
+    assert_says(&report(&lab, "required")?, &["Action: failed", "Status: 5.7.10", "requires TLS"]);
+    assert!(lab.stranger_messages("required")?.is_empty());
+    Ok(())
+}
+
+/// An account that sends too much: held, told of, released.
+#[test]
+fn an_account_that_sends_too_much_is_held_until_it_is_released() -> Result<()> {
+    let mut options = scenario_options()?;
+    options.home_config += "\n[submission]\nmessages_per_hour = 2\n";
+    let lab = Lab::start(options)?;
+    lab.join().and_then(|()| lab.set_up_home()).map_err(|error| lab.explain(error))?;
+    for subject in ["one", "two", "three", "four"] {
+        submit(&lab, SAM, subject, "", "")?;
+        if subject == "two" {
+            lab.await_stranger_message("two").map_err(|error| lab.explain(error))?;
+        }
+    }
+    let user = |arguments: &[&str]| {
+        let words = ["postern-home", "user"].into_iter().chain(arguments.iter().copied());
+        Ok::<_, anyhow::Error>(lab.host(Host::Home).run(words)?.success()?.stdout)
+    };
+    let list = user(&["list"])?;
+    assert!(list.contains("3 messages within an hour, where 2 are allowed"), "{list}");
+    lab.await_ana_message(&format!("To look at: account, {ANA}")).map_err(|error| lab.explain(error))?;
+    assert!(lab.stranger_messages("three")?.is_empty() && lab.stranger_messages("four")?.is_empty());
+
+    let released = user(&["release", ANA])?;
+    assert!(released.contains("2 message(s) are sent now"), "{released}");
+    for subject in ["three", "four"] {
+        lab.await_stranger_message(subject).map_err(|error| lab.explain(error))?;
+    }
     Ok(())
 }

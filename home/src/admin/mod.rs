@@ -19,6 +19,7 @@
 //! | `/v1/secondaries/NAME/key` | | [`wire::secondary::RotateKey`] | | |
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
+//! | `/v1/users/release` | | | [`wire::ReleaseUser`]: [`wire::ReleasedUser`] | |
 //! | `/v1/quota` | list of [`wire::QuotaListed`] | | [`wire::SetQuota`]: [`Usage`](postern_store::account::Usage) | |
 //! | `/v1/mail/deleted` | | [`wire::OfUser`]: list of [`Removed`](postern_store::account::Removed) | | |
 //! | `/v1/mail/restore` | | [`wire::Restore`]: [`wire::Restored`] | | |
@@ -213,6 +214,7 @@ impl Admin {
             (&Method::PUT, ["v1", "users", "password"]) => {
                 change(request, |body| users::set_password(self, body))
             }
+            (&Method::PUT, ["v1", "users", "release"]) => change(request, |body| users::release(self, &body)),
             (&Method::DELETE, ["v1", "users"]) => change(request, |body| users::remove(self, body)),
             (&Method::GET, ["v1", "quota"]) => answer(mail::quotas(self)),
             (&Method::PUT, ["v1", "quota"]) => change(request, |body| mail::set_quota(self, body)),

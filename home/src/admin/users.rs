@@ -6,8 +6,14 @@
 use postern_shared::http::StatusCode;
 use postern_store::directory;
 
-use super::wire::{AddUser, Done, Mail, RemoveUser, Removed, SetPassword, User};
+use postern_store::journal::Event;
+use postern_store::queue::Fate;
+
+use super::wire::{
+    AddUser, Done, HeldMail, Mail, ReleaseUser, ReleasedUser, RemoveUser, Removed, SetPassword, User,
+};
 use super::{Admin, Refusal};
+use crate::notices::Kind;
 
 pub(super) fn list(admin: &Admin) -> Result<Vec<User>, Refusal> {
     let snapshot = admin.directory.snapshot();
@@ -35,6 +41,31 @@ pub(super) fn remove(admin: &Admin, request: RemoveUser) -> Result<Removed, Refu
     Ok(Removed { kept })
 }
 
+/// Lets a held account send again; what was held goes, or is dropped.
+pub(super) fn release(admin: &Admin, request: &ReleaseUser) -> Result<ReleasedUser, Refusal> {
+    let address = &request.address;
+    let user = admin.directory.snapshot().user_at(address).cloned();
+    let user = user.ok_or_else(|| directory::DirectoryError::UnknownUser(address.clone()))?;
+    let fate = match request.mail {
+        HeldMail::Send => Fate::Sent,
+        HeldMail::Drop => Fate::Dropped,
+    };
+    let stories = admin.queue.held_of(user.account)?;
+    let released = admin.queue.release_sender(user.account, fate)?;
+    let released =
+        released.ok_or_else(|| Refusal(StatusCode::CONFLICT, format!("{address} is not held.")))?;
+    for (queue_id, story) in stories {
+        let event = match fate {
+            Fate::Sent => Event::Released { queue_id },
+            Fate::Dropped => Event::Dropped { queue_id, reason: "the operator said so".to_owned() },
+        };
+        admin.journal.tell(&story, event);
+    }
+    admin.notices.resolve(Kind::Account, &address.to_string());
+    tracing::info!(user = %address, messages = released.len(), mail = ?request.mail, "account released");
+    Ok(ReleasedUser { messages: released.len() })
+}
+
 /// Removes users and does with their mail what was asked; gives the directories of mail that was kept. Nothing is
 /// changed when one of them has mail and nothing was asked.
 pub(super) fn dispose(
@@ -53,6 +84,7 @@ pub(super) fn dispose(
     let mut kept = Vec::new();
     for (user, has_mail) in users.iter().zip(with_mail) {
         admin.directory.remove_user(&user.address)?;
+        admin.queue.forget_sender(user.account)?;
         match mail {
             Some(Mail::Keep) if has_mail => kept.push(format!("accounts/{}", user.account)),
             Some(Mail::Keep) | Some(Mail::Delete) | None => admin.store.delete_account(user.account)?,
@@ -70,7 +102,13 @@ fn mail_undecided(user: &directory::User, octets: u64) -> Refusal {
 }
 
 fn describe(admin: &Admin, user: &directory::User) -> Result<User, Refusal> {
-    Ok(User { address: user.address.clone(), account: user.account, octets: octets(admin, user)? })
+    let held = admin.queue.held_senders()?.into_iter().find(|held| held.sender == user.account);
+    Ok(User {
+        address: user.address.clone(),
+        account: user.account,
+        octets: octets(admin, user)?,
+        held: held.map(|held| held.reason),
+    })
 }
 
 fn octets(admin: &Admin, user: &directory::User) -> Result<u64, Refusal> {

@@ -119,6 +119,9 @@ pub struct User {
     pub account: AccountId,
     /// Octets of stored mail.
     pub octets: u64,
+    /// Why what it sends is held, where it is.
+    #[serde(default)]
+    pub held: Option<String>,
 }
 
 /// Adds a user.
@@ -146,6 +149,32 @@ pub struct RemoveUser {
     pub address: EmailAddress,
     /// What becomes of the mail; must be said where there is any.
     pub mail: Option<Mail>,
+}
+
+/// Lets an account that is held send again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReleaseUser {
+    /// The user.
+    pub address: EmailAddress,
+    /// What becomes of the mail that was held.
+    pub mail: HeldMail,
+}
+
+/// What becomes of the mail that was held with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeldMail {
+    /// It goes.
+    Send,
+    /// It is removed from the queue; nobody is told.
+    Drop,
+}
+
+/// An account that was released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedUser {
+    /// Messages that were held.
+    pub messages: usize,
 }
 
 /// What became of users who were removed.

@@ -324,6 +324,17 @@ pub enum UserCommand {
     /// List the users
     #[command(after_help = "Example:\n  postern-home user list --json")]
     List,
+    /// Let a user send again whose mail is held because it was too much
+    #[command(
+        after_help = "Examples:\n  postern-home user release ana@home.example\n  postern-home user release ana@home.example --drop-mail"
+    )]
+    Release {
+        /// The user
+        address: EmailAddress,
+        /// Remove what was held from the queue; nobody is told
+        #[arg(long)]
+        drop_mail: bool,
+    },
     /// Remove a user
     #[command(after_help = "Example:\n  postern-home user remove ana@home.example --keep-mail")]
     Remove {

@@ -47,7 +47,7 @@ pub(super) fn execute(client: &Client, command: QueueCommand) -> Result<Exit, Fa
 fn table(messages: &[Summary]) -> Table {
     let mut table = Table::new(["ID", "ARRIVED", "OCTETS", "SENDER", "WAITING", "NEXT ATTEMPT", "REASON"]);
     for message in messages {
-        let held = (message.held > 0).then(|| "held by the operator".to_owned());
+        let held = (message.held > 0).then(|| held(message));
         let reason = held.as_ref().or(message.held_because.as_ref()).or(message.last_reply.as_ref());
         table.row([
             message.id.to_string(),
@@ -62,11 +62,24 @@ fn table(messages: &[Summary]) -> Table {
     table
 }
 
+fn held(message: &Summary) -> String {
+    match &message.account_held {
+        Some(reason) => format!("held with its account: {reason}"),
+        None => "held by the operator".to_owned(),
+    }
+}
+
 fn story(message: &Detail) -> String {
     let Summary { id, reverse_path, octets, arrived, held_because, .. } = &message.summary;
     let mut text = format!("message {id} from <{reverse_path}>, {octets} octets, queued {arrived}\n");
     if let Some(reason) = held_because {
         let _ = writeln!(text, "held: {reason}");
+    }
+    if let Some(time) = &message.summary.not_before {
+        let _ = writeln!(text, "the sender wishes it sent at {time}");
+    }
+    if message.summary.account_held.is_some() {
+        let _ = writeln!(text, "{}", held(&message.summary));
     }
     for recipient in &message.recipient_details {
         tell(&mut text, recipient);
@@ -79,7 +92,7 @@ fn tell(text: &mut String, recipient: &RecipientDetail) {
         RecipientState::Waiting => "waiting",
         RecipientState::Delivered => "delivered",
         RecipientState::Failed => "failed",
-        RecipientState::Held => "held by the operator",
+        RecipientState::Held => "held",
     };
     let RecipientDetail { forward_path, attempts, next_attempt, last_attempt, last_host, last_reply, .. } =
         recipient;

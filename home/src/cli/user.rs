@@ -6,7 +6,9 @@ use postern_shared::http::Method;
 use super::client::Client;
 use super::table::Table;
 use super::{MailChoice, UserCommand, secret};
-use crate::admin::wire::{AddUser, Done, Mail, RemoveUser, Removed, SetPassword, User};
+use crate::admin::wire::{
+    AddUser, Done, HeldMail, Mail, ReleaseUser, ReleasedUser, RemoveUser, Removed, SetPassword, User,
+};
 
 const PATH: &str = "/v1/users";
 
@@ -26,6 +28,15 @@ pub(super) fn execute(client: &Client, command: UserCommand) -> Result<Exit, Fai
         UserCommand::List => {
             let users: Vec<User> = client.fetch(PATH)?;
             client.print(&users, table(&users))
+        }
+        UserCommand::Release { address, drop_mail } => {
+            let mail = if drop_mail { HeldMail::Drop } else { HeldMail::Send };
+            let request = ReleaseUser { address, mail };
+            let released: ReleasedUser = client.call(Method::PUT, "/v1/users/release", &request)?;
+            let fate = if drop_mail { "dropped" } else { "sent now" };
+            let (address, messages) = (&request.address, released.messages);
+            client
+                .print(&released, format_args!("{address} may send again. {messages} message(s) are {fate}."))
         }
         UserCommand::Remove { address, mail } => {
             let request = RemoveUser { address: address.clone(), mail: mail.into() };
@@ -54,9 +65,10 @@ impl From<MailChoice> for Option<Mail> {
 }
 
 fn table(users: &[User]) -> Table {
-    let mut table = Table::new(["ADDRESS", "ACCOUNT", "OCTETS"]);
+    let mut table = Table::new(["ADDRESS", "ACCOUNT", "OCTETS", "HELD"]);
     for user in users {
-        table.row([user.address.to_string(), user.account.to_string(), user.octets.to_string()]);
+        let held = user.held.clone().unwrap_or_default();
+        table.row([user.address.to_string(), user.account.to_string(), user.octets.to_string(), held]);
     }
     table
 }

@@ -76,6 +76,7 @@ impl Inbound {
             hostname: hostname.to_string(),
             role: Role::Mta,
             starttls: true,
+            future_release: None,
             limits: self.parts.limits,
             timeouts: Timeouts::default(),
         };

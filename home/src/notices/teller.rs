@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use postern_message::address::{EmailAddress, LocalPart};
 use postern_store::directory::{Directory, Resolution};
 use postern_store::journal::StoryId;
-use postern_store::queue::{Content, NewMessage, NewRecipient, Notify, Queue, Ret};
+use postern_store::queue::{Content, NewMessage, NewRecipient, Notify, Queue, Ret, Wishes};
 use serde::{Deserialize, Serialize};
 
 use super::letter::{self, Letterhead};
@@ -158,6 +158,7 @@ impl Parts {
             content: Content::Bytes(&letter),
             envelope_id: None,
             ret: Ret::Headers,
+            wishes: Wishes::default(),
             story: StoryId::of_our_own(&unique),
         };
         self.queue.enqueue(message).map(drop).map_err(|error| error.to_string())

@@ -13,7 +13,7 @@ use postern_sasl::Password;
 use postern_sasl::client::Login;
 use postern_smtp::client::envelope::{BodyType, DsnParameters, Envelope, Recipient};
 use postern_smtp::client::{RecipientResult, TlsUse};
-use postern_store::queue::{Job, Notify, Ret};
+use postern_store::queue::{Job, Notify, Ret, TlsWish};
 use rustls::ClientConfig;
 
 use super::body::Body;
@@ -83,6 +83,9 @@ const NO_ANSWER: &str = "4.4.1";
 /// The status where TLS cannot be had as it is demanded (RFC 3463 §3.8: cryptographic failure).
 const NO_TLS: &str = "4.7.5";
 
+/// The same where the sender requires it, which ends the matter (RFC 8689 §4.2.1).
+const ENCRYPTION_NEEDED: &str = "5.7.10";
+
 /// How a conversation with one address ended.
 enum Conversation {
     /// The server decided about the recipients, or the connection broke while it did.
@@ -122,7 +125,13 @@ impl Client {
                 tracing::info!(queue_id = %job.message, domain = job.domain, reason, "server not usable");
             }
         }
-        Attempt::Unreachable { status, reason }
+        let required = job.envelope.wishes.tls == TlsWish::Required;
+        match status {
+            NO_TLS if required => {
+                Attempt::Verdicts(vec![Verdict::local(Decision::Failed, ENCRYPTION_NEEDED, reason)])
+            }
+            status => Attempt::Unreachable { status, reason },
+        }
     }
 
     /// Connects to the hosts as for a message, and says goodbye.
@@ -255,6 +264,7 @@ fn envelope(job: &Job, body: &Body) -> Envelope {
         octets: job.envelope.octets,
         body: if body.is_ascii() { BodyType::SevenBit } else { BodyType::EightBitMime },
         smtp_utf8: job.envelope.smtp_utf8,
+        require_tls: job.envelope.wishes.tls == TlsWish::Required,
         dsn: Some(DsnParameters {
             ret: match job.envelope.ret {
                 Ret::Full => Some("FULL"),

@@ -12,6 +12,9 @@
 //! | else | none: TLS where it is offered (RFC 7435) |
 //! | it is a relay of the operator's | TLS with a certificate for its name that an authority vouches for |
 //!
+//! A sender who requires TLS (REQUIRETLS, RFC 8689 §4.2.1) gets what the first two rows say, or TLS with a server that an authority
+//! vouches for where the MX record is secure; else the host is not to be used. One who says `TLS-Required: No` gets the last row.
+//!
 //! DANE comes first: who publishes it means it, and it says which certificate (RFC 8461 §2).
 
 pub mod policies;
@@ -20,6 +23,7 @@ pub mod policy;
 use std::sync::Arc;
 
 use hickory_resolver::proto::rr::rdata::TLSA;
+use postern_store::queue::TlsWish;
 use rustls::ClientConfig;
 
 use self::policies::Policies;
@@ -53,6 +57,8 @@ pub enum By {
     MtaSts,
     /// The login that is said there.
     Relay,
+    /// The sender, by REQUIRETLS.
+    Sender,
 }
 
 impl By {
@@ -62,6 +68,7 @@ impl By {
             Self::Dane => "DANE",
             Self::MtaSts => "MTA-STS",
             Self::Relay => "the login",
+            Self::Sender => "the sender",
         }
     }
 }
@@ -79,13 +86,15 @@ pub struct OfDomain {
     domain: String,
     resolver: Resolver,
     policy: Option<Policy>,
+    wish: TlsWish,
 }
 
 impl Demands {
     /// Looks up the policy of a domain (A-labels, lower case).
-    pub async fn of(domain: &str, resolver: &Resolver, policies: &Policies) -> Self {
+    pub async fn of(domain: &str, wish: TlsWish, resolver: &Resolver, policies: &Policies) -> Self {
         let policy = policies.of(domain).await;
-        Self::OfDomain(Box::new(OfDomain { domain: domain.to_owned(), resolver: resolver.clone(), policy }))
+        let domain = domain.to_owned();
+        Self::OfDomain(Box::new(OfDomain { domain, resolver: resolver.clone(), policy, wish }))
     }
 
     /// What is demanded of this host.
@@ -98,7 +107,30 @@ impl Demands {
 }
 
 impl OfDomain {
+    /// By its own side, and by the sender (RFC 8689 §4.2).
     async fn on(&self, host: &Host) -> Demand {
+        match self.wish {
+            TlsWish::NotRequired => Demand::Nothing,
+            TlsWish::Unsaid => self.of_destination(host).await,
+            TlsWish::Required => match self.of_destination(host).await {
+                Demand::Nothing => self.of_sender(host),
+                demand => demand,
+            },
+        }
+    }
+
+    /// That an authority vouches for the server of which DNSSEC says that it is the domain's.
+    fn of_sender(&self, host: &Host) -> Demand {
+        if host.tlsa_bases.is_empty() {
+            let domain = &self.domain;
+            return Demand::Unusable(format!(
+                "the sender requires TLS with a verified server, and neither DNSSEC nor MTA-STS says that it is {domain}'s"
+            ));
+        }
+        by_authorities(By::Sender)
+    }
+
+    async fn of_destination(&self, host: &Host) -> Demand {
         match self.records(host).await {
             Err(unknown) => Demand::Unusable(unknown),
             Ok(records) if records.is_empty() => self.by_policy(&host.name),
@@ -127,6 +159,7 @@ impl OfDomain {
             return Demand::Tls { by: By::Dane, config };
         }
         match self.by_policy(&host.name) {
+            Demand::Nothing if self.wish == TlsWish::Required => self.of_sender(host),
             Demand::Nothing => Demand::Tls { by: By::Dane, config: opportunistic_client() },
             demand => demand,
         }
@@ -165,7 +198,7 @@ mod tests {
     fn demands(policy: Option<&str>) -> OfDomain {
         let resolver = Resolver::new(&["127.0.0.1:53".parse().unwrap()], Dnssec::Off).unwrap();
         let policy = policy.map(|text| Policy::parse(text).unwrap());
-        OfDomain { domain: "far.example".to_owned(), resolver, policy }
+        OfDomain { domain: "far.example".to_owned(), resolver, policy, wish: TlsWish::Unsaid }
     }
 
     fn by(demand: Demand) -> Option<By> {
@@ -191,5 +224,19 @@ mod tests {
         assert!(matches!(&unnamed, Demand::Unusable(why) if why.contains("does not name it")), "{unnamed:?}");
         // Without a policy the records still ask for TLS.
         assert_eq!(by(demands(None).by_records(&host("mx.far.example"), &unusable)), Some(By::Dane));
+    }
+
+    #[test]
+    fn a_sender_who_requires_tls_gets_a_verified_server_or_none() {
+        let careful = OfDomain { wish: TlsWish::Required, ..demands(None) };
+        let host = |tlsa_bases: &[&str]| Host {
+            name: "mx.far.example".to_owned(),
+            tlsa_bases: tlsa_bases.iter().map(|name| (*name).to_owned()).collect(),
+            addresses: vec!["192.0.2.1".parse().unwrap()],
+        };
+        assert!(matches!(careful.of_sender(&host(&[])), Demand::Unusable(_)), "anybody may have said so");
+        let unusable = [TLSA::new(CertUsage::PkixEe, Selector::Spki, Matching::Sha256, vec![0; 32])];
+        let demand = careful.by_records(&host(&["mx.far.example"]), &unusable);
+        assert_ne!(by(demand), Some(By::Dane), "any certificate would do");
     }
 }

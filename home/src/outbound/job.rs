@@ -183,7 +183,7 @@ async fn next_directly(parts: &Parts, settings: &Settings, job: &Job, way: &WayO
         network: parts.network.clone(),
         login: None,
     };
-    let demands = Demands::of(&job.domain, &parts.resolver, &parts.policies).await;
+    let demands = Demands::of(&job.domain, job.envelope.wishes.tls, &parts.resolver, &parts.policies).await;
     Ok(Next { client, hosts, demands })
 }
 
@@ -277,7 +277,7 @@ async fn settle(
 
 /// A single verdict holds for all recipients; without any, nothing is decided.
 fn decide<'a>(job: &'a Job, verdicts: &'a [Verdict], settings: &Settings) -> Vec<Decided<'a>> {
-    let (now, policy, arrived) = (Timestamp::now(), &settings.retry, job.envelope.arrived);
+    let (now, policy, arrived) = (Timestamp::now(), &settings.retry, job.envelope.begins());
     let verdict_of = |index| match verdicts {
         [only] => Some(only),
         several => several.get(index),

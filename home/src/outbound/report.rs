@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use postern_message::address::{DomainName, EmailAddress, LocalPart};
 use postern_message::dsn::{self, Action, Report, ReportedRecipient, Returned};
 use postern_smtp::xtext;
-use postern_store::queue::{Content, DueRecipient, Job, NewMessage, NewRecipient, Notify, Queue, Ret};
+use postern_store::queue::{
+    Content, DueRecipient, Job, NewMessage, NewRecipient, Notify, Queue, Ret, Wishes,
+};
 
 use super::body;
 use super::chance;
@@ -59,6 +61,7 @@ pub fn message<'a>(job: &Job, report: &'a [u8]) -> Option<NewMessage<'a>> {
         content: Content::Bytes(report),
         envelope_id: None,
         ret: Ret::Headers,
+        wishes: Wishes::default(),
         story: job.envelope.story.clone(),
     })
 }
@@ -85,7 +88,7 @@ fn compose_one(
         envelope_id: job.envelope.envelope_id.as_deref(),
         action: match told {
             Told::Failed => Action::Failed,
-            Told::Delayed => Action::Delayed { until: policy.expiry(job.envelope.arrived) },
+            Told::Delayed => Action::Delayed { until: policy.expiry(job.envelope.begins()) },
             Told::Delivered => Action::Delivered,
             Told::Relayed => Action::Relayed,
         },

@@ -221,6 +221,7 @@ mod tests {
             ret: Ret::Headers,
             octets: 1,
             arrived: Timestamp::UNIX_EPOCH,
+            wishes: Default::default(),
             story: postern_store::journal::StoryId::of_session("test"),
         };
         Job { message: QueueId(message), domain: domain.to_owned(), recipients: Vec::new(), envelope }

@@ -123,6 +123,7 @@ impl Home {
             smtp_utf8: false,
             envelope_id: None,
             ret: Ret::Headers,
+            wishes: Default::default(),
             story: StoryId::of_session("test"),
         };
         self.queue.enqueue(message).unwrap()

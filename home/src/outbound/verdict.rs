@@ -93,6 +93,13 @@ pub fn from_results(results: Vec<RecipientResult>, host: &str, accepted: Decisio
             host: Some(host.to_owned()),
             ..Verdict::local(Decision::Failed, unsupported.status, unsupported.reason)
         },
+        RecipientResult::Postponed(most) => {
+            let reason = format!("the server takes {most} recipients at once");
+            Verdict {
+                host: Some(host.to_owned()),
+                ..Verdict::local(Decision::NextTransaction, "4.5.3", reason)
+            }
+        }
         RecipientResult::Interrupted(cause) => {
             Verdict { host: Some(host.to_owned()), ..Verdict::deferred("4.4.2", cause) }
         }
@@ -245,6 +252,7 @@ mod tests {
                 smtp_utf8: false,
                 envelope_id: None,
                 ret: postern_store::queue::Ret::Headers,
+                wishes: Default::default(),
                 story: postern_store::journal::StoryId::of_session("test"),
             })
             .expect("queued");

@@ -20,7 +20,7 @@ use postern_report::dmarc::Aggregate;
 use postern_report::mail;
 use postern_store::directory::Directory;
 use postern_store::journal::StoryId;
-use postern_store::queue::{Content, NewMessage, NewRecipient, Notify, Queue, Ret};
+use postern_store::queue::{Content, NewMessage, NewRecipient, Notify, Queue, Ret, Wishes};
 use postern_store::reports::{Day, Kind, Reports};
 use tokio::task::spawn_blocking;
 
@@ -176,6 +176,7 @@ impl Sender {
             smtp_utf8: !to.is_ascii(),
             envelope_id: None,
             ret: Ret::Headers,
+            wishes: Wishes::default(),
             story: StoryId::of_our_own(unique),
         };
         self.queue.enqueue(message).map(drop)

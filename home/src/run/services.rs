@@ -278,6 +278,8 @@ impl Services {
             journal: self.journal.clone(),
             tls: self.tls.server(),
             limits: self.limits(),
+            policy: self.config.submission.clone(),
+            notices: self.notices.clone(),
             failures: self.failures.clone(),
         })
     }

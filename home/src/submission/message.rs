@@ -6,26 +6,28 @@ use postern_message::{
     address::{DomainName, EmailAddress},
     authres, date, header,
     header::HeaderField,
-    received::{Protocol, Received},
+    received::{Client, Protocol, Received},
 };
 use postern_smtp::server::{self, Envelope, Refusal};
 use postern_store::{
     StagedMessage,
-    account::AccountId,
+    directory::User,
     journal::{Event, StoryId},
-    queue::{Content, NewMessage, NewRecipient, Ret},
+    queue::{Content, NewMessage, NewRecipient, Ret, Submitted, Wishes},
 };
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-use super::{Parts, author, session::SubmissionHost};
+use super::{Parts, author, held, session::SubmissionHost};
 use crate::{
+    config::ClientReceived,
     dkim,
     smtp::{
         failure,
         incoming::{Incoming, compose},
         session::SmtpSession,
         story,
+        tls_wish::tls_wish,
     },
 };
 
@@ -42,7 +44,8 @@ pub(super) async fn accept(
     let outgoing = Outgoing {
         parts: host.parts.clone(),
         hostname: host.hostname.clone(),
-        account: user.account,
+        user: user.clone(),
+        not_before: host.not_before,
         envelope: envelope.clone(),
         recipients: host.recipients.clone(),
         received: received(host, session, envelope),
@@ -52,11 +55,15 @@ pub(super) async fn accept(
     spawn_blocking(move || outgoing.run(staged)).await.map_err(|lost| failure::refusal_of_lost_task(&lost))?
 }
 
-/// Without the client's name and address (see the parent module).
+/// With the client's name and address only where the operator wishes it (see the parent module).
 fn received(host: &SubmissionHost, session: &SmtpSession, envelope: &Envelope) -> String {
+    let (helo, client) = match host.parts.policy.client_received {
+        ClientReceived::Strip => ("submission", None),
+        ClientReceived::Keep => (session.core.helo(), Some(Client { address: host.client, name: None })),
+    };
     let field = Received {
-        helo: "submission",
-        client: None,
+        helo,
+        client,
         tls: session.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
         by: host.hostname.as_str(),
         protocol: Protocol { extended: true, tls: true, authenticated: true, smtp_utf8: envelope.smtp_utf8 },
@@ -71,7 +78,8 @@ fn received(host: &SubmissionHost, session: &SmtpSession, envelope: &Envelope) -
 struct Outgoing {
     parts: Arc<Parts>,
     hostname: DomainName,
-    account: AccountId,
+    user: User,
+    not_before: Option<Timestamp>,
     envelope: Envelope,
     recipients: Vec<NewRecipient>,
     received: String,
@@ -80,28 +88,43 @@ struct Outgoing {
 
 impl Outgoing {
     fn run(self, staged: StagedMessage) -> Result<String, Refusal> {
-        let author = {
+        let (author, tls) = {
             let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
             self.parts.journal.tell(&self.story, story::received(&octets));
-            author::check(&octets, |address| self.parts.directory.may_send_as(self.account, address))?
+            let own = |address: &EmailAddress| self.parts.directory.may_send_as(self.user.account, address);
+            (author::check(&octets, own)?, tls_wish(&self.envelope, &octets))
         };
         let staged = self.without_private_fields(staged)?;
         let prepend = self.prepend(&author, &staged)?;
         let message = NewMessage {
             reverse_path: self.envelope.reverse_path.address().cloned(),
             recipients: self.recipients,
-            sender: Some(self.account),
+            sender: Some(self.user.account),
             prepend,
             content: Content::Staged(&staged),
             smtp_utf8: self.envelope.smtp_utf8,
             envelope_id: self.envelope.envelope_id,
             ret: self.envelope.ret.map_or(Ret::Unsaid, ret),
+            wishes: Wishes { not_before: self.not_before, tls },
             story: self.story.clone(),
         };
         let recipients = message.recipients.iter().map(|to| to.forward_path.to_string()).collect();
-        let id = self.parts.queue.enqueue(message).map_err(|error| failure::refusal(&error))?;
-        self.parts.journal.tell(&self.story, Event::Queued { queue_id: id, recipients, not_before: None });
-        Ok(format!("queued as {id}"))
+        let allowance = self.parts.policy.allowance();
+        let submitted =
+            self.parts.queue.submit(message, allowance).map_err(|error| failure::refusal(&error))?;
+        let queued = |queue_id| Event::Queued { queue_id, recipients, not_before: self.not_before };
+        match submitted {
+            Submitted::Queued(id) => {
+                self.parts.journal.tell(&self.story, queued(id));
+                Ok(format!("queued as {id}"))
+            }
+            Submitted::Held { id, reason, also } => {
+                self.parts.journal.tell(&self.story, queued(id));
+                held::tell(&self.parts, &self.user, &reason, also.into_iter().chain([id]));
+                Ok(format!("queued as {id}, and held until the owner of this server has looked at it"))
+            }
+            Submitted::Full => Err(Refusal::AccountHeld),
+        }
     }
 
     /// The message itself where nothing must go, else a copy without what must.

@@ -6,29 +6,35 @@
 //!   differently.
 //! * A message's final form has our DKIM signatures, a `Received` field, and `Date` and `Message-ID` where they
 //!   were missing, before what came; `Bcc`, `Return-Path` and forged `Authentication-Results` fields are removed.
-//!   The user's own address is not in the `Received` field: where somebody writes from is nobody's business.
-//!   The log has it, under the id that the field names.
-//! * RFC 6409 (submission; §6.1 enforce submission rights, §8 additions), RFC 8314 §3.3, RFC 5322 §3.6.3 (Bcc).
+//!   Unless the operator wishes it (`client_received`), the user's own address is not in the `Received` field: where somebody
+//!   writes from is nobody's business. The log and the journal have it, under the id that the field names.
+//! * Held in the queue: mail of an account that sends more than its allowance; the owner is told.
+//! * RFC 4865 (FUTURERELEASE), RFC 8689 §4.3 (REQUIRETLS). RFC 6409 (submission; §6.1 enforce submission rights, §8 additions), RFC 8314 §3.3, RFC 5322 §3.6.3 (Bcc).
 //!
-//! `session` answers the core's questions, `authentication` those about passwords, `author` checks the header,
+//! `release` says when a message goes that is to wait. `session` answers the core's questions, `authentication` those about passwords, `author` checks the header,
 //! `message` takes a complete message to the queue.
 
 mod author;
+mod held;
 mod message;
+mod release;
 mod session;
 
 mod authentication;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
 use postern_store::{Store, directory::Directory, journal::Journal, queue::Queue};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::{
+    config,
     hostname::Hostname,
     net::{Connection, LoginFailures, run_session},
+    notices::Notices,
     smtp::session::SmtpSession,
 };
 use session::SubmissionHost;
@@ -55,6 +61,10 @@ pub struct Parts {
     pub tls: Arc<rustls::ServerConfig>,
     /// Sizes and counts of a session.
     pub limits: Limits,
+    /// What users may send.
+    pub policy: config::Submission,
+    /// Where the owner hears of an account that sends too much.
+    pub notices: Notices,
     /// Failed logins, counted over all services.
     pub failures: LoginFailures,
 }
@@ -73,6 +83,7 @@ impl Submission {
             hostname: hostname.to_string(),
             role: Role::Msa,
             starttls: true,
+            future_release: release::offer(self.parts.policy.future_release(), Timestamp::now()),
             limits: self.parts.limits,
             timeouts: Timeouts::default(),
         };

@@ -2,14 +2,15 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use jiff::Timestamp;
 use postern_message::address::{DomainName, EmailAddress};
-use postern_smtp::server::{self, Event, ForwardPath, RcptParameters, Refusal, ReversePath};
+use postern_smtp::server::{self, Event, ForwardPath, Hold, RcptParameters, Refusal, ReversePath};
 use postern_store::directory::{Resolution, User};
 use postern_store::journal::Service;
 use postern_store::queue::{NewRecipient, Notify};
 use tracing::info;
 
-use super::{Parts, message};
+use super::{Parts, message, release};
 use crate::{
     login::Attempts,
     net::{Connection, Host},
@@ -31,6 +32,8 @@ pub(super) struct SubmissionHost {
     pub(super) user: Option<User>,
     /// Where the current message goes.
     pub(super) recipients: Vec<NewRecipient>,
+    /// When it may go at the earliest.
+    pub(super) not_before: Option<Timestamp>,
     incoming: Option<Incoming>,
 }
 
@@ -46,6 +49,7 @@ impl SubmissionHost {
             attempts,
             user: None,
             recipients: Vec::new(),
+            not_before: None,
             incoming: None,
         }
     }
@@ -60,6 +64,12 @@ impl SubmissionHost {
             }
             ReversePath::Address(_) | ReversePath::Literal(_) => Err(Refusal::SenderNotAllowed),
         }
+    }
+
+    fn hold(&mut self, hold: Option<Hold>) -> Result<(), Refusal> {
+        let longest = self.parts.policy.future_release();
+        self.not_before = hold.map(|hold| release::time(hold, longest, Timestamp::now())).transpose()?;
+        Ok(())
     }
 
     fn recipient(&mut self, forward_path: &ForwardPath, parameters: RcptParameters) -> Result<(), Refusal> {
@@ -94,6 +104,7 @@ impl SubmissionHost {
 
     fn reset(&mut self) {
         self.recipients.clear();
+        self.not_before = None;
         self.incoming = None;
     }
 }
@@ -101,10 +112,10 @@ impl SubmissionHost {
 impl Host<SmtpSession> for SubmissionHost {
     async fn handle_event(&mut self, session: &mut SmtpSession, event: Event) {
         match event {
-            Event::Mail { reverse_path, .. } => {
+            Event::Mail { reverse_path, hold, .. } => {
                 self.reset();
                 self.teller.begin(story::began(Service::Msa, self.client, session, &reverse_path));
-                let verdict = self.sender(&reverse_path);
+                let verdict = self.sender(&reverse_path).and_then(|()| self.hold(hold));
                 info!(sender = %reverse_path, ?verdict, story = %self.teller.story(), "MAIL");
                 self.teller.sender(&verdict);
                 session.core.mail_verdict(verdict);

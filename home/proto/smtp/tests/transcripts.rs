@@ -27,8 +27,8 @@ use std::{
 
 use postern_sasl::ScramCredentials;
 use postern_smtp::server::{
-    AuthVerdict, Event, ForwardPath, Limits, Output, Refusal, ReversePath, Role, Session, SessionConfig,
-    Timeouts, Transport,
+    AuthVerdict, Event, ForwardPath, FutureRelease, Limits, Output, Refusal, ReversePath, Role, Session,
+    SessionConfig, Timeouts, Transport,
 };
 
 #[test]
@@ -81,7 +81,9 @@ impl Stage {
             Limits { message_octets: 1000, recipients: 3, errors: 5, idle_commands: 6, ..Limits::default() };
         let timeouts = Timeouts { message: Duration::from_secs(1000), ..Timeouts::default() };
         let hostname = "mail.home.example".to_owned();
-        let config = SessionConfig { hostname, role, starttls: true, limits, timeouts };
+        let until = "2026-12-24T18:00:00Z".parse().expect("a time");
+        let future_release = (role == Role::Msa).then_some(FutureRelease { interval: 3600, until });
+        let config = SessionConfig { hostname, role, starttls: true, future_release, limits, timeouts };
         let mut stage = Stage {
             session: Session::new(Arc::new(config), transport),
             now: Instant::now(),

@@ -38,6 +38,7 @@ fn message(content: &[u8]) -> NewMessage<'_> {
         smtp_utf8: false,
         envelope_id: None,
         ret: Ret::Headers,
+        wishes: Default::default(),
         story: crate::journal::StoryId::of_session("test"),
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use postern_message::address::EmailAddress;
 use rusqlite::Row;
 
-use super::{DueRecipient, Envelope, Job, Notify, Queue, QueueId, RecipientId, Ret};
+use super::{DueRecipient, Envelope, Job, Notify, Queue, QueueId, RecipientId, Ret, TlsWish, Wishes};
 use crate::account::AccountId;
 use crate::db::{Connection, OptionalExtension, params};
 use crate::journal::StoryId;
@@ -208,7 +208,7 @@ fn due_recipient(row: &Row<'_>) -> rusqlite::Result<Result<DueRecipient>> {
 
 fn envelope(connection: &Connection, message: QueueId) -> Result<Envelope> {
     let mut select = connection.prepare_cached(
-        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story FROM message
+        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story, not_before, tls FROM message
          WHERE id = ?1",
     )?;
     select
@@ -230,6 +230,7 @@ fn envelope_row(row: &Row<'_>) -> rusqlite::Result<Result<Envelope>> {
             octets: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
             arrived: Timestamp::from_millisecond(row.get(6)?).unwrap_or(Timestamp::UNIX_EPOCH),
             story: StoryId::from_column(row.get(7)?),
+            wishes: Wishes { not_before: time(row.get(8)?), tls: TlsWish::from_column(row.get(9)?) },
         })
     };
     if reverse_path.is_empty() {
@@ -239,6 +240,10 @@ fn envelope_row(row: &Row<'_>) -> rusqlite::Result<Result<Envelope>> {
         Ok(address) => envelope(Some(address)).map(Ok),
         Err(error) => Ok(Err(error)),
     }
+}
+
+fn time(column: Option<i64>) -> Option<Timestamp> {
+    column.and_then(|time| Timestamp::from_millisecond(time).ok())
 }
 
 /// Addresses were parsed before they were written.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::content::NewFile;
-use super::{NewMessage, NewRecipient, Queue, QueueId, Ret};
+use super::{NewMessage, NewRecipient, Queue, QueueId, Ret, Wishes};
 use crate::account::AccountId;
 use crate::db::{Connection, params};
 use crate::journal::StoryId;
@@ -40,6 +40,7 @@ impl Queue {
             smtp_utf8: message.smtp_utf8,
             envelope_id: message.envelope_id,
             ret: message.ret,
+            wishes: message.wishes,
             story: message.story,
             arrived: now,
             recipients: message.recipients,
@@ -59,9 +60,10 @@ pub(super) struct MessageRow {
     smtp_utf8: bool,
     envelope_id: Option<String>,
     ret: Ret,
+    wishes: Wishes,
     story: StoryId,
     arrived: Timestamp,
-    recipients: Vec<NewRecipient>,
+    pub(super) recipients: Vec<NewRecipient>,
 }
 
 impl MessageRow {
@@ -69,7 +71,8 @@ impl MessageRow {
         connection
             .prepare_cached(
                 "INSERT INTO message (content, prepend, octets, reverse_path, sender, smtp_utf8, envelope_id,
-                     ret_full, arrived, story) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                     ret_full, arrived, story, not_before, tls)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 self.content,
@@ -82,10 +85,13 @@ impl MessageRow {
                 self.ret.to_column(),
                 self.arrived.as_millisecond(),
                 self.story.as_str(),
+                self.wishes.not_before.map(|time| time.as_millisecond()),
+                self.wishes.tls.to_column(),
             ])?;
         let id = QueueId(connection.last_insert_rowid());
+        let due = self.wishes.not_before.map_or(self.arrived, |time| time.max(self.arrived));
         for recipient in &self.recipients {
-            insert_recipient(connection, id, recipient, self.arrived)?;
+            insert_recipient(connection, id, recipient, due)?;
         }
         Ok(id)
     }

@@ -16,8 +16,12 @@ const SUMMARY: &str = "
         (SELECT MIN(next_attempt) FROM recipient r WHERE r.message = m.id AND r.state = 0),
         (SELECT last_reply FROM recipient r WHERE r.message = m.id AND r.state = 0 AND last_reply IS NOT NULL
          ORDER BY last_attempt DESC LIMIT 1),
-        (SELECT COUNT(*) FROM recipient r WHERE r.message = m.id AND r.state = 3), m.story
+        (SELECT COUNT(*) FROM recipient r WHERE r.message = m.id AND r.state = 3), m.story, m.hold, m.not_before
     FROM message m";
+
+/// The soonest time of an attempt: now, which is parameter 1, but not before the sender's own time.
+const SOONEST: &str =
+    "MAX(?1, COALESCE((SELECT m.not_before FROM message m WHERE m.id = recipient.message), 0))";
 
 impl Queue {
     /// Lists up to `limit` messages in the order of their arrival, beginning behind `after`.
@@ -78,8 +82,12 @@ impl Queue {
     /// # Errors
     /// Where the database cannot be written.
     pub fn retry(&self, id: QueueId) -> Result<bool> {
-        let sql = "UPDATE recipient SET next_attempt = ?2 WHERE message = ?1 AND state = 0";
-        let changed = self.make_due(id, sql)?;
+        let changed = self.database.write(move |connection: &Connection| {
+            let sql =
+                format!("UPDATE recipient SET next_attempt = {SOONEST} WHERE message = ?2 AND state = 0");
+            Ok::<_, crate::Error>(connection.execute(&sql, params![Timestamp::now().as_millisecond(), id.0])?)
+        })?;
+        self.announce_retry();
         Ok(changed > 0)
     }
 
@@ -89,8 +97,10 @@ impl Queue {
     /// Where the database cannot be written.
     pub fn retry_all(&self) -> Result<usize> {
         let changed = self.database.write(move |connection: &Connection| {
-            let sql = "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?1";
-            Ok::<_, crate::Error>(connection.execute(sql, params![Timestamp::now().as_millisecond()])?)
+            let sql = format!(
+                "UPDATE recipient SET next_attempt = {SOONEST} WHERE state = 0 AND next_attempt > {SOONEST}"
+            );
+            Ok::<_, crate::Error>(connection.execute(&sql, params![Timestamp::now().as_millisecond()])?)
         })?;
         self.announce_retry();
         Ok(changed)
@@ -113,16 +123,10 @@ impl Queue {
     /// # Errors
     /// Where the database cannot be written.
     pub fn release(&self, id: QueueId) -> Result<bool> {
-        let sql = "UPDATE recipient SET state = 0, next_attempt = ?2 WHERE message = ?1 AND state = 3";
-        Ok(self.make_due(id, sql)? > 0)
-    }
-
-    fn make_due(&self, id: QueueId, sql: &'static str) -> Result<usize> {
-        let changed = self.database.write(move |connection: &Connection| {
-            Ok::<_, crate::Error>(connection.execute(sql, params![id.0, Timestamp::now().as_millisecond()])?)
-        })?;
+        let changed =
+            self.database.write(move |connection: &Connection| let_go(connection, id, Timestamp::now()))?;
         self.announce_retry();
-        Ok(changed)
+        Ok(changed > 0)
     }
 
     fn announce_retry(&self) {
@@ -157,9 +161,19 @@ impl Queue {
             recipients: row.get(5)?,
             next_attempt: row.get::<_, Option<i64>>(6)?.map(rfc3339),
             last_reply: row.get(7)?,
+            account_held: row.get(10)?,
+            not_before: row.get::<_, Option<i64>>(11)?.map(rfc3339),
             held_because: self.held_because(),
         })
     }
+}
+
+/// Lets what is held of a message wait again; gives the number of its recipients.
+pub(super) fn let_go(connection: &Connection, id: QueueId, now: Timestamp) -> Result<usize> {
+    connection.prepare_cached("UPDATE message SET hold = NULL WHERE id = ?1")?.execute(params![id.0])?;
+    let sql =
+        format!("UPDATE recipient SET state = 0, next_attempt = {SOONEST} WHERE message = ?2 AND state = 3");
+    Ok(connection.prepare_cached(&sql)?.execute(params![now.as_millisecond(), id.0])?)
 }
 
 fn recipient_detail(row: &Row<'_>) -> rusqlite::Result<RecipientDetail> {

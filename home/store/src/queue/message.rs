@@ -58,8 +58,56 @@ pub struct NewMessage<'a> {
     pub envelope_id: Option<String>,
     /// The RET parameter (RFC 3461 §4.3).
     pub ret: Ret,
+    /// What the sender asked of the way.
+    pub wishes: Wishes,
     /// What the journal tells of it stands under this id; a report's under that of the message it is about.
     pub story: StoryId,
+}
+
+/// What a sender may ask of the way that a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// No attempt before then (RFC 4865).
+    pub not_before: Option<Timestamp>,
+    /// Whether TLS is needed.
+    pub tls: TlsWish,
+}
+
+/// What the sender says of TLS on the way (RFC 8689).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsWish {
+    /// Nothing: what the destination says counts.
+    #[default]
+    Unsaid,
+    /// REQUIRETLS: with verified servers under TLS only, all the way.
+    Required,
+    /// `TLS-Required: No`: also where the destination's policy cannot be fulfilled.
+    NotRequired,
+}
+
+impl TlsWish {
+    pub(super) fn to_column(self) -> i64 {
+        match self {
+            TlsWish::Unsaid => 0,
+            TlsWish::Required => 1,
+            TlsWish::NotRequired => 2,
+        }
+    }
+
+    pub(super) fn from_column(value: i64) -> Self {
+        match value {
+            1 => TlsWish::Required,
+            2 => TlsWish::NotRequired,
+            _ => TlsWish::Unsaid,
+        }
+    }
+}
+
+impl Envelope {
+    /// Since when delivery may be tried: from here its time counts.
+    pub fn begins(&self) -> Timestamp {
+        self.wishes.not_before.map_or(self.arrived, |time| time.max(self.arrived))
+    }
 }
 
 /// Where the content of a new message is.
@@ -243,6 +291,8 @@ pub struct Envelope {
     pub octets: u64,
     /// When it was queued.
     pub arrived: Timestamp,
+    /// What the sender asked of the way.
+    pub wishes: Wishes,
     /// Under which the journal tells of it.
     pub story: StoryId,
 }
@@ -287,6 +337,10 @@ pub struct Summary {
     pub next_attempt: Option<String>,
     /// The newest reply or reason of a waiting recipient.
     pub last_reply: Option<String>,
+    /// Why it is held with its sender's account, where that is so.
+    pub account_held: Option<String>,
+    /// Not tried before then because the sender wished so, RFC 3339.
+    pub not_before: Option<String>,
     /// Why no remote delivery is tried at present, where that is so.
     pub held_because: Option<String>,
 }

@@ -26,7 +26,11 @@
 //! | held | `release` | waiting, next attempt now | the same |
 //! | held | an attempt that had begun: taken or refused for good | delivered, failed | as from waiting |
 //! | delivered, failed | no recipient of the message waits or is held any more | (none) | the message's row goes too |
+//! | waiting | its sender's account is held (allowance.rs) | held | the account, and all of it that waits |
+//! | held so | `release_sender` | waiting, or (none) | all of the account that was held so |
 //! | any | `drop_message` | (none) | |
+//!
+//! A message with a time of its own (RFC 4865) waits from the beginning, and nothing makes it due before then.
 //!
 //! That an attempt is going on is not written down: after a crash the recipient waits, as before, and is tried
 //! again. Between a server's 250 and the transaction that records it lies the window of RFC 1047 in which a crash
@@ -40,6 +44,7 @@ pub(crate) mod schema;
 
 mod message;
 
+mod allowance;
 mod content;
 mod due;
 mod enqueue;
@@ -61,11 +66,12 @@ use crate::db::{Connection, Database, params};
 use crate::place::Place;
 
 pub use crate::seal::StoredReader;
+pub use allowance::{Allowance, Fate, HELD_MAX, HeldSender, Submitted};
 pub use content::QueuedContent;
 pub use due::Slots;
 pub use message::{
     Content, Detail, DueRecipient, Envelope, Job, NewMessage, NewRecipient, Notify, Outcome, QueueId,
-    RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary,
+    RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary, TlsWish, Wishes,
 };
 pub use settle::Settled;
 
@@ -132,7 +138,8 @@ impl Queue {
     pub fn clamp_next_attempts(&self, now: Timestamp, latest: Timestamp) -> Result<usize> {
         self.database.write(move |connection: &Connection| {
             Ok(connection.execute(
-                "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > ?2",
+                "UPDATE recipient SET next_attempt = ?1 WHERE state = 0 AND next_attempt > MAX(?2,
+                     COALESCE((SELECT m.not_before FROM message m WHERE m.id = recipient.message), 0))",
                 params![now.as_millisecond(), latest.as_millisecond()],
             )?)
         })

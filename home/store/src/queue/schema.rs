@@ -5,7 +5,7 @@ use crate::db::{Durability, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "queue",
     application_id: 0x506f_7351,
-    migrations: &[FIRST, STORIES],
+    migrations: &[FIRST, STORIES, HOLDS],
     durability: Durability::Everything,
 };
 
@@ -49,4 +49,32 @@ CREATE INDEX recipient_due_by_domain ON recipient (domain, next_attempt) WHERE s
 const STORIES: &str = "
 ALTER TABLE message ADD COLUMN story TEXT NOT NULL DEFAULT '';
 UPDATE message SET story = 'queued.' || id;
+";
+
+/// `hold` is why a message is held with its sender's account; `not_before` is a time, `tls` is 0 not said, 1 required, 2 not
+/// required. `sent` has a row for each message of the last day, `correspondent` one for each address that a user has written to.
+const HOLDS: &str = "
+ALTER TABLE message ADD COLUMN hold TEXT;
+ALTER TABLE message ADD COLUMN not_before INTEGER;
+ALTER TABLE message ADD COLUMN tls INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_of_sender ON message (sender) WHERE sender IS NOT NULL;
+CREATE TABLE sent (
+    id         INTEGER PRIMARY KEY,
+    sender     INTEGER NOT NULL,
+    moment     INTEGER NOT NULL,
+    recipients INTEGER NOT NULL,
+    new        INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sent_by_sender ON sent (sender, moment);
+CREATE TABLE correspondent (
+    sender  INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    last    INTEGER NOT NULL,
+    PRIMARY KEY (sender, address)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE held_sender (
+    sender INTEGER PRIMARY KEY,
+    since  INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
 ";

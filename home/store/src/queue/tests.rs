@@ -45,6 +45,7 @@ fn message<'a>(recipients: &[&str], content: &'a [u8]) -> NewMessage<'a> {
         smtp_utf8: false,
         envelope_id: Some("id".into()),
         ret: Ret::Full,
+        wishes: Default::default(),
         story: crate::journal::StoryId::of_session("test"),
     }
 }
@@ -308,4 +309,104 @@ fn a_damaged_row_keeps_nothing_else_waiting() {
     assert_eq!(due(&queue).iter().map(|job| job.message).collect::<Vec<_>>(), ids[2..]);
     let one_each = queue.due(Timestamp::now(), 100, 100, "", &OneEachBut("z.example")).unwrap();
     assert_eq!(one_each.len(), 2, "nor does it take a slot");
+}
+
+fn held_recipients(queue: &Queue) -> u32 {
+    queue.list(None, 100).unwrap().iter().map(|summary| summary.held).sum()
+}
+
+fn submit(queue: &Queue, recipients: &[&str], allowance: Allowance) -> Submitted {
+    queue.submit(message(recipients, b"x"), allowance).unwrap()
+}
+
+#[test]
+fn an_account_beyond_its_allowance_is_held_with_all_that_waits() {
+    let (directory, queue) = open();
+    let allowance = Allowance { messages_per_hour: 2, ..Allowance::default() };
+    let [first, second] = [(); 2].map(|()| submit(&queue, &["a@b.example"], allowance));
+    let (Submitted::Queued(first), Submitted::Queued(second)) = (first, second) else {
+        panic!("held too soon")
+    };
+    let other = NewMessage { sender: Some(AccountId(8)), ..message(&["a@b.example"], b"other") };
+    assert!(matches!(queue.submit(other, allowance).unwrap(), Submitted::Queued(_)), "another user sends");
+    queue.hold_message(second).unwrap();
+
+    let Submitted::Held { id, reason, also } = submit(&queue, &["a@b.example"], allowance) else {
+        panic!("not held")
+    };
+    assert_eq!(reason, "3 messages within an hour, where 2 are allowed");
+    assert_eq!(also, [first], "what the operator holds is the operator's");
+    assert_eq!((due(&queue).len(), held_recipients(&queue)), (1, 3));
+
+    // Neither a restart nor a larger allowance lets it go.
+    drop(queue);
+    let queue = Queue::open(crate::seal::tests::state_dir(directory.path())).unwrap();
+    assert!(matches!(submit(&queue, &["a@b.example"], Allowance::default()), Submitted::Held { .. }));
+    let held: Vec<QueueId> = queue.held_of(AccountId(7)).unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!((held.len(), held[..2].to_vec()), (3, vec![first, id]));
+    assert_eq!(queue.held_senders().unwrap()[0].reason, reason);
+
+    assert_eq!(queue.release_sender(AccountId(7), Fate::Sent).unwrap(), Some(held));
+    assert_eq!((due(&queue).len(), held_recipients(&queue)), (4, 1));
+    assert_eq!(queue.release_sender(AccountId(7), Fate::Sent).unwrap(), None);
+    assert!(
+        matches!(submit(&queue, &["a@b.example"], allowance), Submitted::Queued(_)),
+        "counting begins anew"
+    );
+}
+
+#[test]
+fn what_was_held_may_be_dropped_and_a_held_account_fills_no_disk() {
+    let (_directory, queue) = open();
+    let allowance = Allowance { recipients_per_day: 1, ..Allowance::default() };
+    for _ in 0..HELD_MAX {
+        assert!(matches!(submit(&queue, &["a@b.example", "c@d.example"], allowance), Submitted::Held { .. }));
+    }
+    assert_eq!(submit(&queue, &["a@b.example"], allowance), Submitted::Full);
+    assert_eq!((queue.len().unwrap(), files(&queue)), (u64::from(HELD_MAX), HELD_MAX as usize));
+    let dropped = queue.release_sender(AccountId(7), Fate::Dropped).unwrap().unwrap();
+    assert_eq!((dropped.len(), queue.len().unwrap(), files(&queue)), (HELD_MAX as usize, 0, 0));
+}
+
+#[test]
+fn whom_one_has_written_to_is_not_new() {
+    let (_directory, queue) = open();
+    let allowance = Allowance { new_recipients_per_day: 2, ..Allowance::default() };
+    for _ in 0..3 {
+        assert!(matches!(
+            submit(&queue, &["a@b.example", "A@b.example", "c@d.example"], allowance),
+            Submitted::Queued(_)
+        ));
+    }
+    let Submitted::Held { reason, .. } = submit(&queue, &["e@f.example"], allowance) else {
+        panic!("not held")
+    };
+    assert_eq!(reason, "3 recipients within a day to whom it had never written, where 2 are allowed");
+}
+
+#[test]
+fn a_message_with_a_time_of_its_own_goes_no_sooner() {
+    let (_directory, queue) = open();
+    let time = in_an_hour();
+    let wishes = Wishes { not_before: Some(time), tls: TlsWish::Required };
+    let id = queue.enqueue(NewMessage { wishes, ..message(&["a@b.example"], b"later") }).unwrap();
+    let goes_no_sooner = || {
+        assert!(due(&queue).is_empty());
+        let job = queue.due(time, 1, 1, "", &All).unwrap().remove(0);
+        assert_eq!(
+            (job.message, job.envelope.wishes.tls, job.envelope.begins()),
+            (id, TlsWish::Required, Timestamp::from_millisecond(time.as_millisecond()).unwrap())
+        );
+    };
+    goes_no_sooner();
+    queue.retry(id).unwrap();
+    queue.retry_all().unwrap();
+    goes_no_sooner();
+    queue.hold_message(id).unwrap();
+    queue.release(id).unwrap();
+    goes_no_sooner();
+    queue.clamp_next_attempts(Timestamp::now(), Timestamp::now()).unwrap();
+    goes_no_sooner();
+    assert!(queue.show(id).unwrap().unwrap().summary.not_before.is_some());
+    assert!(queue.drop_message(id).unwrap());
 }

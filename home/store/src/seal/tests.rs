@@ -134,6 +134,7 @@ fn queued(content: Content<'_>) -> NewMessage<'_> {
         smtp_utf8: false,
         envelope_id: None,
         ret: Ret::Headers,
+        wishes: Default::default(),
         story: crate::journal::StoryId::of_session("test"),
     }
 }

@@ -17,6 +17,10 @@ pub struct Capabilities {
     pub smtp_utf8: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
+    /// Most recipients of one transaction, where the server names a limit (RFC 9422, RCPTMAX).
+    pub recipients_max: Option<usize>,
     /// SIZE (RFC 1870) is offered.
     pub size: bool,
     /// Most octets of a message, where the server names a limit.
@@ -54,6 +58,8 @@ impl Capabilities {
                 "SMTPUTF8" => capabilities.smtp_utf8 = true,
                 "DSN" => capabilities.dsn = true,
                 "AUTH" => capabilities.mechanisms.extend(words.map(str::to_owned)),
+                "REQUIRETLS" => capabilities.require_tls = true,
+                "LIMITS" => capabilities.recipients_max = words.find_map(recipients_max),
                 "SIZE" => {
                     capabilities.size = true;
                     // RFC 1870 §4: zero means that there is no fixed limit.
@@ -64,4 +70,11 @@ impl Capabilities {
         }
         capabilities
     }
+}
+
+/// The value of `RCPTMAX=`; one that is no number, or zero, says nothing (RFC 9422).
+fn recipients_max(limit: &str) -> Option<usize> {
+    let (name, value) = limit.split_once('=')?;
+    let value = value.parse().ok().filter(|value| *value > 0)?;
+    name.eq_ignore_ascii_case("RCPTMAX").then_some(value)
 }

@@ -4,7 +4,7 @@
 //! parameters that the server offers, or the reason why this server cannot take the message at all.
 //!
 //! Implements RFC 5321 §3.3, RFC 1870 §6 (SIZE), RFC 6152 §2 (BODY), RFC 6531 §3.4 (SMTPUTF8), RFC 3461 §4 (RET,
-//! ENVID, NOTIFY, ORCPT).
+//! ENVID, NOTIFY, ORCPT), RFC 8689 §4.2.1 (REQUIRETLS).
 //!
 //! Deviates: RFC 6152 §3 forbids sending 8-bit content to a server without 8BITMIME. It is sent as it is: to
 //! re-encode it would break its signatures, no server in use clears the eighth bit, and a report to the sender
@@ -30,6 +30,9 @@ pub struct Envelope {
     pub body: BodyType,
     /// Header fields may hold UTF-8, so that the server must offer SMTPUTF8.
     pub smtp_utf8: bool,
+    /// Only a server that offers REQUIRETLS may have it (RFC 8689 §4.2.1); whether the session is under TLS with a verified server
+    /// is the shell's to see to.
+    pub require_tls: bool,
     /// RET and ENVID for a server that offers DSN.
     pub dsn: Option<DsnParameters>,
 }
@@ -90,6 +93,10 @@ impl Envelope {
                 "the receiving server does not take addresses or header fields outside ASCII (SMTPUTF8)";
             return Err(Unsupported { status: "5.6.7", reason: reason.into() });
         }
+        if self.require_tls && !capabilities.require_tls {
+            let reason = "the sender requires TLS on the whole way, and the receiving server does not promise that (REQUIRETLS)";
+            return Err(Unsupported { status: "5.7.30", reason: reason.into() });
+        }
         match capabilities.size_limit {
             Some(limit) if self.octets > limit => Err(Unsupported {
                 status: "5.3.4",
@@ -113,6 +120,9 @@ impl Envelope {
         }
         if self.needs_smtp_utf8() {
             line.push_str(" SMTPUTF8");
+        }
+        if self.require_tls {
+            line.push_str(" REQUIRETLS");
         }
         if let (Some(dsn), true) = (&self.dsn, capabilities.dsn) {
             push_parameter(&mut line, "RET", dsn.ret);

@@ -31,7 +31,8 @@
 //! (RFC 3207 §5; they would be read as if they came under TLS); a login without TLS.
 //!
 //! Implements RFC 3030, RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461,
-//! RFC 4954, RFC 8314 §3.3 (TLS from the first octet).
+//! RFC 4954, RFC 8314 §3.3 (TLS from the first octet), RFC 8689 §4.2.1, RFC 9422 (RCPTMAX; there is one transaction on a
+//! connection, so MAILMAX is kept).
 //! Deviates: see [`reply`] and [`envelope`].
 
 pub mod reply;

@@ -23,6 +23,8 @@ pub enum RecipientResult {
     Refused(Reply),
     /// This server can never take this message.
     Unsupported(Unsupported),
+    /// It did not fit into this transaction: the server takes so many recipients at once (RFC 9422).
+    Postponed(usize),
     /// The connection ended before the server decided; to be tried again.
     Interrupted(String),
 }
@@ -66,13 +68,16 @@ pub(super) struct Transaction {
 impl Transaction {
     pub(super) fn new(envelope: Envelope, capabilities: &Capabilities) -> Self {
         let mut unsent = VecDeque::from([Command::Mail]);
-        unsent.extend((0..envelope.recipients.len()).map(Command::Rcpt));
+        let count = envelope.recipients.len();
+        let taken = capabilities.recipients_max.map_or(count, |most| most.min(count));
+        unsent.extend((0..taken).map(Command::Rcpt));
+        let postponed = |index| (index >= taken).then_some(RecipientResult::Postponed(taken));
         let transfer = capabilities.transfer();
         if transfer == Transfer::Data {
             unsent.push_back(Command::Data);
         }
         Transaction {
-            results: vec![None; envelope.recipients.len()],
+            results: (0..count).map(postponed).collect(),
             envelope,
             unsent,
             awaited: VecDeque::new(),

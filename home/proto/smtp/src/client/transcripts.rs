@@ -22,6 +22,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
         octets: 20,
         body: BodyType::SevenBit,
         smtp_utf8: false,
+        require_tls: false,
         dsn: None,
     }
 }
@@ -53,6 +54,7 @@ fn render_result(result: &RecipientResult) -> String {
         RecipientResult::Accepted(reply) => format!("+{}", reply.code),
         RecipientResult::Refused(reply) => format!("-{}", reply.code),
         RecipientResult::Unsupported(unsupported) => format!("-{}", unsupported.status),
+        RecipientResult::Postponed(most) => format!("={most}"),
         RecipientResult::Interrupted(cause) => format!("?{cause}"),
     }
 }
@@ -92,6 +94,7 @@ impl Player {
         let (verb, rest) = action.split_once(' ').unwrap_or((action, ""));
         match verb {
             "send" => self.send(envelope(&rest.split(' ').collect::<Vec<_>>())),
+            "send-requiring-tls" => self.send(Envelope { require_tls: true, ..envelope(&[rest]) }),
             "quit" => self.session.quit(self.now),
             "tls" => self.session.handle_tls_established(self.now),
             "end" => self.session.handle_end_of_input("the server closed the connection"),
@@ -215,6 +218,51 @@ const TO_READY_FOR_CHUNKS: &str = "
     C: RCPT TO:<bo@mx.example>
     C: RCPT TO:<cy@mx.example>
 ";
+
+#[test]
+fn no_more_recipients_than_the_server_announces() {
+    play(
+        "S: 220 mx.example
+         C: EHLO mail.home.example
+         S: 250-mx.example
+         S: 250 LIMITS MAILMAX=5 RCPTMAX=2 X=y
+         E: ready
+         ! send bo@mx.example cy@mx.example di@mx.example
+         C: MAIL FROM:<ana@home.example>
+         S: 250 ok
+         C: RCPT TO:<bo@mx.example>
+         S: 250 ok
+         C: RCPT TO:<cy@mx.example>
+         S: 550 no cy
+         C: DATA
+         S: 354 go
+         E: content
+         ! content
+         C: Subject: x
+         C:
+         C: ..dot
+         C: .
+         S: 250 taken
+         E: +250 -550 =2
+         E: ready",
+    );
+}
+
+#[test]
+fn a_message_that_requires_tls_goes_only_to_who_promises_it() {
+    play_from_ready("! send-requiring-tls bo@mx.example\nE: -5.7.30\nE: ready");
+    play(
+        "S: 220 mx.example
+         C: EHLO mail.home.example
+         S: 250-mx.example
+         S: 250 REQUIRETLS
+         E: ready
+         ! send-requiring-tls bo@mx.example
+         C: MAIL FROM:<ana@home.example> REQUIRETLS
+         S: 250 ok
+         C: RCPT TO:<bo@mx.example>",
+    );
+}
 
 #[test]
 fn a_message_in_chunks() {

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use postern_sasl::ScramCredentials;
 
 use super::{
-    AuthVerdict, Event, Limits, Output, Refusal, Role, Session, SessionConfig, Timeouts, Transport,
-    command::Command,
+    AuthVerdict, Event, FutureRelease, Limits, Output, Refusal, Role, Session, SessionConfig, Timeouts,
+    Transport, command::Command,
 };
 
 /// Parses one line.
@@ -54,6 +55,7 @@ fn config(role: Role) -> SessionConfig {
         hostname: "mail.home.example".to_owned(),
         role,
         starttls: true,
+        future_release: Some(FutureRelease { interval: 86_400, until: Timestamp::UNIX_EPOCH }),
         limits: Limits { message_octets: 1000, recipients: 3, errors: 50, ..Limits::default() },
         timeouts: Timeouts::default(),
     }

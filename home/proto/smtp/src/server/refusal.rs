@@ -60,6 +60,10 @@ pub enum Refusal {
     NoValidRecipients,
     /// The envelope sender does not belong to the authenticated user.
     SenderNotAllowed,
+    /// FUTURERELEASE: later than EHLO announced.
+    ReleaseTooLate,
+    /// So much of this user's mail is held that no more is taken.
+    AccountHeld,
     /// The From field does not belong to the authenticated user; the text names what is wrong.
     AuthorNotAllowed(&'static str),
 
@@ -142,6 +146,10 @@ impl Refusal {
             Refusal::NoValidRecipients => (554, "5.5.1", "no valid recipients"),
             Refusal::SenderNotAllowed => {
                 (553, "5.7.1", "sender address does not belong to the authenticated user")
+            }
+            Refusal::ReleaseTooLate => (501, "5.5.4", "later than the server holds messages for"),
+            Refusal::AccountHeld => {
+                (450, "4.7.1", "mail of this account is held until the owner of the server has looked at it")
             }
             Refusal::AuthorNotAllowed(text) => (550, "5.7.1", text),
             Refusal::MessageTooBig => (552, "5.3.4", "message exceeds the size limit"),

@@ -1,10 +1,12 @@
-//! The parameters of MAIL (SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID) and of RCPT (NOTIFY, ORCPT).
+//! The parameters of MAIL (SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, HOLDFOR, HOLDUNTIL, REQUIRETLS) and of RCPT (NOTIFY, ORCPT).
 //!
 //! In: the words behind the path. Out: what they say. Refused: words that are not known, are malformed or come twice.
 //! Whether an extension is offered in this session is the session's to judge.
 //!
-//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 3461 §4, RFC 4954 §5 (the AUTH parameter is read and not
+//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 3461 §4, RFC 4865, RFC 8689 §2, RFC 4954 §5 (the AUTH parameter is read and not
 //! used: nobody is trusted to speak for another).
+
+use jiff::Timestamp;
 
 use super::dsn::{self, Notify, Ret};
 use crate::server::{refusal::Refusal, session::BodyType};
@@ -22,6 +24,19 @@ pub struct MailParameters {
     pub ret: Option<Ret>,
     /// The sender's own name for this submission, decoded.
     pub envelope_id: Option<String>,
+    /// When it may be sent at the earliest.
+    pub hold: Option<Hold>,
+    /// It may go under TLS to verified servers only.
+    pub require_tls: bool,
+}
+
+/// When a message may be sent at the earliest (RFC 4865).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// HOLDFOR: so many seconds after it was taken.
+    For(u32),
+    /// HOLDUNTIL: at this time.
+    Until(Timestamp),
 }
 
 /// What RCPT said of a recipient.
@@ -60,11 +75,41 @@ impl MailParameters {
             ("AUTH", Some(_)) => {}
             ("RET", Some(value)) => self.ret = Some(dsn::ret(value)?),
             ("ENVID", Some(value)) => self.envelope_id = Some(dsn::envelope_id(value)?),
-            ("SIZE" | "BODY" | "SMTPUTF8" | "AUTH" | "RET" | "ENVID", _) => return Err(BAD_VALUE),
+            ("HOLDFOR", Some(value)) => self.set_hold(hold_for(value)?)?,
+            ("HOLDUNTIL", Some(value)) => self.set_hold(hold_until(value)?)?,
+            ("REQUIRETLS", None) => self.require_tls = true,
+            (
+                "SIZE" | "BODY" | "SMTPUTF8" | "AUTH" | "RET" | "ENVID" | "HOLDFOR" | "HOLDUNTIL"
+                | "REQUIRETLS",
+                _,
+            ) => return Err(BAD_VALUE),
             _ => return Err(Refusal::UnknownParameter),
         }
         Ok(())
     }
+
+    /// One of the two is enough.
+    fn set_hold(&mut self, hold: Hold) -> Result<(), Refusal> {
+        match self.hold.replace(hold) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::Syntax("parameter given twice")),
+        }
+    }
+}
+
+/// Up to nine digits.
+fn hold_for(digits: &str) -> Result<Hold, Refusal> {
+    let well_formed = (1..=9).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
+    let seconds = Some(digits).filter(|_| well_formed).and_then(|digits| digits.parse().ok());
+    seconds.map(Hold::For).ok_or(BAD_VALUE)
+}
+
+/// A date and time of RFC 3339 §5.6.
+fn hold_until(text: &str) -> Result<Hold, Refusal> {
+    let well_formed =
+        text.is_ascii() && text.as_bytes().get(10).is_some_and(|letter| letter.eq_ignore_ascii_case(&b'T'));
+    let time = Some(text).filter(|_| well_formed).and_then(|text| text.parse().ok());
+    time.map(Hold::Until).ok_or(BAD_VALUE)
 }
 
 impl RcptParameters {
@@ -144,9 +189,33 @@ mod tests {
     }
 
     #[test]
+    fn a_message_may_be_held() {
+        let hold = |text| MailParameters::parse(text).map(|parameters| parameters.hold);
+        let evening: Timestamp = "2026-12-24T18:00:00Z".parse().expect("a time");
+        assert_eq!(hold("HOLDFOR=86400"), Ok(Some(Hold::For(86_400))));
+        assert_eq!(hold("HOLDUNTIL=2026-12-24T18:00:00Z"), Ok(Some(Hold::Until(evening))));
+        assert_eq!(hold("holduntil=2026-12-24T19:00:00+01:00"), Ok(Some(Hold::Until(evening))));
+    }
+
+    #[test]
     fn others_are_refused() {
         assert_eq!(MailParameters::parse("XRET=FULL"), Err(Refusal::UnknownParameter));
-        for bad in ["SIZE=", "SIZE=-1", "SIZE=1 SIZE=2", "BODY=BINARYMIME", "SMTPUTF8=1", "SIZE"] {
+        for bad in [
+            "SIZE=",
+            "SIZE=-1",
+            "SIZE=1 SIZE=2",
+            "BODY=BINARYMIME",
+            "SMTPUTF8=1",
+            "SIZE",
+            "HOLDFOR=",
+            "HOLDFOR=-1",
+            "HOLDFOR=1000000000",
+            "HOLDUNTIL=2026-12-24",
+            "HOLDUNTIL=2026-12-24 18:00:00Z",
+            "HOLDUNTIL=soon",
+            "HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z",
+            "REQUIRETLS=1",
+        ] {
             assert!(matches!(MailParameters::parse(bad), Err(Refusal::Syntax(_))), "{bad}");
         }
     }

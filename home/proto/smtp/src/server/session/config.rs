@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// The settings of a service, shared by its sessions.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
@@ -11,10 +13,21 @@ pub struct SessionConfig {
     pub role: Role,
     /// Whether STARTTLS is offered on connections that begin in clear.
     pub starttls: bool,
+    /// How long a client may have a message wait before it is sent; not offered where absent.
+    pub future_release: Option<FutureRelease>,
     /// Sizes and counts.
     pub limits: Limits,
     /// Patience.
     pub timeouts: Timeouts,
+}
+
+/// The bounds of FUTURERELEASE, as EHLO announces them (RFC 4865).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FutureRelease {
+    /// The longest wait, in seconds.
+    pub interval: u32,
+    /// The latest time.
+    pub until: Timestamp,
 }
 
 /// The two services of RFC 5598 §4.

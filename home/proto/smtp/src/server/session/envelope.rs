@@ -30,6 +30,8 @@ pub struct Envelope {
     pub ret: Option<Ret>,
     /// The sender's own name for this submission, decoded.
     pub envelope_id: Option<String>,
+    /// It may go under TLS to verified servers only (RFC 8689).
+    pub require_tls: bool,
 }
 
 impl Session {
@@ -37,10 +39,11 @@ impl Session {
         if let Err(refusal) = self.may_begin_transaction(&parameters) {
             return self.refuse(&refusal);
         }
-        let MailParameters { size, body, smtp_utf8, ret, envelope_id } = parameters;
-        let event = Event::Mail { reverse_path: reverse_path.clone(), size, body };
+        let MailParameters { size, body, smtp_utf8, ret, envelope_id, hold, require_tls } = parameters;
+        let event = Event::Mail { reverse_path: reverse_path.clone(), size, body, hold };
+        let forward_paths = Vec::new();
         let envelope =
-            Envelope { reverse_path, forward_paths: Vec::new(), size, body, smtp_utf8, ret, envelope_id };
+            Envelope { reverse_path, forward_paths, size, body, smtp_utf8, ret, envelope_id, require_tls };
         self.ask(event, Asked::Mail(envelope));
     }
 
@@ -59,6 +62,13 @@ impl Session {
         }
         if parameters.asks_for_dsn() && !self.offers_dsn() {
             return Err(Refusal::UnknownParameter);
+        }
+        if parameters.hold.is_some() && self.config.future_release.is_none() {
+            return Err(Refusal::UnknownParameter);
+        }
+        // RFC 8689 §2: only where it was offered, which is under TLS.
+        if parameters.require_tls && self.client.transport == Transport::Clear {
+            return Err(Refusal::TlsRequired);
         }
         // RFC 1870 §6.1.
         if parameters.size.is_some_and(|size| size > self.config.limits.message_octets) {

@@ -1,6 +1,6 @@
 //! The greeting, HELO and EHLO (RFC 5321 §3.1, §4.1.1.1).
 
-use super::{Client, Helo, Role, Session, Transport};
+use super::{Client, FutureRelease, Helo, Role, Session, Transport};
 use crate::server::reply::Reply;
 
 impl Session {
@@ -50,8 +50,17 @@ impl Session {
             "SMTPUTF8".to_owned(),
             "ENHANCEDSTATUSCODES".to_owned(),
         ];
+        // RFC 9422: what is enforced, see `rcpt_command`.
+        offered.push(format!("LIMITS RCPTMAX={}", self.config.limits.recipients));
         if self.offers_dsn() {
             offered.push("DSN".to_owned());
+        }
+        if let Some(FutureRelease { interval, until }) = self.config.future_release {
+            offered.push(format!("FUTURERELEASE {interval} {until:.0}"));
+        }
+        // RFC 8689 §2: in a session under TLS only.
+        if self.client.transport == Transport::Tls {
+            offered.push("REQUIRETLS".to_owned());
         }
         if self.offers_starttls() {
             offered.push("STARTTLS".to_owned());

@@ -34,7 +34,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use postern_sasl::{ChannelBindings, Exchange};
 
 pub use authentication::AuthVerdict;
-pub use config::{Limits, Role, SessionConfig, Timeouts};
+pub use config::{FutureRelease, Limits, Role, SessionConfig, Timeouts};
 pub use envelope::{BodyType, Envelope};
 pub use output::{Event, Output};
 
@@ -42,7 +42,7 @@ use super::{
     command::{
         Chunk,
         dsn::Ret,
-        parameters::RcptParameters,
+        parameters::{Hold, RcptParameters},
         path::{ForwardPath, ReversePath},
     },
     refusal::Refusal,

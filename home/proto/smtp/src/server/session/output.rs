@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use postern_sasl::{Failure, Password};
 
-use super::{BodyType, ForwardPath, RcptParameters, ReversePath};
+use super::{BodyType, ForwardPath, Hold, RcptParameters, ReversePath};
 
 /// What the session wants next.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub enum Event {
         size: Option<u64>,
         /// How the body is encoded.
         body: BodyType,
+        /// When it may be sent at the earliest, where the client says so.
+        hold: Option<Hold>,
     },
     /// Is this recipient taken? Answered by `recipient_verdict`.
     Recipient {
