@@ -15,6 +15,7 @@ mod mta_sts;
 mod notices;
 mod queue;
 mod reports;
+mod reputation;
 mod store;
 mod submission;
 mod tunnel;
@@ -39,6 +40,7 @@ pub use mta_sts::MtaSts;
 pub use notices::{Notices, Secure};
 pub use queue::Queue;
 pub use reports::Reports;
+pub use reputation::Reputation;
 pub use store::{KeySource, Store};
 pub use submission::{ClientReceived, Submission};
 pub use tunnel::Tunnel;
@@ -89,6 +91,8 @@ pub struct Config {
     pub reports: Reports,
     /// Where backups go.
     pub backup: Backup,
+    /// What is watched of the address that mail leaves from.
+    pub reputation: Reputation,
     /// How the owner hears of what a person should look at.
     pub notices: Notices,
     /// What is kept of what became of each message.
@@ -186,6 +190,7 @@ impl Default for Config {
             queue: Queue::default(),
             reports: Reports::default(),
             backup: Backup::default(),
+            reputation: Reputation::default(),
             notices: Notices::default(),
             journal: Journal::default(),
             log: Log::default(),
@@ -423,6 +428,7 @@ mod tests {
             "[queue]",
             "[reports]",
             "[backup]",
+            "[reputation]",
             "[notices]",
             "[journal]",
             "[log]",

@@ -28,6 +28,7 @@ pub mod reports;
 pub mod inbound;
 pub mod outbound;
 pub mod relay;
+pub mod reputation;
 pub mod submission;
 
 pub mod access;

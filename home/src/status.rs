@@ -18,6 +18,8 @@ use crate::admin::Admin;
 use crate::link::{LinkStatus, Protection};
 use crate::mta_sts;
 use crate::notices::Condition;
+use crate::reputation::rates::Rate;
+use crate::reputation::{self, Naming, Standing};
 use crate::survey::Seen;
 use crate::zone::publish::Report;
 
@@ -54,9 +56,18 @@ pub struct Status {
     /// What other servers are told of TLS here, for each domain.
     #[serde(default)]
     pub mta_sts: Vec<mta_sts::Report>,
+    /// What the world thinks of the address that mail leaves from.
+    #[serde(default)]
+    pub reputation: reputation::Report,
+    /// What the destinations that put off or refused most took today.
+    #[serde(default)]
+    pub sent_today: Vec<Rate>,
     /// Sentences about what a person should look at.
     pub warnings: Vec<String>,
 }
+
+/// Destinations in a status.
+const DESTINATIONS: usize = 10;
 
 /// One listening service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +123,8 @@ pub fn gather(admin: &Admin) -> (Status, Vec<Condition>) {
             expires: admin.tls.expires(),
         },
         mta_sts: policies(admin),
+        reputation: admin.reputation.borrow().clone(),
+        sent_today: admin.tally.worst(DESTINATIONS),
         warnings: Vec::new(),
     };
     let conditions = conditions::of(&status, admin, queued);
@@ -154,6 +167,8 @@ impl Display for Status {
             self.certificate.expires.map(|time| format!(", good until {}", time.strftime("%Y-%m-%d")));
         row(formatter, "certificate", &format_args!("{kind}{}", expires.unwrap_or_default()))?;
         self.mta_sts.iter().try_for_each(|policy| row(formatter, "MTA-STS", policy))?;
+        self.reputation.addresses.iter().try_for_each(|standing| write_standing(formatter, standing))?;
+        self.sent_today.iter().try_for_each(|rate| write_rate(formatter, rate))?;
         row(formatter, "SHA-256", &in_halves(&self.certificate.fingerprint))?;
         self.warnings.iter().try_for_each(|warning| row(formatter, "warning:", warning))
     }
@@ -195,6 +210,27 @@ fn write_seen(formatter: &mut Formatter<'_>, seen: &Seen) -> fmt::Result {
     };
     let looked = looked.strftime("%Y-%m-%d %H:%M UTC");
     row(formatter, "world", &format_args!("{domain}: {what} {state}, looked at {looked}"))
+}
+
+fn write_standing(formatter: &mut Formatter<'_>, standing: &Standing) -> fmt::Result {
+    let name = match &standing.name {
+        Naming::Confirmed(name) => format!("named {name}"),
+        Naming::Missing => "no name leads back to it".to_owned(),
+        Naming::Unknown => "its name is not known".to_owned(),
+    };
+    let lists: Vec<&str> = standing.listed.iter().map(|listing| listing.list.as_str()).collect();
+    let listed = if lists.is_empty() {
+        "on no list that was asked".to_owned()
+    } else {
+        format!("on {}", lists.join(", "))
+    };
+    row(formatter, "mail from", &format_args!("{}, {name}, {listed}", standing.address))
+}
+
+fn write_rate(formatter: &mut Formatter<'_>, rate: &Rate) -> fmt::Result {
+    let Rate { destination, taken, deferred, refused } = rate;
+    let text = format_args!("{destination} today: taken {taken}, put off {deferred}, refused {refused}");
+    row(formatter, "mail to", &text)
 }
 
 fn write_protection(formatter: &mut Formatter<'_>, protection: &Protection) -> fmt::Result {

@@ -127,6 +127,9 @@ fn test_zone(stranger_key: &str) -> String {
     zone += &format!("_25._tcp.mx.dane.test. TLSA 3 1 1 {stranger_key}\n");
     zone += "_mta-sts.sts.test. TXT \"v=STSv1; id=1;\"\n";
     zone += &addresses("mta-sts.sts.test.", Host::Stranger);
+    // A list of distrusted addresses, which has the edge's (RFC 5782 §2.1).
+    let [a, b, c, d] = Host::Edge.v4().octets();
+    zone += &format!("{d}.{c}.{b}.{a}.list.test. A 127.0.0.2\n{d}.{c}.{b}.{a}.list.test. TXT \"new here\"\n");
     zone += "stranger.test. NS ns.stranger.test.\n";
     zone + &addresses("ns.stranger.test.", Host::Stranger)
 }

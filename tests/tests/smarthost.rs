@@ -192,9 +192,35 @@ fn who_distrusts_the_edge_gets_mail_by_the_relay_and_nobody_else_does() -> Resul
     relay(&lab, &["overflow", "--take-back", "cafe.test"], "")?.success()?;
     ensure!(relay(&lab, &["overflow"], "")?.code() == 0);
 
+    watched(&lab)?;
     for child in [&mut cafe, &mut dovecot] {
         child.kill()?;
         child.wait()?;
     }
     Ok(())
+}
+
+/// What the world thinks of the edge's address, and what destinations took.
+fn watched(lab: &Lab) -> Result<()> {
+    let sent = lab.json(Host::Home, &["postern-home", "status"])?["sent_today"].clone();
+    ensure!(
+        sent[0] == serde_json::json!({"destination": "cafe.test", "taken": 0, "deferred": 1, "refused": 0}),
+        "{sent}"
+    );
+    let home = lab.host(Host::Home);
+    home.sh("printf '\\n[reputation]\\nblocklists = [\"list.test\"]\\n' >> /etc/postern/home.toml")?;
+    lab.stop_daemon(Host::Home, "postern-home", Signal::Terminate)?;
+    lab.start_daemon(Host::Home, "postern-home")?;
+    wait_until("the edge's address has been looked at", Duration::from_secs(30), || {
+        let status = lab.json(Host::Home, &["postern-home", "status"])?;
+        let standing = &status["reputation"]["addresses"][0];
+        ensure!(standing["name"]["name"] == "mail.home.example", "{standing}");
+        ensure!(
+            standing["listed"] == serde_json::json!([{"list": "list.test", "words": "new here"}]),
+            "{standing}"
+        );
+        ensure!(status["warnings"].to_string().contains("is on the list list.test"), "{status}");
+        Ok(())
+    })
+    .map_err(|error| lab.explain(error))
 }

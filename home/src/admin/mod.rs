@@ -100,6 +100,8 @@ use crate::mta_sts;
 use crate::notices::{Notices, Teller};
 use crate::outbound::by_relay::Prober;
 use crate::relay::Relays;
+use crate::reputation;
+use crate::reputation::rates::Tally;
 use crate::resolver::Resolver;
 use crate::status::{self, Listening};
 use crate::survey::Survey;
@@ -157,6 +159,10 @@ pub struct Admin {
     pub relays: Relays,
     /// Looks whether they work.
     pub prober: Prober,
+    /// What the world thinks of the address that mail leaves from.
+    pub reputation: watch::Receiver<reputation::Report>,
+    /// What destinations take.
+    pub tally: Tally,
 }
 
 /// Why a request was not done: the HTTP status and the sentences for the operator.

@@ -26,6 +26,7 @@ use crate::hostname::Hostname;
 use crate::inner::Network;
 use crate::relay::book::Relay;
 use crate::relay::{Relays, distrust};
+use crate::reputation::rates::{Fate, Tally};
 use crate::resolver::Resolver;
 
 /// After a failure of the database.
@@ -54,6 +55,8 @@ pub struct Parts {
     pub network: Network,
     /// Servers that send for us.
     pub relays: Relays,
+    /// What destinations take.
+    pub tally: Tally,
 }
 
 /// What the loop learns from a job.
@@ -202,6 +205,7 @@ async fn weigh(
     verdicts: Vec<Verdict>,
     contact: Contact,
 ) -> (Vec<Verdict>, Contact) {
+    verdicts.iter().filter_map(fate).for_each(|fate| parts.tally.count(&job.domain, fate));
     let distrust = verdicts.iter().find_map(|verdict| {
         let is_refusal = matches!(verdict.decision, Decision::Failed | Decision::Deferred);
         let words = distrust::recognised(verdict.text()).filter(|_| is_refusal)?;
@@ -227,6 +231,15 @@ async fn weigh(
         None => verdict,
     };
     (verdicts.into_iter().map(by_relay).collect(), Contact::Unknown)
+}
+
+fn fate(verdict: &Verdict) -> Option<Fate> {
+    match verdict.decision {
+        Decision::Delivered | Decision::PassedOn | Decision::Relayed => Some(Fate::Taken),
+        Decision::Deferred => Some(Fate::Deferred),
+        Decision::Failed => Some(Fate::Refused),
+        Decision::NextTransaction => None,
+    }
 }
 
 fn unreadable() -> Verdict {

@@ -83,6 +83,7 @@ impl Home {
             tls: tls::opportunistic_client(),
             network: crate::inner::Network::Machine,
             relays: relays.clone(),
+            tally: Default::default(),
         };
         let addresses = EdgeAddresses {
             public: vec!["192.0.2.1".parse().unwrap()],

@@ -128,6 +128,7 @@ fn background(services: &Services, socket: local::Server, listening: Arc<Listeni
     tasks.spawn(services.publisher().run());
     tasks.spawn(services.survey.clone().watch());
     tasks.spawn(services.policy_watcher().run());
+    tasks.spawn(services.reputation_watch().run());
     tasks.spawn(follow_hostname(directory.clone(), hostname.clone(), tls.clone()));
     let network = network.clone();
     tasks.spawn(async move { network.lost().await });

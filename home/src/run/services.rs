@@ -37,6 +37,8 @@ use crate::outbound::by_relay::Prober;
 use crate::outbound::demand::policies::Policies;
 use crate::relay::Relays;
 use crate::reports::{Intake, Sender};
+use crate::reputation;
+use crate::reputation::rates::Tally;
 use crate::resolver::Resolver;
 use crate::smtp;
 use crate::status::Listening;
@@ -88,6 +90,10 @@ pub(super) struct Services {
     pub(super) teller: Teller,
     /// Servers that send for us.
     pub(super) relays: Relays,
+    /// What the world thinks of the address that mail leaves from.
+    pub(super) reputation: watch::Sender<reputation::Report>,
+    /// What destinations take.
+    pub(super) tally: Tally,
     /// The web servers of others; absent where this machine trusts no authority.
     https: Option<Https>,
 }
@@ -159,6 +165,8 @@ impl Services {
             notices,
             teller,
             relays,
+            reputation: watch::Sender::default(),
+            tally: Tally::default(),
             https,
         };
         Ok((services, wished))
@@ -191,6 +199,8 @@ impl Services {
             teller: self.teller.clone(),
             relays: self.relays.clone(),
             prober: self.prober(),
+            reputation: self.reputation.subscribe(),
+            tally: self.tally.clone(),
         }
     }
 
@@ -395,8 +405,20 @@ impl Services {
             tls: tls::opportunistic_client(),
             network: self.network.clone(),
             relays: self.relays.clone(),
+            tally: self.tally.clone(),
         };
         outbound::Worker::new(parts, self.config.queue.settings(), self.gate())
+    }
+
+    /// Watches what the world thinks of the address that mail leaves from.
+    pub(super) fn reputation_watch(&self) -> reputation::Watch {
+        reputation::Watch {
+            resolver: self.resolver.clone(),
+            addresses: self.link.edge_addresses(),
+            families: self.config.queue.settings().families,
+            blocklists: self.config.reputation.blocklists.clone(),
+            report: self.reputation.clone(),
+        }
     }
 
     fn prober(&self) -> Prober {

@@ -17,6 +17,7 @@ use crate::link::{LinkState, LinkStatus};
 use crate::notices::{Condition, Kind};
 use crate::relay::Relays;
 use crate::relay::overflow::Diversion;
+use crate::reputation::{Listing, Naming, Standing};
 
 /// Certificate authorities renew well before this.
 const EXPIRY_NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -46,6 +47,7 @@ pub(super) fn of(
     found.extend(listening.map(|text| Condition::new(Kind::Setup, "listen", text)));
     found.extend(of_queue(&admin.queue, queued, now));
     found.extend(of_distrust(&admin.relays, now));
+    found.extend(status.reputation.addresses.iter().flat_map(of_standing));
     found.extend(of_disk(&admin.state_dir));
     found.extend(of_journal(admin.journal.lost()));
     found.extend(
@@ -175,6 +177,26 @@ fn of_journal(lost: u64) -> Option<Condition> {
          No mail was lost by that."
     );
     (lost > 0).then(|| Condition::new(Kind::Disk, "journal", text))
+}
+
+/// An address without a name is refused by many; one on a list by those who ask the list.
+fn of_standing(standing: &Standing) -> Vec<Condition> {
+    let address = standing.address;
+    let nameless = (standing.name == Naming::Missing).then(|| {
+        let text = format!(
+            "No name leads back to {address}, from which mail leaves, so that large receivers refuse it. Have its provider set the PTR \
+             record to home's host name."
+        );
+        Condition::new(Kind::Dns, format!("reverse name of {address}"), text)
+    });
+    let listed = standing.listed.iter().map(|Listing { list, words }| {
+        let text = format!(
+            "{address}, from which mail leaves, is on the list {list} of distrusted addresses: {words:?}. Its pages say how an address \
+             comes off; until then a relay may carry the mail (docs/sending.md)."
+        );
+        Condition::new(Kind::Blocklist, format!("{address} on {list}"), text)
+    });
+    nameless.into_iter().chain(listed).collect()
 }
 
 /// One for each destination that distrusts the edge's address.
