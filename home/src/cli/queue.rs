@@ -78,21 +78,18 @@ fn story(message: &Detail) -> String {
     if let Some(time) = &message.summary.not_before {
         let _ = writeln!(text, "the sender wishes it sent at {time}");
     }
-    if message.summary.account_held.is_some() {
-        let _ = writeln!(text, "{}", held(&message.summary));
-    }
     for recipient in &message.recipient_details {
-        tell(&mut text, recipient);
+        tell(&mut text, &message.summary, recipient);
     }
     text
 }
 
-fn tell(text: &mut String, recipient: &RecipientDetail) {
+fn tell(text: &mut String, message: &Summary, recipient: &RecipientDetail) {
     let state = match recipient.state {
-        RecipientState::Waiting => "waiting",
-        RecipientState::Delivered => "delivered",
-        RecipientState::Failed => "failed",
-        RecipientState::Held => "held",
+        RecipientState::Waiting => "waiting".to_owned(),
+        RecipientState::Delivered => "delivered".to_owned(),
+        RecipientState::Failed => "failed".to_owned(),
+        RecipientState::Held => held(message),
     };
     let RecipientDetail { forward_path, attempts, next_attempt, last_attempt, last_host, last_reply, .. } =
         recipient;
