@@ -1,5 +1,5 @@
-//! Authenticated Received Chain: what did those find who passed this message on, and is it still as they passed it on? Pure
-//! but for the name system, which the caller lends ([`Dns`]).
+//! Authenticated Received Chain: what did those find who passed this message on, and is it still as they passed it on? And what
+//! this server found, sealed for the next one. Pure but for the name system and the signer, which the caller lends.
 //!
 //! In: a message as it came, and the time. Out: a [`Chain`]: whether it holds, and what each sealer says it found. Refused,
 //! and that breaks the chain: a header field that is not of the form the standard gives it, a set that is not whole, more
@@ -12,12 +12,14 @@
 //! | `set` | the fields of a message as sets (§4.2) |
 //! | `signature` | what is signed and whether the signature holds (§5.1.1, RFC 6376 §3.7) |
 //! | `check` | the steps of §5.2 |
+//! | `seal` | the fields of a set of our own (§5.1) |
 //!
-//! Implements RFC 8617 §4 and §5.2 but for the optional step 5 (oldest-pass). Deviates: a body-length tag (`l`) is not
+//! Implements RFC 8617 §4, §5.1 and §5.2 but for the optional step 5 (oldest-pass). Deviates: a body-length tag (`l`) is not
 //! obeyed, because what it leaves out could be anything.
 
 mod check;
 mod fields;
+mod seal;
 mod set;
 mod signature;
 mod tags;
@@ -25,6 +27,7 @@ mod tags;
 use std::future::Future;
 
 pub use check::{Claim, check, read};
+pub use seal::{Sealing, seal};
 
 /// A message's chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

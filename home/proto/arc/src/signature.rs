@@ -18,14 +18,24 @@ pub fn has_signed_body(message: &[u8], signature: &MessageSignature) -> bool {
 
 /// The octets that a message signature signs: the fields it names, each from the last one up, and itself.
 pub fn signed_by_message_signature(message: &[u8], found: &Found<'_, MessageSignature>) -> Vec<u8> {
+    let mut signed = signed_fields(message, &found.read.signed, found.read.header);
+    write_unsigned(&mut signed, found.read.header, found.field);
+    signed
+}
+
+/// The fields of these names, each from the last one up.
+pub fn signed_fields(
+    message: &[u8],
+    names: &[impl AsRef<str>],
+    canonicalization: Canonicalization,
+) -> Vec<u8> {
     let mut left: Vec<HeaderField<'_>> = header::fields(message).collect();
     let mut signed = Vec::new();
-    for name in &found.read.signed {
-        if let Some(place) = left.iter().rposition(|field| field.is(name)) {
-            write(&mut signed, found.read.header, left.remove(place));
+    for name in names {
+        if let Some(place) = left.iter().rposition(|field| field.is(name.as_ref())) {
+            write(&mut signed, canonicalization, left.remove(place));
         }
     }
-    write_unsigned(&mut signed, found.read.header, found.field);
     signed
 }
 
@@ -54,14 +64,15 @@ pub fn verifies(records: &[Vec<u8>], signature: &Signature, signed: &[u8]) -> Re
 /// No record is a key.
 pub struct NoKey;
 
-fn write(signed: &mut Vec<u8>, canonicalization: Canonicalization, field: HeaderField<'_>) {
+/// Adds a field in canonical form.
+pub fn write(signed: &mut Vec<u8>, canonicalization: Canonicalization, field: HeaderField<'_>) {
     let value =
         field.raw.iter().position(|octet| *octet == b':').and_then(|colon| field.raw.get(colon + 1..));
     canonicalization.canonicalize_headers([(field.name, value.unwrap_or_default())].into_iter(), signed);
 }
 
 /// The signing field itself: its own signature left out, and no line end (RFC 6376 §3.7).
-fn write_unsigned(signed: &mut Vec<u8>, canonicalization: Canonicalization, field: HeaderField<'_>) {
+pub fn write_unsigned(signed: &mut Vec<u8>, canonicalization: Canonicalization, field: HeaderField<'_>) {
     let value = without_signature(field.value);
     canonicalization.canonicalize_headers([(field.name, value.as_slice())].into_iter(), signed);
     if signed.ends_with(b"\r\n") {
