@@ -26,6 +26,7 @@ mod dmarc;
 
 use std::net::IpAddr;
 
+use postern_arc::Chain;
 use postern_message::address::{DomainName, EmailAddress};
 use postern_message::authres::MethodResult;
 
@@ -55,7 +56,7 @@ impl Submitter<'_> {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
     /// For `Authentication-Results`.
     pub results: Vec<MethodResult>,
@@ -63,6 +64,8 @@ pub struct Report {
     pub dmarc: Dmarc,
     /// What vouches for the author, where its domain wants to be told (RFC 7489 §7.2).
     pub reportable: Option<Alignment>,
+    /// Whether the chain of those who passed it on holds.
+    pub chain: Chain,
 }
 
 /// Makes all checks of a message; `author` is the one of its From field, where the caller has read it.
@@ -93,5 +96,5 @@ pub async fn check(
     });
     let reportable = dmarc.reportable();
     let dmarc = if voucher.is_some() { Dmarc::Accept } else { dmarc.wish() };
-    Report { results, dmarc, reportable }
+    Report { results, dmarc, reportable, chain }
 }

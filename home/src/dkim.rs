@@ -16,7 +16,7 @@ pub mod ladder;
 
 use std::sync::Arc;
 
-use mail_auth::common::crypto::{DkimKey as SigningKey, Ed25519Key, RsaKey, Sha256};
+use mail_auth::common::crypto::{DkimKey as SigningKey, Ed25519Key, RsaKey, Sha256, SigningKey as _};
 use mail_auth::common::headers::HeaderWriter;
 use mail_auth::dkim::{Canonicalization, DkimSigner};
 use postern_message::address::DomainName;
@@ -96,6 +96,15 @@ fn sign_with(key: &DkimKey, message: &[&[u8]]) -> mail_auth::Result<String> {
         .body_canonicalization(Canonicalization::Relaxed)
         .sign_chained(message.iter().copied())?;
     Ok(signature.to_header())
+}
+
+/// The signature of one key over these octets, for fields other than `DKIM-Signature`.
+///
+/// # Errors
+/// Where the key cannot be used.
+pub fn sign_octets(key: &Arc<DkimKey>, octets: &[u8]) -> Result<Vec<u8>, SignError> {
+    let signed = signing_key(key).and_then(|signing| signing.sign(octets));
+    signed.map_err(|cause| SignError { key: key.clone(), cause })
 }
 
 fn signing_key(key: &DkimKey) -> mail_auth::Result<SigningKey> {

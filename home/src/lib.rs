@@ -25,6 +25,7 @@ pub mod smtp;
 
 pub mod reports;
 
+pub mod forward;
 pub mod inbound;
 pub mod outbound;
 pub mod relay;

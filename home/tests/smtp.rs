@@ -3,6 +3,9 @@
 //! The name server answers SERVFAIL, so that every check of the sender is a `temperror`, and no mail is refused for it; but it
 //! knows that `bank.example` wants proof.
 
+#[path = "smtp/addresses.rs"]
+mod addresses;
+
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use hickory_resolver::proto::rr::rdata::TXT;
 use hickory_resolver::proto::rr::{RData, Record};
 use postern_home::{
     config,
+    forward::Forwarder,
     hostname::Hostname,
     inbound::{self, Inbound},
     net,
@@ -99,6 +103,11 @@ impl Home {
 
         let reports = Arc::new(Reports::open(state_dir.path()).expect("reports"));
         let inbound = Inbound::new(inbound::Parts {
+            forwarder: Forwarder {
+                directory: directory.clone(),
+                queue: queue.clone(),
+                journal: journal.clone(),
+            },
             hostname: hostname.clone(),
             directory: directory.clone(),
             store: store.clone(),

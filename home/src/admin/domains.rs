@@ -4,7 +4,7 @@ use postern_message::address::DomainName;
 use postern_shared::http::StatusCode;
 use postern_store::directory::{DirectoryError, DnsHosting, User, WithUsers};
 
-use super::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
+use super::wire::{AddDomain, CatchAll, Domain, Done, RemoveDomain, Removed, SetDns};
 use super::{Admin, Refusal, users};
 use crate::survey::delegation::State;
 
@@ -14,6 +14,7 @@ pub(super) fn list(admin: &Admin) -> Vec<Domain> {
         users: snapshot.users().filter(|user| user.address.domain() == name).count(),
         dkim_selectors: snapshot.dkim_keys(name).iter().map(|key| key.selector.clone()).collect(),
         dns: snapshot.dns_hosting(name),
+        catch_all: snapshot.catch_all(name).map(|user| user.address.clone()),
         mta_sts: seen.get(name).map(|seen| seen.report(name, admin.enforce_after)),
         name: name.clone(),
     };
@@ -39,6 +40,12 @@ pub(super) fn set_dns(admin: &Admin, request: SetDns) -> Result<Done, Refusal> {
     }
     admin.directory.set_dns_hosting(&request.name, request.dns)?;
     tracing::info!(domain = %request.name, dns = request.dns.as_str(), "place of the DNS changed");
+    Ok(Done {})
+}
+
+pub(super) fn set_catch_all(admin: &Admin, request: CatchAll) -> Result<Done, Refusal> {
+    admin.directory.set_catch_all(&request.domain, request.user.as_ref())?;
+    tracing::info!(domain = %request.domain, user = request.user.map(|user| user.to_string()), "catch-all set");
     Ok(Done {})
 }
 

@@ -53,6 +53,8 @@
 mod certificates;
 mod dns;
 mod domains;
+mod forwards;
+mod masks;
 mod secondaries;
 mod shares;
 
@@ -232,6 +234,13 @@ impl Admin {
             (&Method::GET, ["v1", "aliases"]) => answer(Ok(aliases::list(self))),
             (&Method::POST, ["v1", "aliases"]) => change(request, |body| aliases::add(self, body)),
             (&Method::DELETE, ["v1", "aliases"]) => change(request, |body| aliases::remove(self, body)),
+            (&Method::PUT, ["v1", "catch-all"]) => change(request, |body| domains::set_catch_all(self, body)),
+            (&Method::GET, ["v1", "forwards"]) => answer(Ok(forwards::list(self))),
+            (&Method::PUT, ["v1", "forwards"]) => change(request, |body| forwards::set(self, body)),
+            (&Method::DELETE, ["v1", "forwards"]) => change(request, |body| forwards::remove(self, body)),
+            (&Method::GET, ["v1", "masks"]) => answer(Ok(masks::list_all(self))),
+            (&Method::POST, ["v1", "masks"]) => change(request, |body| masks::add(self, body)),
+            (&Method::PUT, ["v1", "masks"]) => change(request, |body| masks::set(self, body)),
             (&Method::GET, ["v1", "notices"]) => answer(Ok(notices::list(self))),
             (&Method::GET, ["v1", "bans"]) => answer(Ok(bans::list(self))),
             (&Method::DELETE, ["v1", "bans"]) => change(request, |body| bans::remove(self, body)),
@@ -286,18 +295,22 @@ impl From<DirectoryError> for Refusal {
     fn from(error: DirectoryError) -> Self {
         use DirectoryError as E;
         let status = match &error {
-            E::UnknownDomain(_) | E::UnknownUser(_) | E::UnknownAlias(_) | E::UnknownSecondary(_) => {
-                StatusCode::NOT_FOUND
-            }
+            E::UnknownDomain(_)
+            | E::UnknownUser(_)
+            | E::UnknownAlias(_)
+            | E::UnknownMask(_)
+            | E::UnknownSecondary(_) => StatusCode::NOT_FOUND,
             E::DomainExists(_)
             | E::DomainInUse { .. }
             | E::IsUser(_)
             | E::IsAlias(_)
+            | E::IsMask(_)
+            | E::Circle(_)
             | E::SecondaryExists(_)
             | E::TooManyKeys(_) => StatusCode::CONFLICT,
             E::DomainTooShort(_)
             | E::HasDetail(_)
-            | E::TargetOutside(_)
+            | E::UnknownTarget(_)
             | E::PasswordTooShort
             | E::PasswordTooLong
             | E::PasswordControl => StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,5 +1,6 @@
 //! What the command line and the daemon say to each other, as JSON.
 
+pub mod address;
 pub mod dns;
 pub mod relay;
 pub mod report;
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::RotateEvery;
 
+pub use address::{AddMask, CatchAll, ChangeOfMask, Forward, Mask, SetMask};
+
 /// Opens sealed mail.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Unlock {
@@ -39,6 +42,9 @@ pub struct Domain {
     /// Where its DNS is.
     #[serde(default)]
     pub dns: DnsHosting,
+    /// Who gets what is sent to addresses that nothing else has.
+    #[serde(default)]
+    pub catch_all: Option<EmailAddress>,
     /// What other servers are told of TLS here.
     #[serde(default)]
     pub mta_sts: Option<crate::mta_sts::Report>,
@@ -189,16 +195,16 @@ pub struct Removed {
 pub struct Alias {
     /// The alias itself.
     pub address: EmailAddress,
-    /// The users it leads to.
+    /// The addresses it leads to, here or elsewhere.
     pub targets: Vec<EmailAddress>,
 }
 
-/// Makes an alias lead to these users too.
+/// Makes an alias lead to these addresses too.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AddAlias {
     /// The alias.
     pub address: EmailAddress,
-    /// Users of this home, at least one.
+    /// Users, aliases and masks of this home, and addresses elsewhere; at least one.
     pub targets: Vec<EmailAddress>,
 }
 

@@ -1,6 +1,6 @@
 //! `postern-home domain`.
 
-use postern_message::address::DomainName;
+use postern_message::address::{AddressError, DomainName, EmailAddress};
 use postern_shared::cli::{Exit, Failure};
 use postern_shared::http::Method;
 use postern_store::directory::DnsHosting;
@@ -8,7 +8,7 @@ use postern_store::directory::DnsHosting;
 use super::client::Client;
 use super::table::Table;
 use super::{DomainCommand, user};
-use crate::admin::wire::{AddDomain, Domain, Done, RemoveDomain, Removed, SetDns};
+use crate::admin::wire::{AddDomain, CatchAll, Domain, Done, RemoveDomain, Removed, SetDns};
 use crate::mta_sts::Report;
 
 const PATH: &str = "/v1/domains";
@@ -26,6 +26,11 @@ pub(super) fn execute(client: &Client, command: DomainCommand) -> Result<Exit, F
             let done: Done = client.call(Method::PUT, PATH, &SetDns { name: name.clone(), dns, now })?;
             client.print(&done, next(&name, dns))
         }
+        DomainCommand::CatchAll { name, user } => {
+            let request = CatchAll { domain: name, user: user.0 };
+            let done: Done = client.call(Method::PUT, "/v1/catch-all", &request)?;
+            client.print(&done, catch_all(&request))
+        }
         DomainCommand::List => {
             let domains: Vec<Domain> = client.fetch(PATH)?;
             client.print(&domains, table(&domains))
@@ -35,6 +40,25 @@ pub(super) fn execute(client: &Client, command: DomainCommand) -> Result<Exit, F
             let removed: Removed = client.call(Method::DELETE, PATH, &request)?;
             client.print(&removed, format_args!("The domain {name} is removed.{}", user::kept_mail(&removed)))
         }
+    }
+}
+
+/// Whoever gets a domain's catch-all; `off` is nobody.
+#[derive(Debug, Clone)]
+pub struct CatchAllOf(Option<EmailAddress>);
+
+/// Reads the argument of `domain catch-all`.
+pub(super) fn parse_catch_all(text: &str) -> Result<CatchAllOf, AddressError> {
+    if text == "off" { Ok(CatchAllOf(None)) } else { text.parse().map(|user| CatchAllOf(Some(user))) }
+}
+
+fn catch_all(request: &CatchAll) -> String {
+    let CatchAll { domain, user } = request;
+    match user {
+        Some(user) => format!(
+            "{user} gets what is sent to addresses of {domain} that nobody has, and may send as any such address."
+        ),
+        None => format!("Addresses of {domain} that nobody has are unknown again."),
     }
 }
 
@@ -51,12 +75,20 @@ fn next(name: &DomainName, dns: DnsHosting) -> String {
 }
 
 fn table(domains: &[Domain]) -> Table {
-    let mut table = Table::new(["DOMAIN", "USERS", "DNS", "DKIM KEYS", "MTA-STS"]);
+    let mut table = Table::new(["DOMAIN", "USERS", "CATCH-ALL", "DNS", "DKIM KEYS", "MTA-STS"]);
     for domain in domains {
-        let Domain { name, users, dns, dkim_selectors, mta_sts } = domain;
+        let Domain { name, users, catch_all, dns, dkim_selectors, mta_sts } = domain;
+        let catch_all = catch_all.as_ref().map_or_else(String::new, ToString::to_string);
         let policy = mta_sts.as_ref().map_or_else(String::new, Report::in_short);
         let selectors = dkim_selectors.join(", ");
-        table.row([name.to_string(), users.to_string(), dns.as_str().to_owned(), selectors, policy]);
+        table.row([
+            name.to_string(),
+            users.to_string(),
+            catch_all,
+            dns.as_str().to_owned(),
+            selectors,
+            policy,
+        ]);
     }
     table
 }

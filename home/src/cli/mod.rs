@@ -22,6 +22,8 @@ mod store;
 
 mod alias;
 mod backup;
+mod forward;
+mod mask;
 
 mod queue;
 mod trace;
@@ -132,6 +134,18 @@ pub enum Command {
         after_help = "Example:\n  postern-home alias add family@home.example ana@home.example"
     )]
     Alias(AliasCommand),
+    /// Users' mail that is sent on to another address
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postern-home forward set bo@home.example bo@far.example --keep"
+    )]
+    Forward(ForwardCommand),
+    /// Masks: addresses that a user gives away and can switch off one by one
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postern-home mask create ana@home.example --label \"the shoe shop\""
+    )]
+    Mask(MaskCommand),
     /// Mail that was deleted
     #[command(subcommand, after_help = "Example:\n  postern-home mail deleted ana@home.example")]
     Mail(mail::MailCommand),
@@ -268,6 +282,17 @@ pub enum DomainCommand {
     /// List the domains
     #[command(after_help = "Example:\n  postern-home domain list --json")]
     List,
+    /// Say who gets what is sent to addresses of a domain that nobody has, and may send as such
+    #[command(
+        after_help = "Examples:\n  postern-home domain catch-all home.example ana@home.example\n  postern-home domain catch-all home.example off"
+    )]
+    CatchAll {
+        /// The domain
+        name: DomainName,
+        /// The user, or `off`
+        #[arg(value_name = "USER|off", value_parser = domain::parse_catch_all)]
+        user: domain::CatchAllOf,
+    },
     /// Remove a domain, its aliases and its DKIM keys
     #[command(after_help = "Example:\n  postern-home domain remove old.example --with-users --keep-mail")]
     Remove {
@@ -361,14 +386,14 @@ pub struct MailChoice {
 /// `postern-home alias …`
 #[derive(Debug, Subcommand)]
 pub enum AliasCommand {
-    /// Make an alias lead to one or more users of this home; further calls add targets
+    /// Make an alias lead to one or more addresses, here or elsewhere; further calls add targets
     #[command(
-        after_help = "Example:\n  postern-home alias add family@home.example ana@home.example bo@home.example"
+        after_help = "Examples:\n  postern-home alias add family@home.example ana@home.example bo@home.example\n  postern-home alias add club@home.example ana@home.example friend@far.example"
     )]
     Add {
         /// The alias
         alias: EmailAddress,
-        /// The users
+        /// The addresses
         #[arg(required = true, value_name = "TARGET")]
         targets: Vec<EmailAddress>,
     },
@@ -380,10 +405,92 @@ pub enum AliasCommand {
     Remove {
         /// The alias
         alias: EmailAddress,
-        /// The users that it shall no longer lead to
+        /// The addresses that it shall no longer lead to
         #[arg(value_name = "TARGET")]
         targets: Vec<EmailAddress>,
     },
+}
+
+/// `postern-home forward …`
+#[derive(Debug, Subcommand)]
+pub enum ForwardCommand {
+    /// Send a user's mail on to another address, from now on
+    #[command(
+        after_help = "Examples:\n  postern-home forward set bo@home.example bo@far.example\n  postern-home forward set bo@home.example bo@far.example --keep"
+    )]
+    Set {
+        /// The user
+        user: EmailAddress,
+        /// Where the mail goes
+        target: EmailAddress,
+        /// Put a copy into the mailbox too
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Show where a user's mail is sent on, or, without a user, everybody's
+    #[command(after_help = "Example:\n  postern-home forward show bo@home.example")]
+    Show {
+        /// The user
+        user: Option<EmailAddress>,
+    },
+    /// Keep a user's mail here again
+    #[command(after_help = "Example:\n  postern-home forward remove bo@home.example")]
+    Remove {
+        /// The user
+        user: EmailAddress,
+    },
+}
+
+/// `postern-home mask …`
+#[derive(Debug, Subcommand)]
+pub enum MaskCommand {
+    /// Make a new mask and print it
+    #[command(after_help = "Example:\n  postern-home mask create ana@home.example --label \"the shoe shop\"")]
+    Create {
+        /// For whom
+        user: EmailAddress,
+        /// To whom it will be given, or for what
+        #[arg(long, default_value = "")]
+        label: String,
+        /// In which domain [default: the user's own]
+        #[arg(long)]
+        domain: Option<DomainName>,
+    },
+    /// List a user's masks, or, without a user, everybody's
+    #[command(after_help = "Example:\n  postern-home mask list ana@home.example")]
+    List {
+        /// The user
+        user: Option<EmailAddress>,
+    },
+    /// Give a mask another label
+    #[command(
+        after_help = "Example:\n  postern-home mask label ana@home.example k3vq8zt2mwxa@home.example \"the shoe shop\""
+    )]
+    Label {
+        /// The mask
+        #[command(flatten)]
+        of: MaskOf,
+        /// The label
+        label: String,
+    },
+    /// Refuse mail for a mask from now on
+    #[command(after_help = "Example:\n  postern-home mask off ana@home.example k3vq8zt2mwxa@home.example")]
+    Off(MaskOf),
+    /// Take mail for a mask again
+    #[command(after_help = "Example:\n  postern-home mask on ana@home.example k3vq8zt2mwxa@home.example")]
+    On(MaskOf),
+    /// Remove a mask; a catch-all gets its mail, if the domain has one
+    #[command(after_help = "Example:\n  postern-home mask remove ana@home.example k3vq8zt2mwxa@home.example")]
+    Remove(MaskOf),
+}
+
+/// A mask and its user.
+#[derive(Debug, Clone, Args)]
+pub struct MaskOf {
+    /// The user
+    user: EmailAddress,
+    /// The mask
+    mask: EmailAddress,
 }
 
 /// `postern-home queue …`
@@ -519,6 +626,8 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         }
         Command::Unlock => unlock::unlock(&client()?),
         Command::Alias(command) => alias::execute(&client()?, command),
+        Command::Forward(command) => forward::execute(&client()?, command),
+        Command::Mask(command) => mask::execute(&client()?, command),
         Command::Queue(command) => queue::execute(&client()?, command),
         Command::Reports(command) => reports::execute(&client()?, command),
         Command::Trace { of, since } => trace::execute(&client()?, of, since),

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use postern_arc::Status;
 use postern_message::{
     address::EmailAddress,
     authres::{self, AuthenticationResults},
     header::{HeaderField, find},
     received::{Client, Protocol, Received},
 };
-use postern_smtp::server::{Envelope, ForwardPath, Refusal, Transport};
+use postern_smtp::server::{Envelope, ForwardPath, Refusal, ReversePath, Transport};
 use postern_store::{
     Delivery, StagedMessage, Store,
     account::{AccountId, Flags},
-    journal::Event,
+    directory::Route,
+    journal::{Event, StoryId},
+    queue::TlsWish,
 };
 use tokio::task::spawn_blocking;
-use tracing::info;
+use tracing::{error, info};
 
 use super::{
     checks::header::{self, check_hops},
@@ -27,12 +30,14 @@ use crate::{
         self, Dmarc, Report, Submitter,
         iprev::{self, ReverseName},
     },
+    forward::{self, Findings, Forwarder, Original},
     reports::{self, Intake, Provenance},
     smtp::{
         failure,
         incoming::{Incoming, compose},
         session::SmtpSession,
         story,
+        tls_wish::tls_wish,
     },
 };
 
@@ -48,6 +53,7 @@ pub(super) async fn accept(
     host.teller.tell(story::received(&octets));
     log_arrival(&octets);
     check_hops(&octets)?;
+    check_way(host, &octets)?;
     let author = header::author(&octets)?;
     let (report, name) = authenticate(host, session, envelope, &octets, &author).await;
     reports::observe(&host.parts.observed, host.client, envelope, &author, &report);
@@ -56,13 +62,20 @@ pub(super) async fn accept(
         Dmarc::Defer { domain } => return Err(Refusal::DmarcUnknown { domain: domain.clone() }),
         Dmarc::Accept | Dmarc::Quarantine => {}
     }
+    let tls = tls_wish(envelope, &octets);
     drop(octets);
-    let prefix = prefix(host, session, envelope, &report, &name);
     let delivery = FinalDelivery {
         store: host.parts.store.clone(),
+        forwarder: host.parts.forwarder.clone(),
         authserv_id: host.hostname.to_string(),
-        accounts: host.accounts.clone(),
-        prefix,
+        route: host.route.clone(),
+        reverse_path: envelope.reverse_path.clone(),
+        smtp_utf8: envelope.smtp_utf8,
+        tls,
+        story: host.teller.story().clone(),
+        results: results(host, &report),
+        received: received(host, session, envelope, &name),
+        chain: report.chain.status.clone(),
         staged,
         reports: reports_for(host, envelope, author, report),
     };
@@ -73,9 +86,17 @@ pub(super) async fn accept(
 }
 
 fn tell_delivered(host: &InboundHost) {
-    let users = host.accounts.iter().filter_map(|account| host.parts.directory.user(*account));
+    let users = host.route.accounts.iter().filter_map(|account| host.parts.directory.user(*account));
     for user in users {
         host.teller.tell(Event::Delivered { user: user.address.to_string(), mailbox: None });
+    }
+}
+
+/// Refuses a message that one of its recipients has sent on before.
+fn check_way(host: &InboundHost, message: &[u8]) -> Result<(), Refusal> {
+    match host.route.outside.iter().any(|onward| forward::has_passed(message, &onward.by)) {
+        true => Err(Refusal::Loop),
+        false => Ok(()),
     }
 }
 
@@ -113,16 +134,12 @@ async fn authenticate(
     (report, name)
 }
 
-/// Our own fields, on top of all others.
-fn prefix(
-    host: &InboundHost,
-    session: &SmtpSession,
-    envelope: &Envelope,
-    report: &Report,
-    name: &ReverseName,
-) -> String {
-    let results =
-        AuthenticationResults { authserv_id: host.hostname.as_str(), results: report.results.clone() };
+/// What was found, as a field.
+fn results(host: &InboundHost, report: &Report) -> String {
+    AuthenticationResults { authserv_id: host.hostname.as_str(), results: report.results.clone() }.to_string()
+}
+
+fn received(host: &InboundHost, session: &SmtpSession, envelope: &Envelope, name: &ReverseName) -> String {
     let received = Received {
         helo: session.core.helo(),
         client: Some(Client { address: host.client, name: name.confirmed() }),
@@ -141,7 +158,7 @@ fn prefix(
         },
         time: Timestamp::now(),
     };
-    format!("Return-Path: <{}>\r\n{results}{received}", envelope.reverse_path)
+    received.to_string()
 }
 
 /// Where the message is handed to for the report that may be in it.
@@ -158,20 +175,41 @@ fn reports_for(
 /// What the blocking half needs.
 struct FinalDelivery {
     store: Store,
+    forwarder: Forwarder,
     authserv_id: String,
-    accounts: Vec<AccountId>,
-    prefix: String,
+    route: Route,
+    reverse_path: ReversePath,
+    smtp_utf8: bool,
+    tls: TlsWish,
+    story: StoryId,
+    /// Our `Authentication-Results` field.
+    results: String,
+    /// Our `Received` field.
+    received: String,
+    chain: Status,
     staged: StagedMessage,
     reports: Option<(Intake, Provenance)>,
 }
 
 impl FinalDelivery {
-    /// Writes the final form and delivers it. One answer stands for all recipients, so a failure in one account
+    /// Brings it to the mailboxes and then to the queue. One answer stands for all recipients, so a failure in one place
     /// fails the message, and those that have it already may get it twice when it comes again.
     fn run(self) -> Result<String, Refusal> {
-        let octets = self.staged.bytes().map_err(|error| failure::refusal(&error))?;
-        let composed = compose(&self.store, self.prefix.as_bytes(), &octets, |field| self.must_go(field))?;
-        drop(octets);
+        self.deliver()?;
+        self.send_on()?;
+        if let Some((intake, provenance)) = self.reports {
+            intake.offer(self.staged, provenance);
+        }
+        Ok("delivered".to_owned())
+    }
+
+    /// Our own fields stand on top of all others.
+    fn deliver(&self) -> Result<(), Refusal> {
+        if self.route.accounts.is_empty() {
+            return Ok(());
+        }
+        let prefix = format!("Return-Path: <{}>\r\n{}{}", self.reverse_path, self.results, self.received);
+        let composed = self.composed(prefix.as_bytes())?;
         let internal_date = Timestamp::now();
         let delivery = |account: &AccountId| Delivery {
             account: *account,
@@ -179,14 +217,37 @@ impl FinalDelivery {
             flags: Flags::default(),
             internal_date,
         };
-        let deliveries: Vec<Delivery> = self.accounts.iter().map(delivery).collect();
-        for outcome in self.store.deliver(&Arc::new(composed), &deliveries) {
-            outcome.map_err(|error| failure::refusal(&error))?;
+        let deliveries: Vec<Delivery> = self.route.accounts.iter().map(delivery).collect();
+        let outcomes = self.store.deliver(&Arc::new(composed), &deliveries);
+        outcomes.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(failure::refusal(&error)))
+    }
+
+    fn send_on(&self) -> Result<(), Refusal> {
+        if self.route.outside.is_empty() {
+            return Ok(());
         }
-        if let Some((intake, provenance)) = self.reports {
-            intake.offer(self.staged, provenance);
-        }
-        Ok("delivered".to_owned())
+        let results = self.results.split_once(':').map_or("", |(_, value)| value);
+        let original = Original {
+            reverse_path: self.reverse_path.address(),
+            message: &self.composed(b"")?,
+            received: &self.received,
+            findings: Some(Findings { results, chain: &self.chain }),
+            smtp_utf8: self.smtp_utf8,
+            tls: self.tls,
+            story: &self.story,
+        };
+        self.forwarder.send_on(&original, &self.route.outside).map_err(|error| match error {
+            forward::Error::Store(error) => failure::refusal(&error),
+            forward::Error::Sender(_) | forward::Error::Seal(_) => {
+                error!(%error, "a message cannot be sent on");
+                Refusal::Temporary
+            }
+        })
+    }
+
+    fn composed(&self, prefix: &[u8]) -> Result<StagedMessage, Refusal> {
+        let octets = self.staged.bytes().map_err(|error| failure::refusal(&error))?;
+        compose(&self.store, prefix, &octets, |field| self.must_go(field))
     }
 
     fn must_go(&self, field: &HeaderField<'_>) -> bool {

@@ -1,6 +1,7 @@
 //! Mail from other servers, on port 25.
 //!
-//! * In: connections. Out: messages in the mailboxes of the users here, durable before the 250.
+//! * In: connections. Out: messages in the mailboxes of the users here, and in the queue for addresses elsewhere that an
+//!   address here leads to, durable before the 250.
 //! * Refused: recipients that are not here (relaying above all: no address is trusted), mail loops, headers that two readers
 //!   would understand differently, and what fails DMARC where the author's domain asks for refusal. Trouble on our side, or
 //!   a proof that the DNS does not give in time to a domain that asks for one, is a 451: the sender keeps the message.
@@ -9,10 +10,11 @@
 //!   What DMARC wants quarantined goes to the inbox like the rest; `Authentication-Results` says so.
 //! * RFC 5321 §3.6.1 (relaying), §4.4 (trace), §6.3 (loops); RFC 8601 §5.
 //!
-//! `session` answers the core's questions, `message` takes a complete message to its mailboxes, `checks` judges it.
+//! `session` answers the core's questions, `recipient` the one where mail goes, `message` takes a complete message to its mailboxes, `checks` judges it.
 
 mod checks;
 mod message;
+mod recipient;
 mod session;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use tracing::{debug, info};
 
 use crate::{
     config,
+    forward::Forwarder,
     hostname::Hostname,
     net::{Connection, run_session},
     reports::Intake,
@@ -58,6 +61,8 @@ pub struct Parts {
     pub policy: config::Inbound,
     /// Where what is to be reported of mail is counted.
     pub observed: Arc<Reports>,
+    /// What sends on where an address leads elsewhere.
+    pub forwarder: Forwarder,
     /// Where reports are taken out of the postmaster's mail.
     pub reports: Intake,
 }

@@ -3,11 +3,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use postern_message::address::DomainName;
-use postern_smtp::server::{AuthVerdict, Event, ForwardPath, Refusal};
-use postern_store::{account::AccountId, directory::Resolution, journal::Service};
+use postern_smtp::server::{AuthVerdict, Event, ForwardPath, Refusal, ReversePath};
+use postern_store::{
+    directory::{Resolution, Route},
+    journal::Service,
+};
 use tracing::info;
 
-use super::{Parts, message};
+use super::{Parts, message, recipient};
 use crate::{
     net::{Connection, Host},
     smtp::{
@@ -23,8 +26,10 @@ pub(super) struct InboundHost {
     pub(super) hostname: DomainName,
     pub(super) client: IpAddr,
     pub(super) teller: Teller,
-    /// Whose mailboxes the current message goes to, each once.
-    pub(super) accounts: Vec<AccountId>,
+    /// Where the current message goes: mailboxes and addresses elsewhere, each once.
+    pub(super) route: Route,
+    /// The reverse-path of the current transaction.
+    reverse_path: ReversePath,
     incoming: Option<Incoming>,
 }
 
@@ -35,22 +40,22 @@ impl InboundHost {
             parts,
             hostname,
             client: connection.peer.address(),
-            accounts: Vec::new(),
+            route: Route::default(),
+            reverse_path: ReversePath::Null,
             incoming: None,
         }
     }
 
     fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Refusal> {
+        let directory = &self.parts.directory;
         let resolution = match forward_path {
-            ForwardPath::Address(address) => self.parts.directory.resolve(address),
-            ForwardPath::Postmaster => self.parts.directory.postmaster(),
+            ForwardPath::Address(address) => recipient::resolve(directory, address, &self.reverse_path)?,
+            ForwardPath::Postmaster => directory.postmaster(),
             ForwardPath::Literal(_) => Resolution::NotLocal,
         };
         match resolution {
-            Resolution::Local(accounts) => {
-                self.accounts.extend(accounts);
-                self.accounts.sort();
-                self.accounts.dedup();
+            Resolution::Local(route) => {
+                self.route.join(route);
                 Ok(())
             }
             Resolution::UnknownUser => Err(Refusal::UnknownUser),
@@ -64,7 +69,7 @@ impl InboundHost {
     }
 
     fn reset(&mut self) {
-        self.accounts.clear();
+        self.route = Route::default();
         self.incoming = None;
     }
 }
@@ -74,6 +79,7 @@ impl Host<SmtpSession> for InboundHost {
         match event {
             Event::Mail { reverse_path, .. } => {
                 self.reset();
+                self.reverse_path = reverse_path.clone();
                 self.teller.begin(story::began(Service::Mta, self.client, session, &reverse_path));
                 info!(sender = %reverse_path, helo = session.core.helo(), story = %self.teller.story(), "MAIL");
                 session.core.mail_verdict(Ok(()));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use hyper::Uri;
 use jiff::Timestamp;
 use postern_message::address::{EmailAddress, LocalPart};
-use postern_store::directory::{Directory, Resolution};
+use postern_store::directory::{Directory, Resolution, Route};
 use postern_store::journal::StoryId;
 use postern_store::queue::{Content, NewMessage, NewRecipient, Notify, Queue, Ret, Wishes};
 use serde::{Deserialize, Serialize};
@@ -123,8 +123,9 @@ impl Parts {
         }
         let snapshot = self.directory.snapshot();
         match snapshot.postmaster() {
-            Resolution::Local(accounts) => {
-                accounts.into_iter().filter_map(|id| Some(snapshot.user(id)?.address.clone())).collect()
+            Resolution::Local(Route { accounts, outside }) => {
+                let users = accounts.into_iter().filter_map(|id| Some(snapshot.user(id)?.address.clone()));
+                users.chain(outside.into_iter().map(|onward| onward.to)).collect()
             }
             Resolution::UnknownUser | Resolution::NotLocal => Vec::new(),
         }
@@ -154,6 +155,7 @@ impl Parts {
             smtp_utf8: !owner.is_ascii(),
             recipients: vec![NewRecipient { notify: Notify::NEVER, ..NewRecipient::new(owner.clone()) }],
             sender: None,
+            forwarder: None,
             prepend: signatures,
             content: Content::Bytes(&letter),
             envelope_id: None,

@@ -17,7 +17,7 @@ use super::body::Body;
 use super::by_relay;
 use super::demand::Demands;
 use super::demand::policies::Policies;
-use super::report::{self, Case};
+use super::report::{self, Addressee, Case};
 use super::route::{self, Host, NoRoute, Ourselves};
 use super::verdict::{Closing, Decision, Told, Verdict, close};
 use super::way_out::{Gate, WayOut};
@@ -272,17 +272,21 @@ async fn settle(
         decided.iter().for_each(|decided| log(&job, decided));
         let cases: Vec<Case<'_>> = decided.iter().filter_map(Decided::case).collect();
         let host = parts.hostname.current();
-        let reports = report::compose(&parts.queue, &job, &cases, &host, &settings.retry);
+        let addressee = Addressee::of(&parts.directory, &job);
+        let compose = |to| report::compose(&parts.queue, &job, to, &cases, &host, &settings.retry);
+        let reports = addressee.as_ref().map(compose).unwrap_or_default();
         let given_up = cases.iter().any(|case| case.told == Told::Failed);
         if given_up && reports.is_empty() {
             tracing::warn!(queue_id = %job.message, domain = job.domain, "given up, and there is nobody to tell");
         }
         let messages: Vec<NewMessage<'_>> =
-            reports.iter().filter_map(|report| report::message(&job, report)).collect();
+            addressee.iter().flat_map(|to| reports.iter().map(|report| report::message(&job, to, report))).collect();
         let settlements = decided.iter().map(|decided| decided.closing.settlement.clone()).collect();
         let settled = parts.queue.settle(job.message, settlements, messages)?;
         story::tell(&parts.journal, &job, decided.iter().map(|one| (one.recipient, one.verdict, &one.closing)));
-        story::tell_reports(&parts.journal, &job, &cases, &settled.reports);
+        if let Some(addressee) = &addressee {
+            story::tell_reports(&parts.journal, &job, addressee.to(), &cases, &settled.reports);
+        }
         Ok(())
     })
     .await

@@ -216,6 +216,7 @@ mod tests {
         let envelope = Envelope {
             reverse_path: None,
             sender: None,
+            forwarder: None,
             smtp_utf8: false,
             envelope_id: None,
             ret: Ret::Headers,

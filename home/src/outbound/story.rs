@@ -1,5 +1,6 @@
 //! What delivery tells the journal, after it is written down in the queue.
 
+use postern_message::address::EmailAddress;
 use postern_store::Delivery;
 use postern_store::journal::{Attempt, Event, Journal, Report, StoryId};
 use postern_store::queue::{DueRecipient, Job, Outcome, QueueId};
@@ -33,8 +34,10 @@ pub fn tell<'a>(
 }
 
 /// Tells of the reports that were queued, if any were.
-pub fn tell_reports(journal: &Journal, job: &Job, cases: &[Case<'_>], queued: &[QueueId]) {
-    let Some(to) = job.envelope.reverse_path.as_ref().filter(|_| !queued.is_empty()) else { return };
+pub fn tell_reports(journal: &Journal, job: &Job, to: &EmailAddress, cases: &[Case<'_>], queued: &[QueueId]) {
+    if queued.is_empty() {
+        return;
+    }
     let kinds = [
         (Report::Failed, &[Told::Failed][..]),
         (Report::Delayed, &[Told::Delayed]),

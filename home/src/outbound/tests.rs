@@ -1,5 +1,6 @@
 //! The whole of delivery on loopback: a real queue, store and directory, scripted servers.
 
+mod sent_on;
 mod stock;
 mod world;
 
@@ -119,6 +120,7 @@ impl Home {
             reverse_path: Some(ana.address),
             recipients: recipients.iter().map(|text| NewRecipient::new(text.parse().unwrap())).collect(),
             sender: Some(ana.account),
+            forwarder: None,
             prepend: b"X-Added: yes\r\n".to_vec(),
             content: Content::Bytes(content),
             smtp_utf8: false,

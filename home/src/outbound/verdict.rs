@@ -247,6 +247,7 @@ mod tests {
                 reverse_path: None,
                 recipients: vec![NewRecipient { notify, ..to }],
                 sender: None,
+                forwarder: None,
                 prepend: Vec::new(),
                 content: postern_store::queue::Content::Bytes(b"x"),
                 smtp_utf8: false,

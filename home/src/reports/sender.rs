@@ -171,6 +171,7 @@ impl Sender {
             reverse_path: None,
             recipients: vec![NewRecipient { notify: Notify::NEVER, ..NewRecipient::new(to.clone()) }],
             sender: None,
+            forwarder: None,
             prepend: signatures,
             content: Content::Bytes(message),
             smtp_utf8: !to.is_ascii(),

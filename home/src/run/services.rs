@@ -25,6 +25,7 @@ use crate::certificate::acme::Https;
 use crate::certificate::keeper::{self, Keeper, Wish, Wishes};
 use crate::certificate::report::Report as CertificateReport;
 use crate::config::{Config, Listen, ServiceKind};
+use crate::forward::Forwarder;
 use crate::hostname::Hostname;
 use crate::inbound::{self, Inbound};
 use crate::inner::{Choice, Network};
@@ -265,6 +266,7 @@ impl Services {
     /// Mail from other servers.
     fn inbound(&self) -> Inbound {
         Inbound::new(inbound::Parts {
+            forwarder: self.forwarder(),
             hostname: self.hostname.clone(),
             directory: self.directory.clone(),
             store: self.store.clone(),
@@ -276,6 +278,15 @@ impl Services {
             observed: self.reports.clone(),
             reports: Intake::start(self.reports.clone(), self.directory.clone()),
         })
+    }
+
+    /// What sends on to addresses elsewhere.
+    fn forwarder(&self) -> Forwarder {
+        Forwarder {
+            directory: self.directory.clone(),
+            queue: self.queue.clone(),
+            journal: self.journal.clone(),
+        }
     }
 
     /// Mail from the users' programs, whichever way TLS begins.

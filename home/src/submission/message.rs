@@ -100,6 +100,7 @@ impl Outgoing {
             reverse_path: self.envelope.reverse_path.address().cloned(),
             recipients: self.recipients,
             sender: Some(self.user.account),
+            forwarder: None,
             prepend,
             content: Content::Staged(&staged),
             smtp_utf8: self.envelope.smtp_utf8,

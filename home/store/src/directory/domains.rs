@@ -1,10 +1,10 @@
 //! Adding and removing domains, and where their DNS is.
 
-use postern_message::address::DomainName;
+use postern_message::address::{DomainName, EmailAddress};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{Directory, DirectoryError, dkim};
+use super::{Directory, DirectoryError, dkim, users};
 
 /// What to do with the users of a domain that is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,27 @@ impl Directory {
             connection
                 .execute("INSERT INTO domain (name, dns) VALUES (?1, ?2)", (name.as_str(), dns.as_str()))?;
             let domain = connection.last_insert_rowid();
-            keys.iter().try_for_each(|key| dkim::insert_key(connection, domain, key))
+            keys.iter().try_for_each(|key| dkim::insert_key(connection, domain, key))?;
+            super::refuse_circle(connection)
+        })
+    }
+
+    /// Says who gets what is sent to addresses of a domain that nothing else has; with `None` nobody, and they are unknown.
+    ///
+    /// # Errors
+    /// [`DirectoryError::UnknownDomain`], [`DirectoryError::UnknownUser`], and [`DirectoryError::Circle`] where that user's
+    /// forward leads back there.
+    pub fn set_catch_all(
+        &self,
+        name: &DomainName,
+        user: Option<&EmailAddress>,
+    ) -> Result<(), DirectoryError> {
+        let (name, user) = (name.clone(), user.cloned());
+        self.change(move |connection| {
+            let domain = required(connection, &name)?;
+            let account = user.map(|user| users::required(connection, &user)).transpose()?;
+            connection.execute("UPDATE domain SET catch_all = ?2 WHERE id = ?1", (domain, account))?;
+            super::refuse_circle(connection)
         })
     }
 

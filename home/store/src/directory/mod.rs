@@ -3,17 +3,21 @@
 //! * In: changes asked for by the administrator; look-ups from the SMTP and IMAP sessions, the signer and the zone.
 //! * Out: who a forward-path reaches, whether a password is right, which address a user may send as, the private
 //!   DKIM keys of a domain, and a notice after each change ([`Directory::subscribe`]).
-//! * Refused: anything below a domain that is not here, a user or alias whose address is taken or carries a
-//!   subaddress, an alias that leads outside, a domain with users unless the caller says what becomes of them.
+//! * Refused: anything below a domain that is not here, a user, alias or mask whose address is taken or carries a
+//!   subaddress, an alias or forward that leads nowhere or round in a circle, a domain with users unless the caller says what
+//!   becomes of them.
 //!
 //! Look-ups never touch the disk. They read a [`Snapshot`] that is replaced as a whole after each durable change,
 //! so one session that holds a snapshot sees one consistent state. Only passwords cost time, on purpose.
 //!
 //! # What an address means
 //!
-//! In this order: a user or alias of exactly this address; the same without its detail (`ana+shop` is `ana`,
+//! In this order: a user, mask or alias of exactly this address; the same without its detail (`ana+shop` is `ana`,
 //! RFC 5233); `postmaster` (RFC 5321 §4.5.1) and `abuse` (RFC 2142 §2) reach the first user of the domain, or
-//! else the first user of all. An alias named `postmaster` or `abuse` decides otherwise.
+//! else the first user of all, unless an alias says otherwise; the domain's catch-all. A mask that is switched off leads
+//! nowhere, not to the catch-all either. From there aliases and forwards are followed, see [`Route`].
+//!
+//! Who may send as an address does not follow from whom its mail reaches, see [`Snapshot::may_send_as`].
 //!
 //! Deviates: while there is no user at all, these two are unknown like every other address (RFC 5321 §4.5.1 wants
 //! `postmaster` always): there is nobody to read the mail, and accepting it would lose it. `status` warns.
@@ -26,7 +30,11 @@
 //! |---|---|---|
 //! | `domain` | a domain, with the serial of its last zone, and where its DNS is | name in A-labels |
 //! | `user` | a user, with an Argon2id hash and SCRAM-SHA-256 keys | account id, never given twice |
-//! | `alias` | one target of an alias | domain, folded local part, account id |
+//! | `alias` | one user that an alias leads to | domain, folded local part, account id |
+//! | `alias_address` | one other address that an alias leads to | domain, folded local part, address |
+//! | `mask` | an address that a user can switch off | domain, folded local part |
+//! | `forward` | where a user's mail is sent on | account id |
+//! | `long_sender` | a sender too long to be rewritten in full, see `senders` | number, never given twice |
 //! | `dkim_key` | a DKIM key pair, private half in PKCS#8, and how far it is in its life | domain, selector |
 //! | `dnssec_key` | a key that signs the domain's zone, private half in PKCS#8 | number, never given twice |
 //! | `key_roll` | how far the change of the domain's signing key has come; no row while none is under way | domain |
@@ -47,14 +55,18 @@ mod dkim;
 
 mod aliases;
 mod domains;
+mod forwards;
+mod masks;
 mod policies;
 mod records;
 mod secondaries;
+mod senders;
 mod settings;
 mod users;
 mod web;
 mod zones;
 
+mod route;
 mod snapshot;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -71,7 +83,9 @@ use crate::place::Place;
 pub use credentials::{MAX_PASSWORD_OCTETS, MIN_PASSWORD_CHARACTERS, SCRAM_ITERATIONS};
 pub use dkim::{DkimAlgorithm, DkimKey, DkimMove, DkimStage};
 pub use domains::{DnsHosting, WithUsers};
+pub use masks::{Mask, MaskChange};
 pub use records::OwnRecord;
+pub use route::{Forward, Kept, Onward, Route};
 pub use secondaries::{FormerKeys, Secondary, SecondaryKey};
 pub use snapshot::{Alias, Resolution, Snapshot, User};
 pub use zones::{DnssecKey, SignedZone};
@@ -140,9 +154,18 @@ pub enum DirectoryError {
         "{0} has several keys that wait to be used already; put the newest into its configuration, or say --now"
     )]
     TooManyKeys(DomainName),
-    /// An alias may only lead to users of this home.
-    #[error("{0} is not a user here: an alias can only lead to users of this server")]
-    TargetOutside(EmailAddress),
+    /// A mask has the address already.
+    #[error("{0} is a mask already")]
+    IsMask(EmailAddress),
+    /// The user has no such mask; whether somebody else has is not told.
+    #[error("there is no mask {0} of this user")]
+    UnknownMask(EmailAddress),
+    /// An alias or forward would lead to an address of this home that leads nowhere.
+    #[error("there is no {0} here")]
+    UnknownTarget(EmailAddress),
+    /// Mail would go round in a circle.
+    #[error("mail would go round in a circle: {}", path(.0))]
+    Circle(Vec<EmailAddress>),
     /// The password is too short.
     #[error("the password is too short: at least {MIN_PASSWORD_CHARACTERS} characters")]
     PasswordTooShort,
@@ -227,13 +250,9 @@ impl Directory {
         self.snapshot().user_by_login(login).cloned()
     }
 
-    /// Whether the user may write this address into `MAIL FROM`, `From` and `Sender`: the user's own, with any
-    /// detail, and every alias that leads to the user.
+    /// Whether the user may write this address into `MAIL FROM`, `From` and `Sender`; see [`Snapshot::may_send_as`].
     pub fn may_send_as(&self, account: AccountId, address: &EmailAddress) -> bool {
-        match self.resolve(address) {
-            Resolution::Local(accounts) => accounts.contains(&account),
-            Resolution::UnknownUser | Resolution::NotLocal => false,
-        }
+        self.snapshot().may_send_as(account, address)
     }
 
     /// The user, when the password is right. Blocks for tens of milliseconds, and as long for an unknown user as
@@ -280,6 +299,37 @@ impl Directory {
         self.shared.changes.send_modify(|count| *count += 1);
         Ok(outcome)
     }
+}
+
+/// Refuses a change after which mail would go round in a circle.
+fn refuse_circle(connection: &Connection) -> Result<(), DirectoryError> {
+    Snapshot::load(connection)?.circle().map_or(Ok(()), |circle| Err(DirectoryError::Circle(circle)))
+}
+
+/// Refuses targets that lead nowhere, and a circle.
+fn require_ends(connection: &Connection, targets: &[EmailAddress]) -> Result<(), DirectoryError> {
+    refuse_circle(connection)?;
+    let snapshot = Snapshot::load(connection)?;
+    let lost = targets.iter().find(|target| snapshot.resolve(target) == Resolution::UnknownUser);
+    lost.map_or(Ok(()), |target| Err(DirectoryError::UnknownTarget(target.clone())))
+}
+
+/// Refuses an address that somebody or something has.
+fn require_free(connection: &Connection, domain: i64, address: &EmailAddress) -> Result<(), DirectoryError> {
+    if users::find(connection, domain, address)?.is_some() {
+        return Err(DirectoryError::IsUser(address.clone()));
+    }
+    if masks::owner(connection, domain, address)?.is_some() {
+        return Err(DirectoryError::IsMask(address.clone()));
+    }
+    if aliases::exists(connection, domain, address)? {
+        return Err(DirectoryError::IsAlias(address.clone()));
+    }
+    Ok(())
+}
+
+fn path(addresses: &[EmailAddress]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" -> ")
 }
 
 /// Refuses an address that cannot be that of a user or alias.

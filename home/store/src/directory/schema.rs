@@ -107,6 +107,40 @@ pub(crate) static SCHEMA: Schema = Schema {
          ) STRICT, WITHOUT ROWID;",
         "ALTER TABLE dkim_key ADD COLUMN stage TEXT NOT NULL DEFAULT 'signing';
          ALTER TABLE dkim_key ADD COLUMN since INTEGER;",
+        "CREATE TABLE alias_address (
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             local_part TEXT NOT NULL,
+             folded TEXT NOT NULL,
+             target TEXT NOT NULL,
+             PRIMARY KEY (domain, folded, target)
+         ) STRICT, WITHOUT ROWID;
+
+         CREATE TABLE forward (
+             account INTEGER PRIMARY KEY REFERENCES user (account) ON DELETE CASCADE,
+             target TEXT NOT NULL,
+             keep INTEGER NOT NULL
+         ) STRICT;
+
+         CREATE TABLE mask (
+             domain INTEGER NOT NULL REFERENCES domain (id) ON DELETE CASCADE,
+             local_part TEXT NOT NULL,
+             folded TEXT NOT NULL,
+             account INTEGER NOT NULL REFERENCES user (account) ON DELETE CASCADE,
+             label TEXT NOT NULL,
+             enabled INTEGER NOT NULL,
+             made INTEGER NOT NULL,
+             PRIMARY KEY (domain, folded)
+         ) STRICT, WITHOUT ROWID;
+         CREATE INDEX mask_account ON mask (account);
+
+         ALTER TABLE domain ADD COLUMN catch_all INTEGER REFERENCES user (account) ON DELETE SET NULL;
+
+         CREATE TABLE long_sender (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
+             address TEXT NOT NULL UNIQUE,
+             used INTEGER NOT NULL
+         ) STRICT;
+         CREATE INDEX long_sender_used ON long_sender (used);",
     ],
     durability: Durability::Everything,
 };

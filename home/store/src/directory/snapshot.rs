@@ -12,6 +12,8 @@ use rusqlite::{Connection, Row};
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
+use super::masks::Mask;
+use super::route::{self, Forward, Found, Kept, Route, Targets};
 use super::{DirectoryError, DkimAlgorithm, DkimKey, DkimStage, DnsHosting};
 use crate::account::AccountId;
 
@@ -21,9 +23,9 @@ const ROLES: [&str; 2] = ["postmaster", "abuse"];
 /// Who a forward-path reaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// These accounts, at least one.
-    Local(Vec<AccountId>),
-    /// The domain is here, but there is no such user or alias.
+    /// These mailboxes and addresses elsewhere, at least one.
+    Local(Route),
+    /// The domain is here, but the address leads nowhere.
     UnknownUser,
     /// The domain is not here.
     NotLocal,
@@ -38,12 +40,12 @@ pub struct User {
     pub address: EmailAddress,
 }
 
-/// An address that leads to users.
+/// An address that leads to others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
     /// The alias itself.
     pub address: EmailAddress,
-    /// The users it leads to, at least one, in the order of their addresses.
+    /// What it leads to, at least one, in the order of the addresses.
     pub targets: Vec<EmailAddress>,
 }
 
@@ -55,7 +57,10 @@ pub struct Snapshot {
     dns: BTreeMap<DomainName, DnsHosting>,
     users: BTreeMap<AccountId, (User, Credentials)>,
     accounts: HashMap<EmailAddress, AccountId>,
-    aliases: BTreeMap<EmailAddress, Vec<AccountId>>,
+    aliases: BTreeMap<EmailAddress, Targets>,
+    masks: BTreeMap<EmailAddress, Mask>,
+    forwards: BTreeMap<AccountId, Forward>,
+    catch_all: BTreeMap<DomainName, AccountId>,
 }
 
 impl Snapshot {
@@ -96,12 +101,10 @@ impl Snapshot {
 
     /// The alias of exactly this address.
     pub fn alias(&self, address: &EmailAddress) -> Option<Alias> {
-        let (address, accounts) = self.aliases.get_key_value(address)?;
-        let mut targets: Vec<_> = accounts
-            .iter()
-            .filter_map(|account| self.user(*account))
-            .map(|user| user.address.clone())
-            .collect();
+        let (address, found) = self.aliases.get_key_value(address)?;
+        let users = found.accounts.iter().filter_map(|account| self.user(*account));
+        let users = users.map(|user| user.address.clone());
+        let mut targets: Vec<_> = users.chain(found.addresses.iter().cloned()).collect();
         targets.sort();
         Some(Alias { address: address.clone(), targets })
     }
@@ -121,13 +124,46 @@ impl Snapshot {
         self.user_at(&login.parse().ok()?)
     }
 
+    /// The masks of a user, the newest first.
+    pub fn masks(&self, account: AccountId) -> Vec<Mask> {
+        let mut masks: Vec<_> = self.masks.values().filter(|mask| mask.account == account).cloned().collect();
+        masks.sort_by_key(|mask| std::cmp::Reverse(mask.made));
+        masks
+    }
+
+    /// Where a user's mail is sent on.
+    pub fn forward(&self, account: AccountId) -> Option<&Forward> {
+        self.forwards.get(&account)
+    }
+
+    /// Who gets what is sent to addresses of a domain that nothing else has.
+    pub fn catch_all(&self, domain: &DomainName) -> Option<&User> {
+        self.user(*self.catch_all.get(domain)?)
+    }
+
     /// Who a forward-path reaches; the rules stand in the parent module.
     pub fn resolve(&self, address: &EmailAddress) -> Resolution {
-        if !self.is_local(address.domain()) {
-            return Resolution::NotLocal;
+        match self.is_local(address.domain()) {
+            true => route::route(self, address).map_or(Resolution::UnknownUser, Resolution::Local),
+            false => Resolution::NotLocal,
         }
-        let found = self.exactly(address).or_else(|| self.exactly(&address.without_detail()));
-        found.or_else(|| self.role(address)).map_or(Resolution::UnknownUser, Resolution::Local)
+    }
+
+    /// Whether the user may write this address into `MAIL FROM`, `From` and `Sender`. Never for where its mail happens to
+    /// end: only as the user's own address, mask, or alias that names the user, as the reader of `postmaster` and `abuse`, or
+    /// as an address of a domain whose catch-all the user has.
+    pub fn may_send_as(&self, account: AccountId, address: &EmailAddress) -> bool {
+        match self.find(address) {
+            Some(Found::User(found)) => found == account,
+            Some(Found::Alias(_, targets)) => targets.accounts.contains(&account),
+            Some(Found::Nobody) | None => false,
+        }
+    }
+
+    /// A circle that mail would go round in.
+    pub(super) fn circle(&self) -> Option<Vec<EmailAddress>> {
+        let users = self.forwards.keys().filter_map(|account| self.user(*account)).map(|user| &user.address);
+        self.aliases.keys().chain(users).find_map(|address| route::circle(self, address))
     }
 
     /// Who the bare `postmaster` reaches: that of the first domain (RFC 5321 §4.5.1).
@@ -151,18 +187,32 @@ impl Snapshot {
         self.users.get(&account).map(|(_, credentials)| &credentials.scram)
     }
 
-    fn exactly(&self, address: &EmailAddress) -> Option<Vec<AccountId>> {
-        let user = self.accounts.get(address).map(|account| vec![*account]);
-        user.or_else(|| self.aliases.get(address).cloned())
+    /// What stands at an address of a domain that is here; the order is in the parent module.
+    pub(super) fn find(&self, address: &EmailAddress) -> Option<Found<'_>> {
+        let found = self.exactly(address).or_else(|| self.exactly(&address.without_detail()));
+        let found = found.or_else(|| self.role(address).map(Found::User));
+        found.or_else(|| self.catch_all.get(address.domain()).copied().map(Found::User))
     }
 
-    fn role(&self, address: &EmailAddress) -> Option<Vec<AccountId>> {
-        let local_part = address.local_part().split_detail().0.folded();
-        if !ROLES.contains(&local_part.as_str()) {
-            return None;
+    /// The user of the domain who was added first, else of all users.
+    pub(super) fn first_user(&self, domain: &DomainName) -> Option<AccountId> {
+        let of_domain = self.users().find(|user| user.address.domain() == domain);
+        of_domain.or_else(|| self.users().next()).map(|user| user.account)
+    }
+
+    fn exactly(&self, address: &EmailAddress) -> Option<Found<'_>> {
+        if let Some(account) = self.accounts.get(address) {
+            return Some(Found::User(*account));
         }
-        let of_domain = self.users().find(|user| user.address.domain() == address.domain());
-        of_domain.or_else(|| self.users().next()).map(|user| vec![user.account])
+        if let Some(mask) = self.masks.get(address) {
+            return Some(if mask.enabled { Found::User(mask.account) } else { Found::Nobody });
+        }
+        self.aliases.get_key_value(address).map(|(alias, targets)| Found::Alias(alias, targets))
+    }
+
+    fn role(&self, address: &EmailAddress) -> Option<AccountId> {
+        let local_part = address.local_part().split_detail().0.folded();
+        ROLES.contains(&local_part.as_str()).then(|| self.first_user(address.domain())).flatten()
     }
 }
 
@@ -174,11 +224,14 @@ impl Snapshot {
         snapshot.load_dkim_keys(connection)?;
         snapshot.load_users(connection)?;
         snapshot.load_aliases(connection)?;
+        snapshot.load_alias_addresses(connection)?;
+        snapshot.load_masks(connection)?;
+        snapshot.load_forwards(connection)?;
         Ok(snapshot)
     }
 
     fn load_domains(&mut self, connection: &Connection) -> Result<(), DirectoryError> {
-        let mut query = connection.prepare("SELECT name, dns FROM domain ORDER BY id")?;
+        let mut query = connection.prepare("SELECT name, dns, catch_all FROM domain ORDER BY id")?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let name = domain(row, 0)?;
@@ -186,6 +239,9 @@ impl Snapshot {
             let hosting = DnsHosting::parse(&dns).ok_or(DirectoryError::Corrupt(dns))?;
             self.first_domain.get_or_insert_with(|| name.clone());
             self.dns.insert(name.clone(), hosting);
+            if let Some(account) = row.get(2)? {
+                self.catch_all.insert(name.clone(), AccountId(account));
+            }
             self.domains.insert(name, Vec::new());
         }
         Ok(())
@@ -242,7 +298,48 @@ impl Snapshot {
         )?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
-            self.aliases.entry(address(row)?).or_default().push(AccountId(row.get(2)?));
+            self.aliases.entry(address(row)?).or_default().accounts.push(AccountId(row.get(2)?));
+        }
+        Ok(())
+    }
+
+    fn load_alias_addresses(&mut self, connection: &Connection) -> Result<(), DirectoryError> {
+        let mut query = connection.prepare(
+            "SELECT domain.name, local_part, target
+             FROM alias_address JOIN domain ON domain.id = alias_address.domain ORDER BY target",
+        )?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            self.aliases.entry(address(row)?).or_default().addresses.push(target(row, 2)?);
+        }
+        Ok(())
+    }
+
+    fn load_masks(&mut self, connection: &Connection) -> Result<(), DirectoryError> {
+        let mut query = connection.prepare(
+            "SELECT domain.name, local_part, account, label, enabled, made
+             FROM mask JOIN domain ON domain.id = mask.domain",
+        )?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let mask = Mask {
+                address: address(row)?,
+                account: AccountId(row.get(2)?),
+                label: row.get(3)?,
+                enabled: row.get(4)?,
+                made: row.get::<_, i64>(5)?.cast_unsigned(),
+            };
+            self.masks.insert(mask.address.clone(), mask);
+        }
+        Ok(())
+    }
+
+    fn load_forwards(&mut self, connection: &Connection) -> Result<(), DirectoryError> {
+        let mut query = connection.prepare("SELECT account, target, keep FROM forward")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let kept = if row.get(2)? { Kept::Copy } else { Kept::Nothing };
+            self.forwards.insert(AccountId(row.get(0)?), Forward { target: target(row, 1)?, kept });
         }
         Ok(())
     }
@@ -260,4 +357,10 @@ fn address(row: &Row<'_>) -> Result<EmailAddress, DirectoryError> {
     LocalPart::from_unquoted(&local_part)
         .and_then(|parsed| EmailAddress::new(parsed, domain))
         .map_err(|_| DirectoryError::Corrupt(local_part))
+}
+
+/// A whole address in a column.
+fn target(row: &Row<'_>, column: usize) -> Result<EmailAddress, DirectoryError> {
+    let text: String = row.get(column)?;
+    EmailAddress::parse(&text).map_err(|_| DirectoryError::Corrupt(text))
 }

@@ -4,7 +4,7 @@ use postern_message::address::EmailAddress;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::credentials::Credentials;
-use super::{Directory, DirectoryError, User, aliases, domains};
+use super::{Directory, DirectoryError, User, domains};
 use crate::account::AccountId;
 
 impl Directory {
@@ -18,12 +18,7 @@ impl Directory {
         let address = address.clone();
         self.change(move |connection| {
             let domain = domains::required(connection, address.domain())?;
-            if aliases::exists(connection, domain, &address)? {
-                return Err(DirectoryError::IsAlias(address));
-            }
-            if find(connection, domain, &address)?.is_some() {
-                return Err(DirectoryError::IsUser(address));
-            }
+            super::require_free(connection, domain, &address)?;
             let account = insert(connection, domain, &address, &credentials)?;
             Ok(User { account, address })
         })
@@ -55,8 +50,8 @@ impl Directory {
         })
     }
 
-    /// Removes a user, and the user from every alias; an alias that leads to nobody else goes too. The mail of the
-    /// account is not touched.
+    /// Removes a user with masks and forward, and the user from every alias and catch-all; an alias that leads to nobody else
+    /// goes too. The mail of the account is not touched.
     ///
     /// # Errors
     /// [`DirectoryError::UnknownUser`].
@@ -81,6 +76,19 @@ pub(super) fn find(
     let mut query =
         connection.prepare_cached("SELECT account FROM user WHERE domain = ?1 AND folded = ?2")?;
     Ok(query.query_row((domain, address.local_part().folded()), |row| row.get(0)).optional()?)
+}
+
+/// The account of a user, wherever the address is.
+pub(super) fn at(connection: &Connection, address: &EmailAddress) -> Result<Option<u32>, DirectoryError> {
+    match domains::find(connection, address.domain())? {
+        Some(domain) => find(connection, domain, address),
+        None => Ok(None),
+    }
+}
+
+/// The account of a user who must be there.
+pub(super) fn required(connection: &Connection, address: &EmailAddress) -> Result<u32, DirectoryError> {
+    at(connection, address)?.ok_or_else(|| DirectoryError::UnknownUser(address.clone()))
 }
 
 fn insert(

@@ -33,6 +33,7 @@ fn message(content: &[u8]) -> NewMessage<'_> {
         reverse_path: "ana@home.example".parse().ok(),
         recipients: vec![NewRecipient::new("bo@far.example".parse().expect("an address"))],
         sender: None,
+        forwarder: None,
         prepend: Vec::new(),
         content: Content::Bytes(content),
         smtp_utf8: false,

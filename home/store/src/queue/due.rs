@@ -208,7 +208,7 @@ fn due_recipient(row: &Row<'_>) -> rusqlite::Result<Result<DueRecipient>> {
 
 fn envelope(connection: &Connection, message: QueueId) -> Result<Envelope> {
     let mut select = connection.prepare_cached(
-        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story, not_before, tls FROM message
+        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story, not_before, tls, forwarder FROM message
          WHERE id = ?1",
     )?;
     select
@@ -231,6 +231,7 @@ fn envelope_row(row: &Row<'_>) -> rusqlite::Result<Result<Envelope>> {
             arrived: Timestamp::from_millisecond(row.get(6)?).unwrap_or(Timestamp::UNIX_EPOCH),
             story: StoryId::from_column(row.get(7)?),
             wishes: Wishes { not_before: time(row.get(8)?), tls: TlsWish::from_column(row.get(9)?) },
+            forwarder: row.get::<_, Option<u32>>(10)?.map(AccountId),
         })
     };
     if reverse_path.is_empty() {

@@ -37,6 +37,7 @@ impl Queue {
             prepend: message.prepend,
             reverse_path: message.reverse_path.map(|address| address.to_string()).unwrap_or_default(),
             sender: message.sender,
+            forwarder: message.forwarder,
             smtp_utf8: message.smtp_utf8,
             envelope_id: message.envelope_id,
             ret: message.ret,
@@ -57,6 +58,7 @@ pub(super) struct MessageRow {
     prepend: Vec<u8>,
     reverse_path: String,
     sender: Option<AccountId>,
+    forwarder: Option<AccountId>,
     smtp_utf8: bool,
     envelope_id: Option<String>,
     ret: Ret,
@@ -71,8 +73,8 @@ impl MessageRow {
         connection
             .prepare_cached(
                 "INSERT INTO message (content, prepend, octets, reverse_path, sender, smtp_utf8, envelope_id,
-                     ret_full, arrived, story, not_before, tls)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                     ret_full, arrived, story, not_before, tls, forwarder)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 self.content,
@@ -87,6 +89,7 @@ impl MessageRow {
                 self.story.as_str(),
                 self.wishes.not_before.map(|time| time.as_millisecond()),
                 self.wishes.tls.to_column(),
+                self.forwarder.map(|account| account.0),
             ])?;
         let id = QueueId(connection.last_insert_rowid());
         let due = self.wishes.not_before.map_or(self.arrived, |time| time.max(self.arrived));

@@ -48,6 +48,8 @@ pub struct NewMessage<'a> {
     pub recipients: Vec<NewRecipient>,
     /// The authenticated account that submitted it; reports are sent only where there is one.
     pub sender: Option<AccountId>,
+    /// The account for which it is sent on, in whose mailbox reports are put: whoever wrote it knows nothing of the next server.
+    pub forwarder: Option<AccountId>,
     /// Header fields, each with its CRLF, that stand before the content: trace, added fields, signatures.
     pub prepend: Vec<u8>,
     /// The message as received, with CRLF line ends.
@@ -281,6 +283,8 @@ pub struct Envelope {
     pub reverse_path: Option<EmailAddress>,
     /// The authenticated account that submitted it.
     pub sender: Option<AccountId>,
+    /// The account for which it is sent on.
+    pub forwarder: Option<AccountId>,
     /// SMTPUTF8 is required of the next host.
     pub smtp_utf8: bool,
     /// ENVID, decoded.

@@ -5,7 +5,7 @@ use crate::db::{Durability, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "queue",
     application_id: 0x506f_7351,
-    migrations: &[FIRST, STORIES, HOLDS],
+    migrations: &[FIRST, STORIES, HOLDS, FORWARDERS],
     durability: Durability::Everything,
 };
 
@@ -77,4 +77,9 @@ CREATE TABLE held_sender (
     since  INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) STRICT;
+";
+
+/// The account that is told what became of a message sent on for it, in place of the sender.
+const FORWARDERS: &str = "
+ALTER TABLE message ADD COLUMN forwarder INTEGER;
 ";

@@ -40,6 +40,7 @@ fn message<'a>(recipients: &[&str], content: &'a [u8]) -> NewMessage<'a> {
         reverse_path: "ana@home.example".parse().ok(),
         recipients: recipients.iter().map(|text| NewRecipient::new(text.parse().unwrap())).collect(),
         sender: Some(AccountId(7)),
+        forwarder: None,
         prepend: b"Received: x\r\n".to_vec(),
         content: Content::Bytes(content),
         smtp_utf8: false,

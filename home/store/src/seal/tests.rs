@@ -129,6 +129,7 @@ fn queued(content: Content<'_>) -> NewMessage<'_> {
         reverse_path: MARKERS[1].parse().ok(),
         recipients: vec![NewRecipient::new(MARKERS[1].parse().unwrap())],
         sender: None,
+        forwarder: None,
         prepend: Vec::new(),
         content,
         smtp_utf8: false,

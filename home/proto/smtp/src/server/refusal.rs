@@ -50,6 +50,8 @@ pub enum Refusal {
     // Recipients and senders.
     /// No such user in a domain of ours.
     UnknownUser,
+    /// A rewritten address to which no report may be led back; the text says why.
+    NoWayBack(&'static str),
     /// The recipient's domain is not ours.
     RelayDenied,
     /// The address has no form that a mailbox of ours can have.
@@ -72,7 +74,7 @@ pub enum Refusal {
     MessageTooBig,
     /// The header section is larger than accepted.
     HeaderTooBig,
-    /// Too many Received fields.
+    /// Too many Received fields, or an address here has sent it on before.
     Loop,
     /// The author's domain asks for refusal (DMARC).
     DmarcReject {
@@ -140,6 +142,7 @@ impl Refusal {
             Refusal::AuthenticationFailed => (535, "5.7.8", "authentication credentials invalid"),
             Refusal::AuthenticationUnavailable => (454, "4.7.0", "temporary authentication failure"),
             Refusal::UnknownUser => (550, "5.1.1", "no such user here"),
+            Refusal::NoWayBack(text) => (550, "5.1.1", text),
             Refusal::RelayDenied => (550, "5.7.1", "relaying denied"),
             Refusal::BadRecipient => (550, "5.1.3", "not a mailbox here"),
             Refusal::TooManyRecipients => (452, "4.5.3", "too many recipients"),
@@ -154,7 +157,7 @@ impl Refusal {
             Refusal::AuthorNotAllowed(text) => (550, "5.7.1", text),
             Refusal::MessageTooBig => (552, "5.3.4", "message exceeds the size limit"),
             Refusal::HeaderTooBig => (552, "5.3.4", "message header exceeds the size limit"),
-            Refusal::Loop => (554, "5.4.6", "too many Received fields: mail loop"),
+            Refusal::Loop => (554, "5.4.6", "mail loop: too many hops, or sent on from here before"),
             Refusal::DmarcReject { .. } => (550, "5.7.1", "rejected by the DMARC policy"),
             Refusal::DmarcUnknown { .. } => {
                 (451, "4.7.5", "cannot check now what is wanted by the DMARC policy")
