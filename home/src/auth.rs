@@ -66,6 +66,17 @@ pub struct Report {
     pub reportable: Option<Alignment>,
     /// Whether the chain of those who passed it on holds.
     pub chain: Chain,
+    /// What stands for the author.
+    pub proof: Proof,
+}
+
+/// What SPF and DKIM say of the author, whether its domain has a policy or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// One of them passed for the author's domain, or for one above or below it.
+    pub is_aligned: bool,
+    /// SPF says that the client is not the sender's.
+    pub spf_failed: bool,
 }
 
 /// Makes all checks of a message; `author` is the one of its From field, where the caller has read it.
@@ -80,11 +91,14 @@ pub async fn check(
         let proofs =
             async { tokio::join!(spf::judge(resolver, submitter), dkim::judge(resolver, message.as_ref())) };
         let (spf, signatures) = proofs.await;
-        let aligned = spf::output(spf, submitter.spf_domain());
-        let dmarc = dmarc::judge(resolver, message.as_ref(), &signatures, &aligned).await;
-        (spf, signatures.results(), dmarc)
+        let output = spf::output(spf, submitter.spf_domain());
+        let dmarc = dmarc::judge(resolver, message.as_ref(), &signatures, &output).await;
+        let is_aligned = dmarc.has_passed()
+            || spf::has_passed(spf) && is_aligned(submitter.spf_domain(), author)
+            || signatures.passed().any(|domain| is_aligned(domain, author));
+        (spf, signatures.results(), dmarc, Proof { is_aligned, spf_failed: spf::has_failed(spf) })
     };
-    let ((spf, signatures, dmarc), chain) = tokio::join!(senders, arc::judge(resolver, octets));
+    let ((spf, signatures, dmarc, proof), chain) = tokio::join!(senders, arc::judge(resolver, octets));
     let voucher = arc::voucher(&chain, submitter.trusted_sealers, dmarc.domain());
     let voucher = voucher.filter(|_| dmarc.wish() != Dmarc::Accept);
     let mut results = vec![spf::result(spf, submitter)];
@@ -96,5 +110,29 @@ pub async fn check(
     });
     let reportable = dmarc.reportable();
     let dmarc = if voucher.is_some() { Dmarc::Accept } else { dmarc.wish() };
-    Report { results, dmarc, reportable, chain }
+    Report { results, dmarc, reportable, chain, proof }
+}
+
+/// Whether one domain is the author's, or above or below it. A single label is nobody's.
+fn is_aligned(domain: &str, author: Option<&EmailAddress>) -> bool {
+    let Some(author) = author.map(EmailAddress::domain) else { return false };
+    let domain = DomainName::parse(domain).ok().filter(|domain| domain.labels().count() > 1);
+    domain.is_some_and(|domain| domain.is_within(author) || author.is_within(&domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_above_and_below_are_aligned() {
+        let author = EmailAddress::parse("bob@news.stranger.example").expect("an address");
+        for domain in ["news.stranger.example", "stranger.example", "x.news.stranger.example"] {
+            assert!(is_aligned(domain, Some(&author)), "{domain}");
+        }
+        for domain in ["example", "other.example", "ews.stranger.example", ""] {
+            assert!(!is_aligned(domain, Some(&author)), "{domain}");
+        }
+        assert!(!is_aligned("stranger.example", None));
+    }
 }

@@ -34,7 +34,7 @@ pub use acme::Acme;
 pub use backup::Backup;
 pub use bans::Bans;
 pub use dkim::Dkim;
-pub use inbound::Inbound;
+pub use inbound::{Inbound, Severity};
 pub use journal::Journal;
 pub use mta_sts::MtaSts;
 pub use notices::{Notices, Secure};
@@ -239,6 +239,7 @@ impl Config {
         config.check_tls(source)?;
         config.check_listen(source)?;
         config.check_smtp(source)?;
+        config.inbound.check(source)?;
         config.acme.check(source)?;
         config.tunnel.check(source)?;
         config.store.check(&config.state_dir, source)?;
@@ -486,6 +487,15 @@ mod tests {
             ("[tunnel]\nlink = \"root\"", "line 2"),
             ("[tunnel]\nmtu = 100", "100 is out of range; expected 1280 to 9000"),
             ("[tunnel]\ninterface = \"far too long a name\"", "expected 1 to 15 letters"),
+            (
+                "[inbound]\ngreylist = \"2d\"",
+                "line 2, column 1, key `inbound.greylist`: expected at most 3600 seconds",
+            ),
+            (
+                "[inbound]\ngreet_pause = \"soon\"",
+                "`soon` is no time: expected `off`, or a number and a unit",
+            ),
+            ("[inbound]\nhelo = \"maybe\"", "line 2, column 8, key `inbound.helo`"),
             ("[bans]\nnever = [\"home.example\"]", "`home.example` is no address or prefix"),
             (
                 "[mta_sts]\nenforce_after = \"soon\"",

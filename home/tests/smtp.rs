@@ -1,7 +1,7 @@
 //! SMTP and submission over real sockets, with the real directory, store and queue in a temporary directory.
 //!
 //! The name server answers SERVFAIL, so that every check of the sender is a `temperror`, and no mail is refused for it; but it
-//! knows that `bank.example` wants proof.
+//! knows that `bank.example` and `shop.example` want proof.
 
 #[path = "smtp/addresses.rs"]
 mod addresses;
@@ -18,7 +18,7 @@ use postern_home::{
     config,
     forward::Forwarder,
     hostname::Hostname,
-    inbound::{self, Inbound},
+    inbound::{self, Inbound, checks::lists::Lists, regulars::Regulars},
     net,
     notices::Notices,
     reports::{Intake, Sender, attachment::report_in},
@@ -31,12 +31,12 @@ use postern_report::Report;
 use postern_smtp::server::Limits;
 use postern_store::{
     Store, Timestamp,
-    account::Detail,
-    account::UidSet,
+    account::{Account, Detail, Limits as Quota, QuotaRoot, UidSet},
     directory::Directory,
     journal::{Journal, Story},
     queue::{Queue, QueueId},
     reports::{Counts, Day, Kind, Query, Reports},
+    senders::Senders,
 };
 use rustls::pki_types::ServerName;
 use tempfile::TempDir;
@@ -45,8 +45,9 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::watch;
 
 /// What the name server knows; an empty text is a name that is not there.
-const TEXTS: [(&str, &str); 9] = [
+const TEXTS: [(&str, &str); 10] = [
     ("_dmarc.bank.example", "v=DMARC1; p=reject"),
+    ("_dmarc.shop.example", "v=DMARC1; p=quarantine"),
     ("_dmarc.example", ""),
     ("asks.example", "v=spf1 ip4:127.0.0.1 -all"),
     (
@@ -118,6 +119,10 @@ impl Home {
             policy: config::Inbound::default(),
             observed: Arc::clone(&reports),
             reports: Intake::start(Arc::clone(&reports), directory.clone()),
+            lists: Lists::default(),
+            regulars: Regulars::open(Senders::open(state_dir.path()).expect("senders")).expect("regulars"),
+            edge: watch::channel(None).1,
+            failures: net::LoginFailures::default(),
         });
         let stop = shutdown.clone();
         let smtp = listen(net::Security::Clear { busy: BUSY }, &shutdown, move |one| {
@@ -162,9 +167,18 @@ impl Home {
 
     /// The messages in a user's INBOX.
     fn inbox(&self, login: &str) -> Vec<String> {
+        self.mailbox(login, "INBOX")
+    }
+
+    fn account(&self, login: &str) -> Account {
         let user = self.directory.user_by_login(login).expect("user");
-        let account = self.store.account(user.account).expect("account");
-        let inbox = account.mailbox_named("INBOX").expect("INBOX");
+        self.store.account(user.account).expect("account")
+    }
+
+    /// The messages in one of a user's mailboxes.
+    fn mailbox(&self, login: &str, name: &str) -> Vec<String> {
+        let account = self.account(login);
+        let inbox = account.mailbox_named(name).expect("a mailbox");
         let messages = account.messages(inbox.id, &UidSet::all(), Detail::Summary);
         let text = |message: postern_store::account::Message| {
             let blob = message.email.blob;
@@ -381,6 +395,34 @@ async fn a_proof_that_cannot_be_checked_now_is_waited_for_where_the_author_wants
     let message = "From: teller@bank.example\r\nSubject: your account\r\n\r\nx";
     client.mail("teller@bank.example", &["ana@home.example"], message, "451 4.7.5").await;
     assert!(home.inbox("ana@home.example").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_authors_domain_wants_in_quarantine_goes_to_junk() {
+    let home = Home::start().await;
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    let message = "From: sale@shop.example\r\nSubject: cheap\r\n\r\nx";
+    client.mail("", &["ana@home.example"], message, "250 2.0.0").await;
+    assert!(home.inbox("ana@home.example").is_empty());
+    let [message] = home.mailbox("ana@home.example", "Junk").try_into().expect("one message");
+    assert!(message.contains("dmarc=fail header.from=shop.example policy.dmarc=quarantine"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_mailbox_and_a_second_recipient_of_a_report_are_refused_before_the_message() {
+    let home = Home::start().await;
+    let limits = Quota { octets: Some(1000), messages: None };
+    home.account("ben@home.example").set_quota(QuotaRoot::Account, limits).expect("set");
+    let mut client = home.client().await;
+    client.command("EHLO mx.stranger.example", "250").await;
+    client.command("MAIL FROM:<bob@stranger.example> SIZE=2000", "250").await;
+    client.command("RCPT TO:<ben@home.example>", "452 4.2.2").await;
+    client.command("RCPT TO:<ana@home.example>", "250").await;
+    client.command("RSET", "250").await;
+    client.command("MAIL FROM:<>", "250").await;
+    client.command("RCPT TO:<ben@home.example>", "250").await;
+    client.command("RCPT TO:<ana@home.example>", "452 4.5.3").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

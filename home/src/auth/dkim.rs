@@ -65,6 +65,12 @@ impl<'a> Signatures<'a> {
         }
     }
 
+    /// The domains whose signatures hold.
+    pub fn passed(&self) -> impl Iterator<Item = &str> {
+        let passed = self.judged().iter().filter(|output| *output.result() == DkimResult::Pass);
+        passed.filter_map(|output| output.signature().map(|signature| signature.d.as_str()))
+    }
+
     /// The outcome as the trace field has it (RFC 8601 §2.7.1), one result for each.
     pub fn results(&self) -> Vec<MethodResult> {
         match self {

@@ -146,6 +146,11 @@ impl Judgement {
         self.alignment.filter(|_| matches!(self.outcome, Outcome::Pass | Outcome::Fail))
     }
 
+    /// Whether the message is proved to be its author's.
+    pub fn has_passed(&self) -> bool {
+        self.outcome == Outcome::Pass
+    }
+
     /// What is to be done.
     pub fn wish(&self) -> Dmarc {
         let domain = || self.domain.clone();

@@ -42,6 +42,16 @@ pub fn result(outcome: Outcome, submitter: Submitter<'_>) -> MethodResult {
     }
 }
 
+/// Whether the client is the sender's.
+pub fn has_passed(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Pass)
+}
+
+/// Whether the sender's domain says, firmly or not, that it is not.
+pub fn has_failed(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Fail | Outcome::SoftFail)
+}
+
 /// The outcome as DMARC takes it.
 pub fn output(outcome: Outcome, domain: &str) -> SpfOutput {
     SpfOutput::new(domain.to_owned()).with_result(match outcome {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_arc::Status;
 use postern_message::{
-    address::EmailAddress,
     authres::{self, AuthenticationResults},
     header::{HeaderField, find},
     received::{Client, Protocol, Received},
@@ -13,7 +12,7 @@ use postern_message::{
 use postern_smtp::server::{Envelope, ForwardPath, Refusal, ReversePath, Transport};
 use postern_store::{
     Delivery, StagedMessage, Store,
-    account::{AccountId, Flags},
+    account::{AccountId, Flags, MailboxId, SpecialUse},
     directory::Route,
     journal::{Event, StoryId},
     queue::TlsWish,
@@ -21,29 +20,22 @@ use postern_store::{
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
-use super::{
-    checks::header::{self, check_hops},
-    session::InboundHost,
-};
-use crate::{
-    auth::{
-        self, Dmarc, Report, Submitter,
-        iprev::{self, ReverseName},
-    },
-    forward::{self, Findings, Forwarder, Original},
-    reports::{self, Intake, Provenance},
-    smtp::{
-        failure,
-        incoming::{Incoming, compose},
-        session::SmtpSession,
-        story,
-        tls_wish::tls_wish,
-    },
+use super::judgement::{self, Destination, Judged};
+use super::session::InboundHost;
+use crate::forward::{self, Findings, Forwarder, Original};
+use crate::link::seconds_now;
+use crate::reports::{self, Intake, Provenance};
+use crate::smtp::{
+    failure,
+    incoming::{Incoming, compose},
+    session::SmtpSession,
+    story,
+    tls_wish::tls_wish,
 };
 
 /// Takes the message to the mailboxes; `Ok` only when it is durable in all of them.
 pub(super) async fn accept(
-    host: &InboundHost,
+    host: &mut InboundHost,
     session: &SmtpSession,
     incoming: Incoming,
 ) -> Result<String, Refusal> {
@@ -52,16 +44,8 @@ pub(super) async fn accept(
     let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
     host.teller.tell(story::received(&octets));
     log_arrival(&octets);
-    check_hops(&octets)?;
     check_way(host, &octets)?;
-    let author = header::author(&octets)?;
-    let (report, name) = authenticate(host, session, envelope, &octets, &author).await;
-    reports::observe(&host.parts.observed, host.client, envelope, &author, &report);
-    match &report.dmarc {
-        Dmarc::Reject { domain } => return Err(Refusal::DmarcReject { domain: domain.clone() }),
-        Dmarc::Defer { domain } => return Err(Refusal::DmarcUnknown { domain: domain.clone() }),
-        Dmarc::Accept | Dmarc::Quarantine => {}
-    }
+    let judged = judgement::judge(host, session, envelope, &octets).await?;
     let tls = tls_wish(envelope, &octets);
     drop(octets);
     let delivery = FinalDelivery {
@@ -73,22 +57,30 @@ pub(super) async fn accept(
         smtp_utf8: envelope.smtp_utf8,
         tls,
         story: host.teller.story().clone(),
-        results: results(host, &report),
-        received: received(host, session, envelope, &name),
-        chain: report.chain.status.clone(),
+        results: results(host, &judged),
+        received: received(host, session, envelope, &judged),
+        chain: judged.report.chain.status.clone(),
+        destination: judged.destination,
         staged,
-        reports: reports_for(host, envelope, author, report),
+        reports: reports_for(host, envelope, &judged),
     };
     let outcome = spawn_blocking(move || delivery.run());
     let text = outcome.await.map_err(|lost| failure::refusal_of_lost_task(&lost))??;
-    tell_delivered(host);
+    if judged.is_welcome() {
+        host.parts.regulars.welcome(judged.client.address, seconds_now());
+    }
+    tell_delivered(host, judged.destination);
     Ok(text)
 }
 
-fn tell_delivered(host: &InboundHost) {
+fn tell_delivered(host: &InboundHost, destination: Destination) {
+    let mailbox = match destination {
+        Destination::Inbox => None,
+        Destination::Junk => Some(SpecialUse::Junk.name().to_owned()),
+    };
     let users = host.route.accounts.iter().filter_map(|account| host.parts.directory.user(*account));
     for user in users {
-        host.teller.tell(Event::Delivered { user: user.address.to_string(), mailbox: None });
+        host.teller.tell(Event::Delivered { user: user.address.to_string(), mailbox: mailbox.clone() });
     }
 }
 
@@ -106,43 +98,16 @@ fn log_arrival(message: &[u8]) {
     info!(octets = message.len(), message_id = message_id.unwrap_or_default(), "message received");
 }
 
-async fn authenticate(
-    host: &InboundHost,
-    session: &SmtpSession,
-    envelope: &Envelope,
-    octets: &[u8],
-    author: &EmailAddress,
-) -> (Report, ReverseName) {
-    let reverse_path = envelope.reverse_path.to_string();
-    let submitter = Submitter {
-        address: host.client,
-        helo: session.core.helo(),
-        reverse_path: &reverse_path,
-        hostname: host.hostname.as_str(),
-        trusted_sealers: &host.parts.policy.trusted_sealers,
-    };
-    let (mut report, name) = tokio::join!(
-        auth::check(&host.parts.resolver, submitter, octets, Some(author)),
-        iprev::judge(&host.parts.resolver, host.client),
-    );
-    report.results.push(name.result(host.client));
-    let results = report.results.iter().map(ToString::to_string).collect();
-    host.teller.tell(Event::Authenticated { results });
-    for result in &report.results {
-        info!(%result, "authentication");
-    }
-    (report, name)
-}
-
 /// What was found, as a field.
-fn results(host: &InboundHost, report: &Report) -> String {
-    AuthenticationResults { authserv_id: host.hostname.as_str(), results: report.results.clone() }.to_string()
+fn results(host: &InboundHost, judged: &Judged) -> String {
+    let results = judged.report.results.clone();
+    AuthenticationResults { authserv_id: host.hostname.as_str(), results }.to_string()
 }
 
-fn received(host: &InboundHost, session: &SmtpSession, envelope: &Envelope, name: &ReverseName) -> String {
+fn received(host: &InboundHost, session: &SmtpSession, envelope: &Envelope, judged: &Judged) -> String {
     let received = Received {
         helo: session.core.helo(),
-        client: Some(Client { address: host.client, name: name.confirmed() }),
+        client: Some(Client { address: host.client, name: judged.client.name.confirmed() }),
         tls: session.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
         by: host.hostname.as_str(),
         protocol: Protocol {
@@ -162,14 +127,10 @@ fn received(host: &InboundHost, session: &SmtpSession, envelope: &Envelope, name
 }
 
 /// Where the message is handed to for the report that may be in it.
-fn reports_for(
-    host: &InboundHost,
-    envelope: &Envelope,
-    author: EmailAddress,
-    report: Report,
-) -> Option<(Intake, Provenance)> {
-    let provenance = Provenance { author: author.domain().clone(), results: report.results };
-    reports::is_among(&envelope.forward_paths).then(|| (host.parts.reports.clone(), provenance))
+fn reports_for(host: &InboundHost, envelope: &Envelope, judged: &Judged) -> Option<(Intake, Provenance)> {
+    let author = judged.author.as_ref().filter(|_| reports::is_among(&envelope.forward_paths))?;
+    let provenance = Provenance { author: author.domain().clone(), results: judged.report.results.clone() };
+    Some((host.parts.reports.clone(), provenance))
 }
 
 /// What the blocking half needs.
@@ -187,6 +148,7 @@ struct FinalDelivery {
     /// Our `Received` field.
     received: String,
     chain: Status,
+    destination: Destination,
     staged: StagedMessage,
     reports: Option<(Intake, Provenance)>,
 }
@@ -211,13 +173,11 @@ impl FinalDelivery {
         let prefix = format!("Return-Path: <{}>\r\n{}{}", self.reverse_path, self.results, self.received);
         let composed = self.composed(prefix.as_bytes())?;
         let internal_date = Timestamp::now();
-        let delivery = |account: &AccountId| Delivery {
-            account: *account,
-            mailbox: None,
-            flags: Flags::default(),
-            internal_date,
-        };
-        let deliveries: Vec<Delivery> = self.route.accounts.iter().map(delivery).collect();
+        let mut deliveries = Vec::with_capacity(self.route.accounts.len());
+        for account in &self.route.accounts {
+            let mailbox = self.mailbox(*account).map_err(|error| failure::refusal(&error))?;
+            deliveries.push(Delivery { account: *account, mailbox, flags: Flags::default(), internal_date });
+        }
         let outcomes = self.store.deliver(&Arc::new(composed), &deliveries);
         outcomes.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(failure::refusal(&error)))
     }
@@ -248,6 +208,13 @@ impl FinalDelivery {
     fn composed(&self, prefix: &[u8]) -> Result<StagedMessage, Refusal> {
         let octets = self.staged.bytes().map_err(|error| failure::refusal(&error))?;
         compose(&self.store, prefix, &octets, |field| self.must_go(field))
+    }
+
+    fn mailbox(&self, account: AccountId) -> postern_store::Result<Option<MailboxId>> {
+        match self.destination {
+            Destination::Inbox => Ok(None),
+            Destination::Junk => self.store.account(account)?.mailbox_for(SpecialUse::Junk).map(Some),
+        }
     }
 
     fn must_go(&self, field: &HeaderField<'_>) -> bool {

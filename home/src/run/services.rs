@@ -10,6 +10,7 @@ use postern_store::directory::Directory;
 use postern_store::journal::Journal;
 use postern_store::queue::Queue;
 use postern_store::reports::Reports;
+use postern_store::senders::Senders;
 use postern_store::{Place, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,6 +28,8 @@ use crate::certificate::report::Report as CertificateReport;
 use crate::config::{Config, Listen, ServiceKind};
 use crate::forward::Forwarder;
 use crate::hostname::Hostname;
+use crate::inbound::checks::lists::Lists;
+use crate::inbound::regulars::Regulars;
 use crate::inbound::{self, Inbound};
 use crate::inner::{Choice, Network};
 use crate::link::{Link, LinkConfig};
@@ -85,6 +88,8 @@ pub(super) struct Services {
     pub(super) web: watch::Sender<mta_sts::Seen>,
     /// Failed logins, counted together for submission, IMAP and POP3.
     pub(super) failures: LoginFailures,
+    /// Who has sent mail before.
+    pub(super) regulars: Regulars,
     /// What the owner is told.
     pub(super) notices: Notices,
     /// How.
@@ -115,6 +120,8 @@ impl Services {
         let queue = Arc::new(Queue::open(place).map_err(cannot_start)?);
         let reports = Arc::new(Reports::open(place).map_err(cannot_start)?);
         let journal = Journal::open(place, config.journal.bounds()).map_err(cannot_start)?;
+        let senders = Senders::open(place).map_err(cannot_start)?;
+        let regulars = Regulars::open(senders).map_err(cannot_start)?;
         let hostname = Hostname::new(config.hostname.clone(), directory.clone());
         let tls = Tls::open(&config.tls, &config.state_dir, &hostname.current())?;
         let resolver = Resolver::new(&config.dns.resolver, config.dns.dnssec()).map_err(cannot_start)?;
@@ -163,6 +170,7 @@ impl Services {
             wishes,
             web,
             failures,
+            regulars,
             notices,
             teller,
             relays,
@@ -277,6 +285,14 @@ impl Services {
             policy: self.config.inbound.clone(),
             observed: self.reports.clone(),
             reports: Intake::start(self.reports.clone(), self.directory.clone()),
+            lists: Lists::new(
+                &self.config.inbound.dnsbl,
+                &self.config.inbound.dnswl,
+                self.resolver.servers(),
+            ),
+            regulars: self.regulars.clone(),
+            edge: self.link.edge_addresses(),
+            failures: self.failures.clone(),
         })
     }
 

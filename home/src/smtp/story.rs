@@ -62,7 +62,7 @@ impl Teller {
         let address = forward_path.to_string();
         match verdict {
             Ok(()) => self.tell(Event::Recipient { address }),
-            Err(refusal) => self.refuse("recipient", Some(address), refusal),
+            Err(refusal) => self.refuse(check_of(refusal), Some(address), refusal),
         }
     }
 
@@ -107,10 +107,17 @@ pub fn received(message: &[u8]) -> Event {
     }
 }
 
-/// The check that a refusal of a whole message comes from.
+/// The check that a refusal of a recipient or of a whole message comes from.
 fn check_of(refusal: &Refusal) -> &'static str {
     match refusal {
-        Refusal::DmarcReject { .. } => "dmarc",
+        Refusal::HeloForged => "helo",
+        Refusal::Listed { .. } => "dnsbl",
+        Refusal::NoReverseName => "reverse_name",
+        Refusal::SenderDomainMissing | Refusal::SenderTakesNoMail => "sender_domain",
+        Refusal::UnknownUser | Refusal::RelayDenied | Refusal::BadRecipient => "recipient",
+        Refusal::TooManyRecipients => "null_sender",
+        Refusal::Greylisted { .. } => "greylist",
+        Refusal::DmarcReject { .. } | Refusal::DmarcUnknown { .. } => "dmarc",
         Refusal::Loop => "loop",
         Refusal::MalformedMessage(_) | Refusal::HeaderTooBig => "header",
         Refusal::AuthorNotAllowed(_) => "author",

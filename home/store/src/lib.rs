@@ -23,6 +23,7 @@ pub mod search;
 mod store;
 
 pub mod queue;
+pub mod senders;
 
 pub mod reports;
 

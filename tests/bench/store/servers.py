@@ -156,9 +156,14 @@ def exists(user):
 SOA = b"\0\0\6\0\1\0\0\1\x2c\0\x16" + b"\0\0" + b"\0\0\0\1" * 4 + b"\0\0\1\x2c"
 
 
+# The name asked for has one mail exchange, for five minutes.
+MX = b"\xc0\x0c\0\x0f\0\1\0\0\1\x2c\0\6\0\x0a\2mx\0"
+MX_TYPE = b"\0\x0f"
+
+
 class Resolver:
-    """Answers every question with NXDOMAIN, at once, and with the SOA record by which it may be remembered: the checks of
-    a delivery cost what they cost, and no waiting."""
+    """Every domain takes mail; every other question is answered with NXDOMAIN, at once, and with the SOA record by which it
+    may be remembered: the checks of a delivery cost what they cost, and no waiting."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -170,4 +175,8 @@ class Resolver:
         while True:
             question, client = self.socket.recvfrom(4096)
             end = question.find(b"\0", 12) + 5
-            self.socket.sendto(question[:2] + b"\x81\x83\0\x01\0\0\0\x01\0\0" + question[12:end] + SOA, client)
+            if question[end - 4:end - 2] == MX_TYPE:
+                answer = b"\x81\x80\0\x01\0\x01\0\0\0\0" + question[12:end] + MX
+            else:
+                answer = b"\x81\x83\0\x01\0\0\0\x01\0\0" + question[12:end] + SOA
+            self.socket.sendto(question[:2] + answer, client)

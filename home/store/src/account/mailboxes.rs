@@ -59,6 +59,18 @@ impl Account {
         })
     }
 
+    /// The mailbox of a special use (RFC 6154). Where none has it, the one with the use's usual name takes it on, and is made
+    /// and subscribed where it is missing.
+    ///
+    /// # Errors
+    /// `OverQuota` for more than [`MOST_NAMES`].
+    pub fn mailbox_for(&self, special_use: SpecialUse) -> Result<MailboxId> {
+        match self.0.database.read(|connection| with_special_use(connection, special_use))? {
+            Some(id) => Ok(id),
+            None => self.change(move |change| adopt(change, special_use)),
+        }
+    }
+
     /// Renames a mailbox and those below it. Renaming INBOX moves its messages into a new mailbox and leaves it
     /// empty (RFC 9051 §6.3.6). A subscription stays with the old name, as §6.3.9 demands, and the new name gets one
     /// too.
@@ -279,6 +291,34 @@ fn create(change: &Change<'_>, name: &Name, special_use: Option<SpecialUse>) -> 
     check_count(change, "SELECT count(*) FROM mailbox")?;
     acl::inherit(change, id)?;
     Ok(id)
+}
+
+fn with_special_use(connection: &Connection, special_use: SpecialUse) -> Result<Option<MailboxId>> {
+    Ok(connection
+        .prepare_cached("SELECT mailbox_id FROM mailbox WHERE special_use = ?1 AND selectable")?
+        .query_row([special_use.name()], |row| row.get(0))
+        .optional()?)
+}
+
+fn adopt(change: &Change<'_>, special_use: SpecialUse) -> Result<MailboxId> {
+    if let Some(id) = with_special_use(change.connection, special_use)? {
+        return Ok(id);
+    }
+    let name = Name::parse(special_use.name())?;
+    match find(change.connection, &name)? {
+        Some(id) if one(change.connection, id)?.selectable => {
+            change.execute(
+                "UPDATE mailbox SET special_use = ?2, mod_seq = ?3 WHERE mailbox_id = ?1",
+                params![id, special_use.name(), change.mod_seq],
+            )?;
+            Ok(id)
+        }
+        _ => {
+            let id = create(change, &name, Some(special_use))?;
+            subscribe(change, &name)?;
+            Ok(id)
+        }
+    }
 }
 
 /// Refuses more names than a list of them is made for.

@@ -53,6 +53,17 @@ impl Account {
         })
     }
 
+    /// Whether the account may hold so many more messages, of so many octets together.
+    ///
+    /// # Errors
+    /// `Temporary`
+    pub fn has_room_for(&self, messages: u64, octets: u64) -> Result<bool> {
+        self.0.database.read(|connection| {
+            let unlimited = !is_limited(connection)?;
+            Ok(unlimited || usage(connection, ACCOUNT, params![])?.has_room_for(messages, octets))
+        })
+    }
+
     /// Sets the limits of the account or of a mailbox. What is there stays, also above them.
     ///
     /// # Errors
@@ -73,6 +84,13 @@ impl Account {
             if changed == 0 { Err(Error::NotFound("the mailbox".to_owned())) } else { Ok(()) }
         })
     }
+}
+
+/// The sum over the mailboxes is wanted only where there is a limit to hold it against.
+fn is_limited(connection: &Connection) -> Result<bool> {
+    Ok(connection
+        .prepare_cached("SELECT quota IS NOT NULL OR message_quota IS NOT NULL FROM account")?
+        .query_row([], |row| row.get(0))?)
 }
 
 const ACCOUNT: &str =
@@ -109,12 +127,7 @@ impl Usage {
 /// `OverQuota` when either holds more than it may.
 pub(super) fn check(change: &Change<'_>, mailbox: MailboxId) -> Result<()> {
     check_mailbox(change, mailbox)?;
-    // The sum over the mailboxes is wanted only where there is a limit to hold it against.
-    let limited: bool = change
-        .connection
-        .prepare_cached("SELECT quota IS NOT NULL OR message_quota IS NOT NULL FROM account")?
-        .query_row([], |row| row.get(0))?;
-    if limited && usage(change.connection, ACCOUNT, params![])?.is_over() {
+    if is_limited(change.connection)? && usage(change.connection, ACCOUNT, params![])?.is_over() {
         return Err(Error::OverQuota);
     }
     Ok(())

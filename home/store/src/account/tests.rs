@@ -383,6 +383,25 @@ fn names_are_bounded() {
 }
 
 #[test]
+fn junk_is_found_under_any_name_and_made_when_it_is_gone() {
+    let fixture = fixture();
+    let account = &fixture.account;
+    let junk = account.mailbox_named("Junk").unwrap().id;
+    account.rename_mailbox(junk, "Unwanted").unwrap();
+    assert_eq!(account.mailbox_for(SpecialUse::Junk).unwrap(), junk);
+    account.delete_mailbox(junk).unwrap();
+    let plain = account.create_mailbox("Junk", None).unwrap().id;
+    assert_eq!(account.mailbox_for(SpecialUse::Junk).unwrap(), plain);
+    account.delete_mailbox(plain).unwrap();
+    let made = account.mailbox_for(SpecialUse::Junk).unwrap();
+    let made = account.mailbox(made).unwrap();
+    assert_eq!(
+        (made.name.as_str(), made.special_use, made.subscribed),
+        ("Junk", Some(SpecialUse::Junk), true)
+    );
+}
+
+#[test]
 fn mailboxes_are_made_renamed_and_deleted() {
     let fixture = fixture();
     let account = &fixture.account;

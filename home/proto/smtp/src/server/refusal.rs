@@ -47,7 +47,31 @@ pub enum Refusal {
     /// Passwords cannot be checked now.
     AuthenticationUnavailable,
 
+    // The client.
+    /// It did not wait for the greeting.
+    EarlyTalker,
+    /// What it calls itself is ours, or another's.
+    HeloForged,
+    /// A DNS list has it.
+    Listed {
+        /// The list.
+        zone: String,
+        /// What the list says of its reason.
+        words: String,
+    },
+    /// No name leads to its address and back.
+    NoReverseName,
+    /// It is not known, and is asked to come again.
+    Greylisted {
+        /// When.
+        seconds: u64,
+    },
+
     // Recipients and senders.
+    /// The domain of the envelope sender does not exist.
+    SenderDomainMissing,
+    /// The domain of the envelope sender takes no mail.
+    SenderTakesNoMail,
     /// No such user in a domain of ours.
     UnknownUser,
     /// A rewritten address to which no report may be led back; the text says why.
@@ -110,6 +134,12 @@ impl Refusal {
             Refusal::DmarcReject { domain } | Refusal::DmarcUnknown { domain } => {
                 Reply::new(code, status, format!("{text} of {domain}"))
             }
+            Refusal::Listed { zone, words } => {
+                Reply::new(code, status, format!("{text} {zone}: {words}").trim_end_matches([':', ' ']))
+            }
+            Refusal::Greylisted { seconds } => {
+                Reply::new(code, status, format!("{text} in {seconds} seconds"))
+            }
             _ => Reply::new(code, status, text),
         }
     }
@@ -141,6 +171,15 @@ impl Refusal {
             Refusal::AuthenticationSyntax => (501, "5.5.2", "authentication cancelled or malformed"),
             Refusal::AuthenticationFailed => (535, "5.7.8", "authentication credentials invalid"),
             Refusal::AuthenticationUnavailable => (454, "4.7.0", "temporary authentication failure"),
+            Refusal::EarlyTalker => (554, "5.5.1", "wait for the greeting before you talk"),
+            Refusal::HeloForged => (550, "5.7.1", "you are not what you call yourself in HELO"),
+            Refusal::Listed { .. } => (550, "5.7.1", "your address is listed at"),
+            // RFC 7372 §3.3.
+            Refusal::NoReverseName => (550, "5.7.25", "your address has no name that leads back to it"),
+            Refusal::Greylisted { .. } => (451, "4.7.1", "greylisted: please come again"),
+            Refusal::SenderDomainMissing => (550, "5.1.8", "the sender's domain does not exist"),
+            // RFC 7505 §4.2.
+            Refusal::SenderTakesNoMail => (550, "5.7.27", "the sender's domain takes no mail"),
             Refusal::UnknownUser => (550, "5.1.1", "no such user here"),
             Refusal::NoWayBack(text) => (550, "5.1.1", text),
             Refusal::RelayDenied => (550, "5.7.1", "relaying denied"),
