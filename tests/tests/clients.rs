@@ -20,6 +20,7 @@ const IMAP_NOTIFY: &str = include_str!("../clients/imap_notify.py");
 const IMAP_PAGES: &str = include_str!("../clients/imap_pages.py");
 const IMAP_PATIENCE: &str = include_str!("../clients/imap_patience.py");
 const IMAP_SHARED: &str = include_str!("../clients/imap_shared.py");
+const IMAP_UTF8: &str = include_str!("../clients/imap_utf8.py");
 const IMAP_VERBS: &str = include_str!("../clients/imap_verbs.py");
 
 #[test]
@@ -36,6 +37,16 @@ fn python_imaplib_does_all_that_a_mail_user_does() -> Result<()> {
 fn python_imaplib_compresses_catenates_replaces_and_annotates() -> Result<()> {
     let lab = Lab::joined()?;
     let session = ["python3", "-c", IMAP_VERBS, "mail.home.example", ANA, ANA_PASSWORD];
+    let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
+    assert_eq!(output.stdout.trim(), "done");
+    Ok(())
+}
+
+/// UTF8=ACCEPT: a mailbox and a message of a client that enables it, and what another one sees of them.
+#[test]
+fn python_imaplib_speaks_utf8() -> Result<()> {
+    let lab = Lab::joined()?;
+    let session = ["python3", "-c", IMAP_UTF8, "mail.home.example", ANA, ANA_PASSWORD];
     let output = lab.host(Host::Cafe).run(session)?.success().map_err(|error| lab.explain(error))?;
     assert_eq!(output.stdout.trim(), "done");
     Ok(())

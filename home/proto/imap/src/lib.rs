@@ -17,7 +17,7 @@
 //! | SASL-IR | RFC 4959 | |
 //! | AUTH=PLAIN, AUTH=SCRAM-SHA-256, AUTH=SCRAM-SHA-256-PLUS | RFC 4616, RFC 7677 | in `postern-sasl` |
 //! | ID | RFC 2971 | |
-//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2, UIDONLY |
+//! | ENABLE | RFC 5161 | CONDSTORE, QRESYNC, IMAP4rev2, UIDONLY, UTF8=ACCEPT |
 //! | IDLE | RFC 2177 | |
 //! | NOTIFY | RFC 5465 | no events of annotations |
 //! | NAMESPACE | RFC 2342 | |
@@ -35,6 +35,7 @@
 //! | STATUS=SIZE | RFC 8438 | |
 //! | CONDSTORE, QRESYNC | RFC 7162 | one mod-sequence for all of a message's flags |
 //! | OBJECTID, SAVEDATE, PREVIEW | RFC 8474, RFC 8514, RFC 8970 | |
+//! | UTF8=ACCEPT | RFC 6855 | messages go to every client as they are, and come so from every client |
 //! | APPENDLIMIT | RFC 7889 | the same for every mailbox |
 //! | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | RFC 5256 | |
 //! | ESORT, SORT=DISPLAY | RFC 5267, RFC 5957 | no contexts |
@@ -46,6 +47,10 @@
 //! | METADATA | RFC 5464 | own mailboxes; of the account, private entries |
 //! | COMPRESS=DEFLATE | RFC 4978 | after login only |
 //! | QUOTA=RES-STORAGE, QUOTA=RES-MESSAGE | RFC 9208 | a root for the account, and one for each mailbox |
+//!
+//! `Deviates:` a message with UTF-8 in its header is sent as it is to clients that have not enabled UTF8=ACCEPT too (RFC 6855 §8
+//! asks for conformance with RFC 5322 then; §7 names surrogates). A surrogate has another size and content than the message, so
+//! that signatures fail and a client that learns UTF-8 keeps the wrong one; programs show raw UTF-8 well, or as strange letters.
 //!
 //! The host's part is a loop over [`Session::poll`]; `postern-home` has it in `access::imap`.
 

@@ -158,7 +158,9 @@ impl<'a> Parser<'a> {
             match self.input.split_first() {
                 Some((b'"', rest)) => {
                     self.input = rest;
-                    return Ok(text);
+                    // RFC 6855 §3
+                    let is_text = std::str::from_utf8(&text).is_ok();
+                    return is_text.then_some(text).ok_or(ParseError::Syntax("Quoted strings are UTF-8"));
                 }
                 Some((b'\\', [escaped @ (b'"' | b'\\'), rest @ ..])) => {
                     text.push(*escaped);
@@ -338,6 +340,8 @@ mod tests {
         assert_eq!(parser(b"{9}\r\nab").astring(), Err(ParseError::Incomplete));
         assert!(parser(b"\"a\\b\"").astring().is_err());
         assert!(parser(b"\"abc").astring().is_err());
+        assert_eq!(parser("\"ä\"".as_bytes()).astring().unwrap(), "ä".as_bytes());
+        assert!(parser(b"\"\xe4\"").astring().is_err());
         assert_eq!(parser(b"nil").nstring(), Ok(None));
     }
 

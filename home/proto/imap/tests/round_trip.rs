@@ -1,11 +1,11 @@
 //! What a client writes is read as it was meant: for every command, `parse(encode(x)) == x`.
 
 use postern_imap::commands::{
-    Append, AppendMessage, Authenticate, Body, Close, Command, Compress, Copy, Create, Delete, Depth, Enable,
-    Event, EventGroup, Expunge, Fetch, FetchModifiers, Filter, GetMetadata, GetQuota, Id, List, ListReturn,
-    ListSelection, Login, Lsub, Noop, Notify, Piece, QResync, Rename, Replace, Search, SearchReturn, Select,
-    SelectParameter, SetMetadata, Sort, Status, StatusIndicator, Store, StoreResponse, Subscribe, Thread,
-    Vanished, parse,
+    Append, AppendMessage, Authenticate, Body, CharsetLabel, Close, Command, Compress, Copy, Create, Delete,
+    Depth, Enable, Event, EventGroup, Expunge, Fetch, FetchModifiers, Filter, GetMetadata, GetQuota, Id,
+    List, ListReturn, ListSelection, Login, Lsub, Noop, Notify, Piece, QResync, Rename, Replace, Search,
+    SearchReturn, Select, SelectParameter, SetMetadata, Sort, Status, StatusIndicator, Store, StoreResponse,
+    Subscribe, Thread, Vanished, parse,
 };
 use postern_imap::request::{Access, CopyMode, FlagChange, Subscription};
 use postern_imap::session::Numbering;
@@ -245,11 +245,9 @@ fn search() -> impl Strategy<Value = Search> {
     let paged = (prop::sample::subsequence(vec![Min, Max, Count, Save], 0..=4), partial_range());
     let paged = paged.prop_map(|(others, range)| [others, vec![SearchReturn::Partial(range)]].concat());
     let options = prop_oneof![whole, paged];
-    (numbering(), prop::option::of(options), search_key()).prop_map(|(numbering, returns, key)| Search {
-        numbering,
-        returns,
-        key,
-    })
+    let charset = prop_oneof![Just(CharsetLabel::Named), Just(CharsetLabel::Absent)];
+    (numbering(), prop::option::of(options), charset, search_key())
+        .prop_map(|(numbering, returns, charset, key)| Search { numbering, returns, charset, key })
 }
 
 fn sort() -> impl Strategy<Value = Sort> {
@@ -270,7 +268,10 @@ fn sort() -> impl Strategy<Value = Sort> {
     let criterion =
         (prop::sample::select(keys), direction).prop_map(|(key, direction)| SortCriterion { key, direction });
     (numbering(), options, prop::collection::vec(criterion, 1..4), search_key()).prop_map(
-        |(numbering, returns, criteria, key)| Sort { criteria, search: Search { numbering, returns, key } },
+        |(numbering, returns, criteria, key)| Sort {
+            criteria,
+            search: Search { numbering, returns, charset: CharsetLabel::Absent, key },
+        },
     )
 }
 

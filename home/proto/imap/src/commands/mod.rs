@@ -72,7 +72,7 @@ pub use notify::{Event, EventGroup, Filter, Notify, StatusIndicator};
 pub use quota::GetQuota;
 pub use rename::Rename;
 pub use replace::{Replace, Replaced};
-pub use search::{Search, SearchReturn};
+pub use search::{CharsetLabel, Search, SearchReturn};
 pub use select::{QResync, Select, SelectParameter};
 pub use set_acl::SetAcl;
 pub use set_metadata::SetMetadata;

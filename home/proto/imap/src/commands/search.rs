@@ -17,8 +17,19 @@ pub struct Search {
     pub numbering: Numbering,
     /// RETURN's options; `None` without RETURN: the old response.
     pub returns: Option<Vec<SearchReturn>>,
+    /// CHARSET.
+    pub charset: CharsetLabel,
     /// The criteria.
     pub key: SearchKey,
+}
+
+/// Whether the client says in which character set its texts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CharsetLabel {
+    /// It does.
+    Named,
+    /// It leaves that to the rules.
+    Absent,
 }
 
 /// What ESEARCH tells.
@@ -77,23 +88,31 @@ impl Search {
             true => Some(return_options(parser)?),
             false => None,
         };
-        let charset = match parser.eat_keyword("CHARSET") {
+        let (label, charset) = match parser.eat_keyword("CHARSET") {
             true => {
                 parser.space()?;
-                charset(parser)?
+                (CharsetLabel::Named, charset(parser)?)
             }
-            false => Charset::UTF_8,
+            false => (CharsetLabel::Absent, Charset::UTF_8),
         };
-        Ok(Search { numbering, returns, key: SearchKey::parse_program(parser, charset)? })
+        let key = SearchKey::parse_program(parser, charset)?;
+        Ok(Search { numbering, returns, charset: label, key })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         encode_name(self.numbering, "SEARCH", out);
         encode_returns(self.returns.as_deref(), out);
+        if self.charset == CharsetLabel::Named {
+            out.extend_from_slice(b"CHARSET UTF-8 ");
+        }
         self.key.encode(out);
     }
 
     fn start(&self, core: &mut Core) -> std::result::Result<Progress, Completion> {
+        // RFC 6855 §3; SORT and THREAD cannot do without one.
+        if self.charset == CharsetLabel::Named && core.enabled.has(Extension::Utf8Accept) {
+            return Err(Completion::bad("UTF8=ACCEPT is enabled: SEARCH takes no CHARSET"));
+        }
         let (mailbox, key) = self.resolved(core)?;
         Ok(Progress::Ask(Request::Search { mailbox, key }))
     }

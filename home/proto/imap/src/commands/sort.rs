@@ -1,7 +1,7 @@
 //! SORT (RFC 5256 §3), with RETURN (ESORT, RFC 5267 §3.1), and DISPLAYFROM and DISPLAYTO (SORT=DISPLAY, RFC 5957).
 
 use super::encode_name;
-use super::search::{Search, SearchReturn, charset, encode_returns, return_options};
+use super::search::{CharsetLabel, Search, SearchReturn, charset, encode_returns, return_options};
 use crate::parser::{ParseError, Parser, Result};
 use crate::request::{Answer, Request};
 use crate::response::{Completion, encode};
@@ -38,7 +38,7 @@ impl Sort {
         parser.space()?;
         let charset = charset(parser)?;
         let key = SearchKey::parse_program(parser, charset)?;
-        Ok(Sort { criteria, search: Search { numbering, returns, key } })
+        Ok(Sort { criteria, search: Search { numbering, returns, charset: CharsetLabel::Absent, key } })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

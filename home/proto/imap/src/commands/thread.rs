@@ -1,7 +1,7 @@
 //! THREAD (RFC 5256 §3). The host runs the algorithms of [`crate::thread`]: a large mailbox takes them a while.
 
 use super::encode_name;
-use super::search::{Search, charset};
+use super::search::{CharsetLabel, Search, charset};
 use crate::parser::{ParseError, Parser, Result};
 use crate::request::{Answer, Request};
 use crate::response::Completion;
@@ -39,7 +39,12 @@ impl Thread {
     }
 
     fn search(&self) -> Search {
-        Search { numbering: self.numbering, returns: None, key: self.key.clone() }
+        Search {
+            numbering: self.numbering,
+            returns: None,
+            charset: CharsetLabel::Absent,
+            key: self.key.clone(),
+        }
     }
 
     fn start(&self, core: &mut Core) -> std::result::Result<Progress, Completion> {

@@ -367,6 +367,11 @@ impl Core {
                 // RFC 9051 §5.1
                 self.names = NameEncoding::Utf8;
             }
+            Extension::Utf8Accept => {
+                self.enabled.insert(extension);
+                // RFC 6855 §3
+                self.names = NameEncoding::Utf8;
+            }
             Extension::QResync => {
                 self.enabled.insert(extension);
                 self.enable_cond_store();

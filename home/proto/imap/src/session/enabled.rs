@@ -9,15 +9,18 @@ pub enum Extension {
     Imap4Rev2,
     /// QRESYNC (RFC 7162 §3.2.3): VANISHED stands in place of EXPUNGE.
     QResync,
+    /// UTF8=ACCEPT (RFC 6855 §3): mailbox names are UTF-8, SEARCH names no character set.
+    Utf8Accept,
     /// UIDONLY (RFC 9586 §3): no sequence numbers, neither in commands nor in responses.
     UidOnly,
 }
 
 impl Extension {
-    const NAMES: [(Extension, &'static str); 4] = [
+    const NAMES: [(Extension, &'static str); 5] = [
         (Extension::CondStore, "CONDSTORE"),
         (Extension::Imap4Rev2, "IMAP4rev2"),
         (Extension::QResync, "QRESYNC"),
+        (Extension::Utf8Accept, "UTF8=ACCEPT"),
         (Extension::UidOnly, "UIDONLY"),
     ];
 

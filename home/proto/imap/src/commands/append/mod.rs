@@ -1,6 +1,11 @@
 //! APPEND (RFC 9051 §6.3.12), with APPENDUID (RFC 4315 §3), several messages (MULTIAPPEND, RFC 3502), literal8 (BINARY, RFC
-//! 3516 §4.4), and messages put together on the server (CATENATE, RFC 4469). REPLACE is an APPEND too, see
-//! [`replace`](super::replace). The messages flow through and are never held whole.
+//! 3516 §4.4), messages put together on the server (CATENATE, RFC 4469), and literals that are announced as UTF-8
+//! (UTF8=ACCEPT, RFC 6855 §4). REPLACE is an APPEND too, see [`replace`](super::replace). The messages flow through and are
+//! never held whole.
+//!
+//! `Deviates:` header fields outside US-ASCII are taken from whoever sends them, in a plain literal and before ENABLE
+//! UTF8=ACCEPT too, where RFC 6855 §4 asks for NO. Old mail has such fields, in whatever character set, and a program that
+//! brings it from elsewhere would lose it.
 
 mod task;
 
@@ -36,6 +41,8 @@ pub enum Piece {
     Url(Vec<u8>),
     /// A literal follows. Nothing can be said before it has come.
     Literal,
+    /// The same in `UTF8 (` and `)`.
+    Utf8Literal,
     /// The end of a list.
     ListEnd,
 }
@@ -57,6 +64,22 @@ enum Place {
     Messages,
     /// Another part of a list may follow, and an end must.
     Parts,
+    /// The end of `UTF8 (` must follow, then as `Messages`.
+    Utf8Message,
+    /// The end of `UTF8 (` must follow, then as `Parts`.
+    Utf8Part,
+}
+
+impl Place {
+    fn after(pieces: &[Piece]) -> Place {
+        let list = pieces.iter().rev().find(|piece| !matches!(piece, Piece::Url(_)) && !piece.is_literal());
+        match (list, pieces.last()) {
+            (Some(Piece::List(_)), Some(Piece::Utf8Literal)) => Place::Utf8Part,
+            (Some(Piece::List(_)), _) => Place::Parts,
+            (_, Some(Piece::Utf8Literal)) => Place::Utf8Message,
+            _ => Place::Messages,
+        }
+    }
 }
 
 impl Append {
@@ -79,7 +102,7 @@ impl Append {
     /// Refuses a command that ends where its literal should come.
     pub(super) fn without_literals(self) -> Result<Append> {
         match self.pieces.last() {
-            Some(Piece::Literal) => Err(ParseError::Syntax("APPEND needs a literal")),
+            Some(piece) if piece.is_literal() => Err(ParseError::Syntax("APPEND needs a literal")),
             _ => Ok(self),
         }
     }
@@ -117,11 +140,7 @@ impl Append {
 
     /// `header` is the announcement of the literal that the pieces end with.
     pub(crate) fn into_task(self, header: Option<LiteralHeader>) -> Box<dyn Task> {
-        let place =
-            match self.pieces.iter().rev().find(|piece| !matches!(piece, Piece::Literal | Piece::Url(_))) {
-                Some(Piece::List(_)) => Place::Parts,
-                _ => Place::Messages,
-            };
+        let place = Place::after(&self.pieces);
         task::task(self.replaces, self.mailbox, VecDeque::from(self.pieces), place, header)
     }
 }
@@ -130,7 +149,7 @@ impl Piece {
     /// Reads up to the end of a literal's announcement, or of the command.
     fn parse_all(parser: &mut Parser<'_>, place: &mut Place) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
-        while !matches!(pieces.last(), Some(Piece::Literal)) {
+        while !pieces.last().is_some_and(Piece::is_literal) {
             match place {
                 Place::Messages if parser.rest().is_empty() => break,
                 Place::Messages => Piece::parse_message(parser, place, &mut pieces)?,
@@ -140,7 +159,11 @@ impl Piece {
                 }
                 Place::Parts => {
                     parser.space()?;
-                    Piece::parse_part(parser, &mut pieces)?;
+                    Piece::parse_part(parser, place, &mut pieces)?;
+                }
+                Place::Utf8Message | Place::Utf8Part => {
+                    parser.expect(b')', "Expected the end of UTF8 (")?;
+                    *place = if *place == Place::Utf8Part { Place::Parts } else { Place::Messages };
                 }
             }
         }
@@ -150,6 +173,11 @@ impl Piece {
     /// `SP [flag-list SP] [date-time SP] append-data`
     fn parse_message(parser: &mut Parser<'_>, place: &mut Place, pieces: &mut Vec<Piece>) -> Result<()> {
         let message = AppendMessage::parse(parser)?;
+        if parser.eat_keyword("UTF8") {
+            pieces.extend([Piece::Message(message), Piece::parse_utf8(parser)?]);
+            *place = Place::Utf8Message;
+            return Ok(());
+        }
         if !parser.eat_keyword("CATENATE") {
             parser.literal_announcement()?;
             pieces.extend([Piece::Message(message), Piece::Literal]);
@@ -159,11 +187,11 @@ impl Piece {
         parser.expect(b'(', "Expected a list of parts")?;
         pieces.push(Piece::List(message));
         *place = Place::Parts;
-        Piece::parse_part(parser, pieces)
+        Piece::parse_part(parser, place, pieces)
     }
 
     /// RFC 4469 §5 `cat-part`.
-    fn parse_part(parser: &mut Parser<'_>, pieces: &mut Vec<Piece>) -> Result<()> {
+    fn parse_part(parser: &mut Parser<'_>, place: &mut Place, pieces: &mut Vec<Piece>) -> Result<()> {
         if parser.eat_keyword("URL") {
             parser.space()?;
             pieces.push(Piece::Url(parser.astring()?));
@@ -171,10 +199,27 @@ impl Piece {
             parser.space()?;
             parser.literal_announcement()?;
             pieces.push(Piece::Literal);
+        } else if parser.eat_keyword("UTF8") {
+            pieces.push(Piece::parse_utf8(parser)?);
+            *place = Place::Utf8Part;
         } else {
-            return Err(parser.error("Expected TEXT or URL"));
+            return Err(parser.error("Expected TEXT, UTF8 or URL"));
         }
         Ok(())
+    }
+
+    /// What follows `UTF8`: `SP "(" literal8 ")"`, up to the literal's octets (RFC 6855 §4).
+    fn parse_utf8(parser: &mut Parser<'_>) -> Result<Piece> {
+        parser.space()?;
+        parser.expect(b'(', "Expected a literal in parentheses")?;
+        parser.expect(b'~', "Expected a literal8")?;
+        parser.literal_announcement()?;
+        Ok(Piece::Utf8Literal)
+    }
+
+    /// Whether octets that are part of a message follow.
+    fn is_literal(&self) -> bool {
+        matches!(self, Piece::Literal | Piece::Utf8Literal)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -189,7 +234,7 @@ impl Piece {
                 encode::astring(url, out);
             }
             // Commands with literals are never written.
-            Piece::Literal => {}
+            Piece::Literal | Piece::Utf8Literal => {}
             Piece::ListEnd => out.push(b')'),
         }
     }

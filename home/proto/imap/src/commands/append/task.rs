@@ -149,10 +149,10 @@ impl Appending {
                 self.open(message, size)
             }
             Some(Piece::List(message)) => self.open(message, 0),
-            Some(Piece::Literal) => {
+            Some(literal @ (Piece::Literal | Piece::Utf8Literal)) => {
                 let size = self.header.map_or(0, |header| header.size);
                 check_size(&core.config, self.octets, size)?;
-                self.pieces.push_front(Piece::Literal);
+                self.pieces.push_front(literal);
                 self.stage = Stage::Opening;
                 Ok(Progress::Ask(Request::AppendLiteral { size }))
             }
@@ -198,10 +198,12 @@ impl Appending {
     /// After a message is opened its literal is invited; after each portion, the next; after `AppendAbort`, the end.
     fn go_on(&mut self, core: &mut Core) -> Step {
         match &self.stage {
-            Stage::Opening => match self.header.filter(|_| self.pieces.front() == Some(&Piece::Literal)) {
-                Some(header) => Ok(self.invite(core, header)),
-                None => self.next(core),
-            },
+            Stage::Opening => {
+                match self.header.filter(|_| self.pieces.front().is_some_and(Piece::is_literal)) {
+                    Some(header) => Ok(self.invite(core, header)),
+                    None => self.next(core),
+                }
+            }
             Stage::Taking => Ok(Progress::MoreLiteral),
             Stage::Adding | Stage::Ending => Ok(Completion::no("SERVERBUG", "Internal error").into()),
             Stage::Aborting(completion) => Ok(completion.clone().into()),
@@ -232,7 +234,7 @@ impl Appending {
                 self.header = None;
                 Ok(Progress::CollectLiteral)
             }
-            (Ok(pieces), header) if header.is_some() == (pieces.last() == Some(&Piece::Literal)) => {
+            (Ok(pieces), header) if header.is_some() == pieces.last().is_some_and(Piece::is_literal) => {
                 self.place = place;
                 self.pieces.extend(pieces);
                 self.next(core)
