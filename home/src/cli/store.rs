@@ -19,6 +19,7 @@ use serde::Serialize;
 use super::secret;
 use crate::config::KeySource;
 use crate::export::{self, Form, Report};
+use crate::memory;
 use crate::run::lock;
 use crate::store_key::{Keys, Opened};
 
@@ -88,6 +89,7 @@ pub(super) fn execute(
     output: Output,
     command: StoreCommand,
 ) -> Result<Exit, Failure> {
+    memory::keep_out_of_core_dumps();
     match command {
         StoreCommand::Verify { user, repair } => {
             let place = opened(state_dir, keys)?;

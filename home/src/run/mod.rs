@@ -37,6 +37,7 @@ use services::Services;
 /// # Errors
 /// What kept it from starting.
 pub fn run(config: Config, keys: &Keys, ready: impl FnOnce()) -> Result<(), Failure> {
+    memory::keep_out_of_core_dumps();
     memory::give_back_what_is_freed();
     let _lock = lock::state_dir(&config.state_dir)?;
     let opened = keys.open(&config.state_dir)?;
