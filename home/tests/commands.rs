@@ -439,3 +439,35 @@ fn a_home_that_is_locked_serves_nothing_until_the_passphrase_comes() {
     assert_eq!(process.wait().expect("ended").code(), Some(0));
     drop(directory);
 }
+
+/// One account that cannot be opened: the others' lists are whole, and the command says whose is not.
+#[test]
+fn a_broken_account_is_named_and_hides_no_other() {
+    let daemon = Daemon::start();
+    assert!(daemon.ask(&["domain", "add", "home.example"], "").status.success());
+    for user in ["ana@home.example", "bo@home.example", "cy@home.example"] {
+        assert!(daemon.ask(&["user", "add", user], "correct horse battery\n").status.success());
+    }
+    daemon.json(&["mailbox", "share", "cy@home.example/INBOX", "ana@home.example", "lr"]);
+    let broken = daemon.directory.path().join("state/accounts/2");
+    std::fs::create_dir_all(&broken).expect("made");
+    std::fs::write(broken.join("account.sqlite"), [b'x'; 8192]).expect("written");
+    for (command, listed) in
+        [(["mailbox", "shares"], "cy@home.example/INBOX"), (["quota", "list"], "cy@home.example")]
+    {
+        let output = daemon.ask(&command, "");
+        let (told, complaint) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert!(told.contains(listed), "{told}");
+        assert!(complaint.contains("the account of bo@home.example cannot be read"), "{complaint}");
+    }
+}
+
+/// What the kernel writes of a process that crashes would hold mail and the key to it.
+#[test]
+fn the_daemon_leaves_no_core_dump() {
+    let daemon = Daemon::start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.process.id())).expect("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a line");
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+}

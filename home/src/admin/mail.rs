@@ -2,9 +2,9 @@
 
 use postern_shared::http::StatusCode;
 use postern_store::account::{Account, QuotaRoot, Removed, Usage};
-use postern_store::directory::DirectoryError;
+use postern_store::directory::{DirectoryError, User};
 
-use super::wire::{OfUser, QuotaListed, QuotaOf, Restore, Restored, SetQuota};
+use super::wire::{OfAccounts, OfUser, QuotaListed, QuotaOf, Restore, Restored, SetQuota};
 use super::{Admin, Refusal};
 
 pub(super) fn deleted(admin: &Admin, request: OfUser) -> Result<Vec<Removed>, Refusal> {
@@ -28,18 +28,19 @@ pub(super) fn restore(admin: &Admin, request: Restore) -> Result<Restored, Refus
 }
 
 /// Every user, and every mailbox that has limits of its own.
-pub(super) fn quotas(admin: &Admin) -> Result<Vec<QuotaListed>, Refusal> {
-    let mut listed = Vec::new();
-    for user in admin.directory.snapshot().users() {
-        let account = admin.store.account(user.account)?;
-        let of = QuotaOf { user: user.address.clone(), mailbox: None };
-        listed.push(QuotaListed { of: of.clone(), usage: account.quota(QuotaRoot::Account)? });
-        for mailbox in account.mailboxes()? {
-            let usage = account.quota(QuotaRoot::Mailbox(mailbox.id))?;
-            if usage.limits != Default::default() {
-                let of = QuotaOf { mailbox: Some(mailbox.name), ..of.clone() };
-                listed.push(QuotaListed { of, usage });
-            }
+pub(super) fn quotas(admin: &Admin) -> OfAccounts<QuotaListed> {
+    OfAccounts::gather(admin.directory.snapshot().users(), |user| quotas_of(admin, user))
+}
+
+fn quotas_of(admin: &Admin, user: &User) -> postern_store::Result<Vec<QuotaListed>> {
+    let account = admin.store.account(user.account)?;
+    let of = QuotaOf { user: user.address.clone(), mailbox: None };
+    let mut listed = vec![QuotaListed { of: of.clone(), usage: account.quota(QuotaRoot::Account)? }];
+    for mailbox in account.mailboxes()? {
+        let usage = account.quota(QuotaRoot::Mailbox(mailbox.id))?;
+        if usage.limits != Default::default() {
+            let of = QuotaOf { mailbox: Some(mailbox.name), ..of.clone() };
+            listed.push(QuotaListed { of, usage });
         }
     }
     Ok(listed)

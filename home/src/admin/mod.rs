@@ -20,10 +20,10 @@
 //! | `/v1/users` | list of [`wire::User`] | [`wire::AddUser`] | | [`wire::RemoveUser`] |
 //! | `/v1/users/password` | | | [`wire::SetPassword`] | |
 //! | `/v1/users/release` | | | [`wire::ReleaseUser`]: [`wire::ReleasedUser`] | |
-//! | `/v1/quota` | list of [`wire::QuotaListed`] | | [`wire::SetQuota`]: [`Usage`](postern_store::account::Usage) | |
+//! | `/v1/quota` | [`wire::OfAccounts`] with [`wire::QuotaListed`] | | [`wire::SetQuota`]: [`Usage`](postern_store::account::Usage) | |
 //! | `/v1/mail/deleted` | | [`wire::OfUser`]: list of [`Removed`](postern_store::account::Removed) | | |
 //! | `/v1/mail/restore` | | [`wire::Restore`]: [`wire::Restored`] | | |
-//! | `/v1/shares` | list of [`wire::share::Share`] | | [`wire::share::Share`]: the same | [`wire::share::Share`] |
+//! | `/v1/shares` | [`wire::OfAccounts`] with [`wire::share::Share`] | | [`wire::share::Share`]: the same | [`wire::share::Share`] |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
 //! | `/v1/queue/ID` | [`Detail`](postern_store::queue::Detail) | | | drops it |
@@ -224,7 +224,7 @@ impl Admin {
             }
             (&Method::PUT, ["v1", "users", "release"]) => change(request, |body| users::release(self, &body)),
             (&Method::DELETE, ["v1", "users"]) => change(request, |body| users::remove(self, body)),
-            (&Method::GET, ["v1", "quota"]) => answer(mail::quotas(self)),
+            (&Method::GET, ["v1", "quota"]) => answer(Ok(mail::quotas(self))),
             (&Method::PUT, ["v1", "quota"]) => change(request, |body| mail::set_quota(self, body)),
             (&Method::POST, ["v1", "mail", "deleted"]) => change(request, |body| mail::deleted(self, body)),
             (&Method::POST, ["v1", "mail", "restore"]) => change(request, |body| mail::restore(self, body)),

@@ -5,26 +5,30 @@
 
 use postern_shared::http::StatusCode;
 use postern_store::account::{Account, Grantee, MailboxId, Rights, RightsChange, Sign};
-use postern_store::directory::DirectoryError;
+use postern_store::directory::{DirectoryError, User};
 
-use super::wire::Done;
 use super::wire::share::{MailboxOf, Share};
+use super::wire::{Done, OfAccounts};
 use super::{Admin, Refusal};
 use crate::access::imap::acl;
 
 /// Every entry, owner by owner.
-pub(super) fn list(admin: &Admin) -> Result<Vec<Share>, Refusal> {
-    let mut shares = Vec::new();
+pub(super) fn list(admin: &Admin) -> Result<OfAccounts<Share>, Refusal> {
     // Who never had mail has nothing to share, and need not be opened for it.
     let on_disk = admin.store.accounts()?;
-    for owner in admin.directory.snapshot().users().filter(|owner| on_disk.contains(&owner.account)) {
-        let account = admin.store.account(owner.account)?;
-        for mailbox in account.mailboxes()?.into_iter().filter(|mailbox| mailbox.selectable) {
-            let of = MailboxOf { owner: owner.address.clone(), mailbox: mailbox.name };
-            for grant in account.acl(mailbox.id)? {
-                let with = acl::identifier_of(&admin.directory, &grant);
-                shares.extend(with.map(|with| Share { of: of.clone(), with, rights: grant.rights }));
-            }
+    let directory = admin.directory.snapshot();
+    let owners = directory.users().filter(|owner| on_disk.contains(&owner.account));
+    Ok(OfAccounts::gather(owners, |owner| shares_of(admin, owner)))
+}
+
+fn shares_of(admin: &Admin, owner: &User) -> postern_store::Result<Vec<Share>> {
+    let account = admin.store.account(owner.account)?;
+    let mut shares = Vec::new();
+    for mailbox in account.mailboxes()?.into_iter().filter(|mailbox| mailbox.selectable) {
+        let of = MailboxOf { owner: owner.address.clone(), mailbox: mailbox.name };
+        for grant in account.acl(mailbox.id)? {
+            let with = acl::identifier_of(&admin.directory, &grant);
+            shares.extend(with.map(|with| Share { of: of.clone(), with, rights: grant.rights }));
         }
     }
     Ok(shares)

@@ -16,7 +16,7 @@ use postern_shared::identity::PublicIdentity;
 use postern_shared::join_code::Endpoint;
 use postern_shared::tunnel::PublicKey;
 use postern_store::account::{AccountId, Limits, Usage};
-use postern_store::directory::DnsHosting;
+use postern_store::directory::{self, DnsHosting};
 use serde::{Deserialize, Serialize};
 
 use crate::link::RotateEvery;
@@ -336,6 +336,36 @@ pub struct QuotaListed {
     pub of: QuotaOf,
     /// Use and limits.
     pub usage: Usage,
+}
+
+/// What was asked of every account, as far as they could be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfAccounts<T> {
+    /// What they hold.
+    pub entries: Vec<T>,
+    /// The accounts that could not be read, a sentence each.
+    pub unreadable: Vec<String>,
+}
+
+impl<T> OfAccounts<T> {
+    /// Asks each user's account; one that cannot be read is named, and hinders no other.
+    pub(super) fn gather<'a>(
+        users: impl Iterator<Item = &'a directory::User>,
+        ask: impl Fn(&directory::User) -> postern_store::Result<Vec<T>>,
+    ) -> OfAccounts<T> {
+        let mut gathered = OfAccounts { entries: Vec::new(), unreadable: Vec::new() };
+        for user in users {
+            match ask(user) {
+                Ok(entries) => gathered.entries.extend(entries),
+                Err(error) => {
+                    gathered
+                        .unreadable
+                        .push(format!("the account of {} cannot be read: {error}", user.address));
+                }
+            }
+        }
+        gathered
+    }
 }
 
 /// New limits.

@@ -8,6 +8,8 @@ use postern_shared::http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::admin::wire::OfAccounts;
+
 /// Asks the daemon of one configuration, and prints in one form.
 pub(super) struct Client {
     runtime_dir: PathBuf,
@@ -37,6 +39,19 @@ impl Client {
     /// Whether the answer is wanted as JSON.
     pub(super) fn is_for_programs(&self) -> bool {
         matches!(self.output, Output::Json)
+    }
+
+    /// Prints what the accounts hold, and fails behind it where some could not be read.
+    pub(super) fn print_of_accounts<T: Serialize>(
+        &self,
+        answer: &OfAccounts<T>,
+        text: impl Display,
+    ) -> Result<Exit, Failure> {
+        self.print(&answer.entries, text)?;
+        match answer.unreadable.as_slice() {
+            [] => Ok(Exit::Done),
+            unreadable => Err(Failure::failed(format!("{}.", unreadable.join("; ")))),
+        }
     }
 
     /// Prints the answer as JSON, or the text for people.

@@ -8,8 +8,8 @@ use postern_store::account::Rights;
 
 use super::client::Client;
 use super::table::Table;
-use crate::admin::wire::Done;
 use crate::admin::wire::share::{MailboxOf, Share};
+use crate::admin::wire::{Done, OfAccounts};
 
 /// What help says of rights.
 const RIGHTS_HELP: &str = "Rights, as words or as the letters of RFC 4314:
@@ -92,9 +92,9 @@ pub(super) fn execute(client: &Client, command: MailboxCommand) -> Result<Exit, 
             client.print(&done, format_args!("{} is shared with {} no more.", share.of, share.with))
         }
         MailboxCommand::Shares { owner } => {
-            let mut shares: Vec<Share> = client.fetch("/v1/shares")?;
-            shares.retain(|share| owner.as_ref().is_none_or(|owner| share.of.owner == *owner));
-            client.print(&shares, table(&shares))
+            let mut shares: OfAccounts<Share> = client.fetch("/v1/shares")?;
+            shares.entries.retain(|share| owner.as_ref().is_none_or(|owner| share.of.owner == *owner));
+            client.print_of_accounts(&shares, table(&shares.entries))
         }
     }
 }

@@ -8,7 +8,7 @@ use postern_store::account::{Limits, Usage};
 
 use super::client::Client;
 use super::table::Table;
-use crate::admin::wire::{QuotaListed, QuotaOf, SetQuota};
+use crate::admin::wire::{OfAccounts, QuotaListed, QuotaOf, SetQuota};
 
 /// `postern-home quota …`
 #[derive(Debug, Subcommand)]
@@ -50,8 +50,8 @@ pub struct LimitArgs {
 pub(super) fn execute(client: &Client, command: QuotaCommand) -> Result<Exit, Failure> {
     match command {
         QuotaCommand::List => {
-            let quotas: Vec<QuotaListed> = client.fetch("/v1/quota")?;
-            client.print(&quotas, table(&quotas))
+            let quotas: OfAccounts<QuotaListed> = client.fetch("/v1/quota")?;
+            client.print_of_accounts(&quotas, table(&quotas.entries))
         }
         QuotaCommand::Set { user, mailbox, limits } => {
             let limits = Limits { octets: limits.octets, messages: limits.messages };
