@@ -177,13 +177,17 @@ impl Accounts {
     /// What a quota root is of; see [`super::quota`]. An account's is told to whoever may read something there.
     ///
     /// # Errors
-    /// `NonExistent` or `NoPermission`
+    /// `NonExistent`; of another user's, whatever the reason, so that nobody learns who is there.
     pub(super) fn quota_root(&self, root: &str) -> Result<(Account, Option<store::MailboxId>)> {
         let Some(below) = below_other_users(root) else {
             let mailbox = if root.is_empty() { None } else { Some(root.parse()?) };
             return Ok((self.own.clone(), mailbox));
         };
         let (login, mailbox) = below.split_once(DELIMITER).unwrap_or((below, ""));
+        self.others_quota_root(login, mailbox).map_err(|_| Refusal::NonExistent.into())
+    }
+
+    fn others_quota_root(&self, login: &str, mailbox: &str) -> Result<(Account, Option<store::MailboxId>)> {
         let owner = self.directory.user_by_login(login).ok_or(Refusal::NonExistent)?.account;
         let account = self.account(owner)?;
         if mailbox.is_empty() {
@@ -261,13 +265,14 @@ impl Accounts {
         (account != self.user).then(|| self.account(account).ok()).flatten().map(|account| account.watch())
     }
 
-    /// The account of a user of the home. One that has no user any more is not opened, for that would make it anew.
+    /// The account of a user of the home. One that has no user any more is not opened, nor one that never had mail: that
+    /// would make it.
     fn account(&self, id: AccountId) -> Result<Account> {
         if id == self.user {
             return Ok(self.own.clone());
         }
         self.directory.user(id).ok_or(Refusal::NonExistent)?;
-        Ok(self.store.account(id)?)
+        Ok(self.store.existing_account(id)?)
     }
 
     /// A mailbox with what the user may do there. The only place where rights come from.

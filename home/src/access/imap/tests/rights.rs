@@ -282,3 +282,28 @@ fn a_broken_account_hides_no_other() {
     assert!(output.contains(" INBOX\r\n") && output.contains("ana@home.example/Projects"), "{output}");
     assert!(output.contains("z OK "), "{output}");
 }
+
+/// Who asks about another user is told the same whether that user is there, had mail, shares something else, or is not; and
+/// makes no account by asking.
+#[test]
+fn nobody_learns_who_is_there() {
+    let mut world = World::shared();
+    world.send(BO, b"x LOGIN bo secret\r\n");
+    for command in ["GETQUOTA", "GETQUOTAROOT", "MYRIGHTS", "SELECT"] {
+        for below in ["", "/M1", "/M99", "/INBOX", "/Nothing"] {
+            let mut answer = |owner: &str| {
+                world.connection(BO).received.clear();
+                world.send(
+                    BO,
+                    format!("z {command} \"Other Users/{owner}@home.example{below}\"\r\n").as_bytes(),
+                );
+                String::from_utf8_lossy(&world.connection(BO).received).into_owned()
+            };
+            let answers = ["ana", "cy", "nobody"].map(&mut answer);
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{command} {below}: {answers:?}");
+            assert!(answers[0].starts_with("z NO "), "{command} {below}: {answers:?}");
+        }
+    }
+    let accounts = world.store.accounts().expect("the accounts");
+    assert_eq!(accounts, [AccountId(1), AccountId(2)]);
+}
