@@ -6,8 +6,8 @@
 //! message the body is taken as it stands (mboxcl2); elsewhere a line that was quoted loses one `>`. Refused: a file that
 //! does not begin with `From `.
 //!
-//! *A sender can write these fields, too.* So none of them leaves out a message but the `X-IMAP` of a file's first one,
-//! deletes one where the file is not an export, or leads past a message's own end unless a whole separator is there.
+//! *A sender can write these fields, too.* So none of them leaves out a message: the first one of a file, which
+//! programs keep for themselves, is known by the subject that it always has besides its `X-IMAP`. None of them deletes one where the file is not an export, or leads past a message's own end unless a whole separator is there.
 //!
 //! RFC 4155 describes the family; dates are UTC, as there, or in the zone that they name.
 
@@ -39,6 +39,10 @@ const NOTES: [&str; 7] =
 
 /// Those that `export` writes, at the beginning of a header.
 const OWN_NOTES: [&str; 3] = ["Status", "X-Status", "X-Keywords"];
+
+/// The subject of the message in which programs that use the C-Client library keep their own affairs. Whoever else writes it
+/// asks for what comes of it.
+const INTERNAL_SUBJECT: &str = "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
 
 /// Letters of `Status` and `X-Status`.
 const LETTERS: [(char, SystemFlags); 5] = [
@@ -113,7 +117,7 @@ impl Mbox {
             Some(end) if self.is_end(end)? => self.copy_body(end, octets)?,
             _ => self.read_body(octets)?,
         }
-        if std::mem::take(&mut self.at_first) && header.is_internal {
+        if std::mem::take(&mut self.at_first) && header.is_internal() {
             return Ok(None);
         }
         Ok(Some(Head { flags: header.flags, internal_date: received }))
@@ -240,8 +244,8 @@ impl Source for Mbox {
 struct Header {
     flags: Flags,
     content_length: Option<u64>,
-    /// The message is none: a mail program keeps its own affairs in it.
-    is_internal: bool,
+    has_x_imap: bool,
+    has_internal_subject: bool,
     notes: Notes,
 }
 
@@ -274,9 +278,17 @@ impl Header {
                 let value = field.get(name.len() + 1..).unwrap_or_default();
                 self.take(note, &String::from_utf8_lossy(value));
             }
-            _ => drop(write_with_crlf(field, b'\n', octets)?),
+            _ => {
+                self.has_internal_subject |= is_internal_subject(field);
+                write_with_crlf(field, b'\n', octets)?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether the message is none: a mail program keeps its own affairs in it.
+    fn is_internal(&self) -> bool {
+        self.has_x_imap && self.has_internal_subject
     }
 
     fn take(&mut self, note: &str, value: &str) {
@@ -291,11 +303,18 @@ impl Header {
                 let keywords = value.split_whitespace().filter_map(|name| Keyword::new(name).ok());
                 self.flags.keywords.extend(keywords.take(free));
             }
-            "X-IMAP" => self.is_internal = true,
+            "X-IMAP" => self.has_x_imap = true,
             "Content-Length" => self.content_length = value.trim().parse().ok(),
             _ => {}
         }
     }
+}
+
+fn is_internal_subject(field: &[u8]) -> bool {
+    let field = String::from_utf8_lossy(field);
+    let parts = field.split_once(':');
+    parts
+        .is_some_and(|(name, value)| name.eq_ignore_ascii_case("Subject") && value.trim() == INTERNAL_SUBJECT)
 }
 
 fn is_empty(line: &[u8]) -> bool {
@@ -386,7 +405,7 @@ mod tests {
         assert_eq!(date, 1_700_000_000);
         let own = format!("{FROM}Status: O\nSubject: a\nStatus: mine\n\n");
         assert_eq!(read(&own, Quoting::Every)[0].0, "Subject: a\r\nStatus: mine\r\n\r\n");
-        let internal = format!("{FROM}Subject: DON'T DELETE\nX-IMAP: 1 2\n\nx\n\n{FROM}Subject: a\n\n");
+        let internal = format!("{FROM}Subject: {INTERNAL_SUBJECT}\nX-IMAP: 1 2\n\nx\n\n{FROM}Subject: a\n\n");
         assert_eq!(read(&internal, Quoting::Every).len(), 1);
     }
 
@@ -410,6 +429,8 @@ mod tests {
         let subjects = found.iter().map(|(text, ..)| text.get(..10));
         assert_eq!(subjects.collect::<Vec<_>>(), ["Subject: a", "Subject: b", "Subject: c"].map(Some));
         assert_eq!(found[1].1.system, SystemFlags::FLAGGED, "not deleted");
+        let first = format!("{FROM}Subject: a\nX-IMAP: 1\n\nx\n");
+        assert_eq!(read(&first, Quoting::Every).len(), 1, "the first one is a message too");
         let exported = format!("{FROM}Status: RO\nX-Status: D\nX-IMAP: 1\nSubject: a\n\nx\n");
         let [(octets, flags, _)] = read(&exported, Quoting::Every).try_into().expect("one");
         assert_eq!(octets, "X-IMAP: 1\r\nSubject: a\r\n\r\nx\r\n");
