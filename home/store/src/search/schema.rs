@@ -5,7 +5,7 @@ use crate::db::{Durability, Schema};
 pub(super) static SCHEMA: Schema = Schema {
     name: "search",
     application_id: 0x506f_7353,
-    migrations: &[FIRST, DESTROYED, CODES],
+    migrations: &[FIRST, DESTROYED, CODES, REPORTS],
     durability: Durability::UpToCheckpoint,
 };
 
@@ -58,6 +58,16 @@ CREATE VIRTUAL TABLE document USING fts5(
 
 CREATE VIRTUAL TABLE code USING fts5(
     trigrams, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+";
+
+/// The index begins anew: the parts of reports are searched too.
+const REPORTS: &str = "
+INSERT INTO document (document) VALUES ('delete-all');
+INSERT INTO term_trigram (term_trigram) VALUES ('delete-all');
+INSERT INTO code (code) VALUES ('delete-all');
+DELETE FROM term;
+DELETE FROM partial;
+UPDATE progress SET email_id = 0, mod_seq = 0, destroyed = 0;
 ";
 
 #[cfg(test)]

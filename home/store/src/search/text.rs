@@ -76,13 +76,28 @@ impl Enough {
     }
 }
 
-/// Text parts hold text, and enclosed messages also their header.
+/// Parts of reports that are written as header fields are, for people to read as well (RFC 3464 §2, RFC 8098 §3, RFC 5965 §3,
+/// RFC 6533 §4).
+const REPORTS: [&str; 6] = [
+    "delivery-status",
+    "disposition-notification",
+    "feedback-report",
+    "global-delivery-status",
+    "global-disposition-notification",
+    "global-headers",
+];
+
+/// Text parts hold text, reports do, and enclosed messages also their header.
 fn searched(part: &Part) -> Option<Range<u64>> {
     match &part.content {
         Content::Message(message) => Some(message.root.header.clone()),
-        Content::Leaf if part.media_type.eq_ignore_ascii_case(b"text") => Some(part.body.clone()),
+        Content::Leaf if is_text(part) => Some(part.body.clone()),
         Content::Leaf | Content::Multipart(_) => None,
     }
+}
+
+fn is_text(part: &Part) -> bool {
+    part.media_type.eq_ignore_ascii_case(b"text") || REPORTS.iter().any(|subtype| part.is("message", subtype))
 }
 
 fn part_text(part: &Part, octets: &[u8]) -> String {

@@ -26,7 +26,12 @@ fn message() -> impl Strategy<Value = String> {
             base64(&format!("<p class=\"ab\">{text}</p>"))
         )
     });
-    let leaf = prop_oneof![plain, html];
+    let report = text().prop_map(|text| {
+        format!(
+            "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; {text}\r\n\r\nStatus: 5.1.1\r\n"
+        )
+    });
+    let leaf = prop_oneof![3 => plain, 3 => html, 1 => report];
     let enclosed = (text(), leaf.clone()).prop_map(|(subject, part)| {
         format!("Content-Type: message/rfc822\r\n\r\nSubject: {subject}\r\n{part}")
     });
