@@ -1,7 +1,8 @@
 //! Seals what is there, and unseals it again: offline, one database after the other, each in one step from the one form to the other.
 //!
 //! In: a state directory that nobody uses, and the secret. Out: the same content in the other form, and nothing left of the first
-//! but what the disk itself keeps of removed files. Refused: a wrong secret; a database that another program has open.
+//! but what the disk itself keeps of removed files. Refused: a wrong secret; a database that another program has open; before the
+//! first step, a directory in which something cannot be read ([`check`]).
 //!
 //! | step, for each database | after a crash the next run |
 //! |---|---|
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::check;
 use super::key::{DataKey, Envelope, Phase, Secret};
 use super::pages::is_plain;
 use super::vfs::UNFINISHED;
@@ -50,7 +52,10 @@ pub fn seal(state_dir: &Path, secret: &Secret, tell: &mut dyn FnMut(Progress)) -
             let key = envelope.open(state_dir, secret)?;
             (envelope, key)
         }
-        None => Envelope::random(secret)?,
+        None => {
+            check::readable(&Place::from(state_dir))?;
+            Envelope::random(secret)?
+        }
     };
     let envelope = envelope.in_phase(Phase::Sealing);
     envelope.write(state_dir)?;
@@ -65,8 +70,12 @@ pub fn seal(state_dir: &Path, secret: &Secret, tell: &mut dyn FnMut(Progress)) -
 pub fn unseal(state_dir: &Path, secret: &Secret, tell: &mut dyn FnMut(Progress)) -> Result<(), SealError> {
     let envelope = Envelope::of(state_dir)?.ok_or(SealError::NotSealed)?;
     let key = envelope.open(state_dir, secret)?;
+    let sealed = place(state_dir, key)?;
+    if envelope.phase() == Phase::Sealed {
+        check::readable(&sealed)?;
+    }
     envelope.in_phase(Phase::Unsealing).write(state_dir)?;
-    convert(place(state_dir, key)?, Place::from(state_dir), tell)?;
+    convert(sealed, Place::from(state_dir), tell)?;
     Envelope::remove(state_dir)
 }
 
@@ -90,10 +99,7 @@ fn convert(from: Place, to: Place, tell: &mut dyn FnMut(Progress)) -> Result<(),
     if staging.path().exists() {
         std::fs::remove_dir_all(staging.path()).map_err(|error| files::at(staging.path(), &error))?;
     }
-    let mut databases = Vec::new();
-    for directory in directories(from.path())? {
-        databases.extend(databases_in(from.path(), &directory)?);
-    }
+    let databases = databases(from.path())?;
     let total = octets_in(from.path())?;
     let progress = Progress { done: 0, total };
     let mut conversion = Conversion { from, to, shared: HashMap::new(), progress, tell };
@@ -101,6 +107,15 @@ fn convert(from: Place, to: Place, tell: &mut dyn FnMut(Progress)) -> Result<(),
         conversion.convert(&name)?;
     }
     Ok(())
+}
+
+/// Every database, those of the directory itself first.
+pub(super) fn databases(state_dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut databases = Vec::new();
+    for directory in directories(state_dir)? {
+        databases.extend(databases_in(state_dir, &directory)?);
+    }
+    Ok(databases)
 }
 
 /// The directory itself, as an empty path, and those of the accounts.
@@ -132,7 +147,7 @@ fn octets_in(path: &Path) -> Result<u64> {
 }
 
 /// The files to which the rows of a database refer.
-struct Files {
+pub(super) struct Files {
     directory: &'static str,
     /// Row number, name, and what a name that is not sealed begins with (NULL: anything).
     list: &'static str,
@@ -162,7 +177,7 @@ const QUEUED: Files = Files {
 };
 
 impl Files {
-    fn of(database: &Path) -> Option<Files> {
+    pub(super) fn of(database: &Path) -> Option<Files> {
         match database.file_name()?.to_str()? {
             "account.sqlite" => Some(BLOBS),
             "queue.sqlite" => Some(QUEUED),
@@ -170,7 +185,12 @@ impl Files {
         }
     }
 
-    fn named_in(&self, connection: &Connection) -> Result<Vec<(i64, String, Option<String>)>> {
+    /// Where they are.
+    pub(super) fn beside(&self, database: &Path) -> PathBuf {
+        database.parent().unwrap_or(Path::new("")).join(self.directory)
+    }
+
+    pub(super) fn named_in(&self, connection: &Connection) -> Result<Vec<(i64, String, Option<String>)>> {
         let mut statement = connection.prepare(self.list)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -234,7 +254,7 @@ impl Conversion<'_> {
         name: &str,
         stem: Option<String>,
     ) -> Result<String> {
-        let beside = database.parent().unwrap_or(Path::new("")).join(files.directory);
+        let beside = files.beside(database);
         let source = self.from.join(beside.join(name));
         let metadata = source.path().metadata().map_err(|error| files::at(source.path(), &error))?;
         let identity = (metadata.dev(), metadata.ino());
@@ -295,7 +315,7 @@ fn prefixes(directory: &Path, layout: Layout) -> Result<Vec<String>> {
 
 /// In which form a database is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// A crash came before its first page.
     Empty,
     Plain,
@@ -309,7 +329,7 @@ impl Form {
 }
 
 /// Reads the beginning of a database that nothing has open: closing the file would drop SQLite's locks on it.
-fn form(path: &Path) -> Result<Form> {
+pub(super) fn form(path: &Path) -> Result<Form> {
     let mut beginning = Vec::new();
     let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut beginning));
     read.map_err(|error| files::at(path, &error))?;

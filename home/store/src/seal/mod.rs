@@ -42,6 +42,7 @@ mod vfs;
 mod file;
 mod opened;
 
+mod check;
 mod convert;
 
 use std::path::{Path, PathBuf};

@@ -490,3 +490,36 @@ fn a_file_that_accounts_share_stays_one() {
     assert_eq!(names, 2, "by hash again, though the queue has it too");
     assert_eq!(Home::open(&Place::from(directory.path())).contents(), expected());
 }
+
+/// One message's file is gone, and one page of a database is torn: neither command begins.
+#[test]
+fn a_damaged_directory_is_not_converted_half_way() {
+    let directory = tempfile::tempdir().unwrap();
+    Home::open(&Place::from(directory.path())).fill();
+    let file_of_queue = |directory: &Path| {
+        let mut files = std::fs::read_dir(directory.join("queue")).unwrap();
+        files.next().unwrap().unwrap().path()
+    };
+    let refused = |outcome: Result<(), SealError>, name: &str| match outcome {
+        Err(SealError::Storage(Error::Corrupt(what))) => assert!(what.contains(name), "{what}"),
+        other => panic!("{other:?}"),
+    };
+    let gone = file_of_queue(directory.path());
+    let elsewhere = directory.path().join("elsewhere");
+    std::fs::rename(&gone, &elsewhere).unwrap();
+    refused(seal(directory.path(), &secret(), &mut |_| {}), gone.file_name().unwrap().to_str().unwrap());
+    assert!(Envelope::of(directory.path()).unwrap().is_none());
+    std::fs::rename(&elsewhere, &gone).unwrap();
+    seal(directory.path(), &secret(), &mut |_| {}).unwrap();
+
+    let torn = directory.path().join("accounts/2/account.sqlite");
+    let whole = std::fs::read(&torn).unwrap();
+    let mut octets = whole.clone();
+    octets[5000] ^= 1;
+    std::fs::write(&torn, octets).unwrap();
+    refused(unseal(directory.path(), &secret(), &mut |_| {}), "accounts/2/account.sqlite");
+    assert_eq!(Envelope::of(directory.path()).unwrap().unwrap().phase(), Phase::Sealed);
+    std::fs::write(&torn, whole).unwrap();
+    unseal(directory.path(), &secret(), &mut |_| {}).unwrap();
+    assert_eq!(Home::open(&Place::from(directory.path())).contents(), expected());
+}
