@@ -449,9 +449,11 @@ fn a_broken_account_is_named_and_hides_no_other() {
         assert!(daemon.ask(&["user", "add", user], "correct horse battery\n").status.success());
     }
     daemon.json(&["mailbox", "share", "cy@home.example/INBOX", "ana@home.example", "lr"]);
-    let broken = daemon.directory.path().join("state/accounts/2");
+    let (_, directory) = daemon.stop();
+    let broken = directory.path().join("state/accounts/2");
     std::fs::create_dir_all(&broken).expect("made");
     std::fs::write(broken.join("account.sqlite"), [b'x'; 8192]).expect("written");
+    let daemon = Daemon { process: start(directory.path()), directory };
     for (command, listed) in
         [(["mailbox", "shares"], "cy@home.example/INBOX"), (["quota", "list"], "cy@home.example")]
     {
