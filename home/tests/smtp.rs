@@ -13,7 +13,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::TXT;
-use hickory_resolver::proto::rr::{RData, Record};
+use hickory_resolver::proto::rr::{RData, Record, RecordType};
 use postern_home::{
     config,
     forward::Forwarder,
@@ -239,11 +239,11 @@ fn answer(query: Message) -> Vec<u8> {
     let known = TEXTS.iter().find(|(known, _)| name.to_ascii().strip_suffix('.') == Some(known));
     match known {
         Some((_, "")) => response.metadata.response_code = ResponseCode::NXDomain,
-        Some((_, text)) => {
+        Some((_, text)) if response.queries[0].query_type() == RecordType::TXT => {
             let text = TXT::new(vec![(*text).to_owned()]);
             response.add_answer(Record::from_rdata(name, 60, RData::TXT(text)));
         }
-        None => response.metadata.response_code = ResponseCode::ServFail,
+        _ => response.metadata.response_code = ResponseCode::ServFail,
     }
     response.to_vec().expect("encoded")
 }

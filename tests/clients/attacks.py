@@ -146,6 +146,8 @@ def loris(server):
     """Clients that say one octet now and then, or nothing, keep nobody else waiting."""
     held = [Client(server) for _ in range(40)]
     for client in held:
+        # Who talks before the greeting is sent away, and banned in the end.
+        client.expect("220")
         client.send(b"E")
     begun = time.monotonic()
     client = Client(sys.argv[3] if len(sys.argv) > 3 else server)

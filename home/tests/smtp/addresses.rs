@@ -105,7 +105,7 @@ async fn a_group_has_its_copies_here_and_elsewhere_and_a_queue_that_fails_is_no_
     let targets = ["ben@home.example", "friend@far.example", "ana@home.example"];
     let targets = targets.map(|target| target.parse().expect("address"));
     home.directory.add_alias(&"club@home.example".parse().expect("address"), &targets).expect("added");
-    client.mail("", &["club@home.example", "ana@home.example"], MESSAGE, "250 2.0.0").await;
+    client.mail("", &["club@home.example"], MESSAGE, "250 2.0.0").await;
     assert_eq!(home.inbox("ben@home.example").len(), 1);
     let mut paths: Vec<_> = queued(&home).iter().flat_map(|(id, ..)| recipients(&home, *id)).collect();
     paths.sort();
