@@ -24,6 +24,9 @@ use crate::resolver::Resolver;
 
 /// Between two looks at the lists.
 const EVERY: Duration = Duration::from_secs(6 * 3600);
+/// How long after a start the names are left alone: what resolvers hear of a zone that is only just signed, or whose delegation is
+/// only just made, they remember for a while, and whoever writes here then hears it too.
+const SETTLING: Duration = Duration::from_secs(120);
 /// Between two looks at the names while one does not lead back.
 const NAME_AGAIN: Duration = Duration::from_secs(60);
 
@@ -55,7 +58,7 @@ pub enum Naming {
     Confirmed(String),
     /// It has none.
     Missing,
-    /// The DNS does not say.
+    /// The DNS does not say, or was not asked yet.
     Unknown,
 }
 
@@ -86,6 +89,7 @@ impl Watch {
     /// Looks until the program stops.
     pub async fn run(mut self) {
         let (mut listed, mut lists_again) = (HashMap::new(), Instant::now());
+        let settled = Instant::now() + SETTLING;
         loop {
             let edge = self.addresses.borrow_and_update().clone();
             let sources = edge.map(|edge| sources(&edge, self.families)).unwrap_or_default();
@@ -93,7 +97,7 @@ impl Watch {
             if is_new || Instant::now() >= lists_again {
                 (listed, lists_again) = (self.ask_lists(&sources).await, Instant::now() + EVERY);
             }
-            let report = self.report_on(&sources, &listed).await;
+            let report = self.report_on(&sources, &listed, settled).await;
             let again = if report.is_named() { lists_again } else { Instant::now() + NAME_AGAIN };
             self.report.send_replace(report);
             // Nobody sends addresses any more: the link has stopped, and so will we.
@@ -115,10 +119,18 @@ impl Watch {
         found
     }
 
-    async fn report_on(&self, sources: &[IpAddr], listed: &HashMap<IpAddr, Vec<Listing>>) -> Report {
+    async fn report_on(
+        &self,
+        sources: &[IpAddr],
+        listed: &HashMap<IpAddr, Vec<Listing>>,
+        settled: Instant,
+    ) -> Report {
         let mut addresses = Vec::new();
         for address in sources {
-            let name = Naming::from(iprev::judge(&self.resolver, *address).await);
+            let name = match Instant::now() < settled {
+                true => Naming::Unknown,
+                false => iprev::judge(&self.resolver, *address).await.into(),
+            };
             let listed = listed.get(address).cloned().unwrap_or_default();
             addresses.push(Standing { address: *address, name, listed });
         }
