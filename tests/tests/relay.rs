@@ -51,6 +51,8 @@ fn no_relay_by_any_address_form() -> Result<()> {
         "sam@198.51.100.25",
         "sam@[10.118.0.2]",
         "ana@home.example@stranger.test",
+        "SRS0=aaaaaaaa=aa=stranger.test=sam@home.example",
+        "SRS1=aaaaaaaa=stranger.test==aaaaaaaa=aa=stranger.test=sam@home.example",
         "sam",
     ];
     for form in forms {
