@@ -3,7 +3,7 @@
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
 
-.PHONY: help demo test test-terraform soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
+.PHONY: help demo test test-terraform test-deb deb soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -18,6 +18,16 @@ test: packages checkers rust test-terraform ## Run every test: unit, transcripts
 test-terraform: ## Check terraform/ with Terraform itself and the schema of AWS's provider (asks nothing of AWS)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/terraform/debian-packages.txt
 	@tests/setup/terraform.sh
+
+deb: rust ## Build the Debian packages of both programs for this machine (target/deb)
+	cargo build --release --locked -p postern-edge
+	cargo build --release --locked -p postern-home
+	@for name in postern-edge postern-home; do \
+	    systemd/deb/build.sh $$name target/release/$$name "$$(dpkg --print-architecture)" target/deb; \
+	done
+
+test-deb: ## Install, use, upgrade, remove and purge target/deb's packages in a Debian of their own (needs root, debootstrap and lintian)
+	@tests/setup/deb.sh
 
 soak: packages rust ## Run the heavy form of the scenarios that have one (200 rotations, a kill at every step; half an hour)
 	@tests/setup/soak.sh
