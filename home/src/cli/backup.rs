@@ -113,6 +113,7 @@ pub(super) fn execute(
 /// What home.toml wants.
 fn plan(config: &Config, keys: &Keys) -> Result<Backup, Failure> {
     let repository = config.backup.repository.clone().ok_or_else(no_repository)?;
+    store::require_owner(&config.state_dir)?;
     let place = store::opened(&config.state_dir, keys)?;
     Ok(Backup {
         host: host(config, &place)?,
@@ -144,6 +145,7 @@ fn vault(config: &Config, from: &From) -> Result<Vault, Failure> {
         Some(directory) => (directory.clone(), typed_key(from.key_file.as_deref())?),
         None => {
             let directory = config.backup.repository.clone().ok_or_else(no_repository)?;
+            store::require_owner(&config.state_dir)?;
             (directory, BackupKey::of(&config.state_dir).map_err(failed)?)
         }
     };
@@ -166,8 +168,9 @@ fn restore(
     snapshot: Option<String>,
     to: Option<PathBuf>,
 ) -> Result<Exit, Failure> {
-    let vault = vault(config, from)?;
     let target = to.unwrap_or_else(|| config.state_dir.clone());
+    store::require_owner(&target)?;
+    let vault = vault(config, from)?;
     let open = |target: &Path| store::opened(target, keys).map_err(|failure| failure.to_string());
     let drilled = backup::restore(vault, snapshot.as_deref(), &target, &open).map_err(failed)?;
     report(output, &drilled, &format!("It is in {}.", target.display()))
@@ -197,6 +200,7 @@ fn kit(config: &Config, keys: &Keys, output: Output) -> Result<Exit, Failure> {
         kit: String,
     }
     let repository = config.backup.repository.clone().ok_or_else(no_repository)?;
+    store::require_owner(&config.state_dir)?;
     let place = store::opened(&config.state_dir, keys)?;
     let envelope = Envelope::of(&config.state_dir).map_err(failed)?;
     let kind = envelope.as_ref().map(Envelope::secret_kind);

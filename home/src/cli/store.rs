@@ -142,8 +142,14 @@ fn verify(inspection: &Inspection, output: Output, user: Option<&EmailAddress>) 
     Ok(if whole { Exit::Done } else { Exit::Warnings })
 }
 
-/// Holds the state directory. Files that another than its owner made there, the daemon could not open afterwards.
+/// Holds the state directory.
 fn hold(state_dir: &Path) -> Result<File, Failure> {
+    require_owner(state_dir)?;
+    lock::state_dir(state_dir)
+}
+
+/// Files that another than its owner made in the state directory, the daemon could not open afterwards.
+pub(super) fn require_owner(state_dir: &Path) -> Result<(), Failure> {
     let owner = std::fs::metadata(state_dir).map(|metadata| metadata.uid());
     let own = rustix::process::geteuid().as_raw();
     match owner {
@@ -151,7 +157,7 @@ fn hold(state_dir: &Path) -> Result<File, Failure> {
             "{}: belongs to the user with the number {owner}, and what is made there must too. Run this as that user (`runuser -u NAME -- …`).",
             state_dir.display()
         ))),
-        _ => lock::state_dir(state_dir),
+        _ => Ok(()),
     }
 }
 
