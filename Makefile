@@ -2,8 +2,10 @@
 
 PROGRAMS := -p postern-edge -p postern-home -p postern-lab
 SECONDS ?= 30
+ARCH ?= $(shell dpkg --print-architecture)
+EMULATOR = $(if $(filter-out $(shell dpkg --print-architecture),$(ARCH)),qemu-aarch64-static)
 
-.PHONY: help demo test test-terraform test-deb deb soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
+.PHONY: help demo test test-terraform test-packaging test-deb test-image deb image soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -14,20 +16,34 @@ demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end
 
 test: packages checkers rust test-terraform ## Run every test: unit, transcripts, properties, scenarios in the lab, Terraform's plans
 	@tests/setup/test.sh
+	@$(MAKE) --no-print-directory test-packaging
+
+test-packaging: build ## Pack the programs of target/debug as .deb and image, and try them (needs root)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/packaging/debian-packages.txt
+	@tests/setup/packaging.sh
 
 test-terraform: ## Check terraform/ with Terraform itself and the schema of AWS's provider (asks nothing of AWS)
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/terraform/debian-packages.txt
 	@tests/setup/terraform.sh
 
-deb: rust ## Build the Debian packages of both programs for this machine (target/deb)
-	cargo build --release --locked -p postern-edge
-	cargo build --release --locked -p postern-home
-	@for name in postern-edge postern-home; do \
-	    systemd/deb/build.sh $$name target/release/$$name "$$(dpkg --print-architecture)" target/deb; \
+deb: rust ## Build the Debian packages of both programs into target/deb (ARCH=arm64: for a Raspberry Pi or an EC2 t4g)
+	@programs=$$(systemd/programs.sh $(ARCH)) && for name in postern-edge postern-home; do \
+	    RUN="$(EMULATOR)" systemd/deb/build.sh $$name $$programs/$$name $(ARCH) target/deb || exit 1; \
 	done
 
-test-deb: ## Install, use, upgrade, remove and purge target/deb's packages in a Debian of their own (needs root, debootstrap and lintian)
+test-deb: ## Install, use, upgrade, remove and purge target/deb's packages in a Debian of their own (needs root)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/packaging/debian-packages.txt
 	@tests/setup/deb.sh
+
+image: rust ## Build the container images of both programs into target/image (ARCH=arm64, as above)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/packaging/debian-packages.txt
+	@programs=$$(systemd/programs.sh $(ARCH)) && for name in postern-edge postern-home; do \
+	    systemd/image/build.sh $$name $$programs/$$name $(ARCH) target/image || exit 1; \
+	done
+
+test-image: ## Run target/image's images in Podman: home takes a mail and keeps it (ARCH=arm64: under qemu; needs root)
+	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/packaging/debian-packages.txt
+	@tests/setup/image.sh $(ARCH)
 
 soak: packages rust ## Run the heavy form of the scenarios that have one (200 rotations, a kill at every step; half an hour)
 	@tests/setup/soak.sh

@@ -19,6 +19,7 @@ file() {
 }
 
 file 755 "$program" "usr/bin/$name"
+[ "$arch" != "$(dpkg --print-architecture)" ] || strip "$tree/usr/bin/$name"
 file 644 "$root/systemd/$name.service" "lib/systemd/system/$name.service"
 file 644 "$root/systemd/$name.sysusers" "usr/lib/sysusers.d/$name.conf"
 file 644 "$root/docs/${name#postern-}.toml" "etc/postern/${name#postern-}.toml"

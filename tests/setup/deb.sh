@@ -1,19 +1,21 @@
 #!/bin/sh
-# Installs the packages of target/deb in a Debian of its own, uses the programs there, upgrades, removes and purges them. lintian
-# has nothing to say. Needs root, and the programs debootstrap and lintian.
+# Installs the packages of target/deb, or of the directory given, in a Debian of its own, uses the programs there, upgrades, removes
+# and purges them. lintian has nothing to say. Needs root, and the programs debootstrap and lintian.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/../.."
 
 for program in debootstrap lintian chroot; do
     command -v "$program" >/dev/null || { echo "deb: $program is not here: apt-get install $program" >&2; exit 1; }
 done
-set -- target/deb/postern-edge_*.deb target/deb/postern-home_*.deb
-[ -e "$1" ] && [ -e "$2" ] || { echo "deb: target/deb has not both packages; run: make deb" >&2; exit 1; }
+directory=${1:-target/deb}
+arch=$(dpkg --print-architecture)
+set -- "$directory"/postern-edge_*_"$arch".deb "$directory"/postern-home_*_"$arch".deb
+[ -e "$1" ] && [ -e "$2" ] || { echo "deb: $directory has not both packages; run: make deb" >&2; exit 1; }
 lintian --allow-root --fail-on error,warning "$@"
 
 # Mounts end with this script.
 if [ -z "${POSTERN_DEB_MOUNTS:-}" ]; then
-    POSTERN_DEB_MOUNTS=1 exec unshare --mount tests/setup/deb.sh
+    POSTERN_DEB_MOUNTS=1 exec unshare --mount tests/setup/deb.sh "$directory"
 fi
 
 machine=${CHROOT:-target/deb/machine}
