@@ -114,6 +114,29 @@ fn trace_tells_what_became_of_a_message() -> Result<()> {
     Ok(())
 }
 
+/// Postfix counts the connections on which it took mail.
+#[test]
+fn messages_that_waited_share_connections() -> Result<()> {
+    let lab = Lab::joined()?;
+    lab.stop_daemon(Host::Stranger, "postfix", Signal::Terminate)?;
+    let subjects: Vec<String> = (0..12).map(|number| format!("of a stack {number}")).collect();
+    for subject in &subjects {
+        lab.submit(465, ANA, SAM, &mail::plain_message(ANA, SAM, subject))?.success()?;
+    }
+    wait_until("the first one is deferred", Duration::from_secs(60), || deferred_id(&lab))?;
+    lab.start_daemon(Host::Stranger, "postfix")?;
+    lab.host(Host::Home).run(["postern-home", "queue", "flush"])?.success()?;
+    for subject in &subjects {
+        lab.await_stranger_message(subject).map_err(|error| lab.explain(error))?;
+    }
+    let log = lab.log_text(Host::Stranger);
+    let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    let connections = lines(": connect from mail.home.example[");
+    let messages = lines("client=mail.home.example[");
+    assert!(messages == 12 && connections <= 6, "{messages} messages on {connections} connections:\n{log}");
+    Ok(())
+}
+
 /// The id of the only message of the queue, once a first try has failed.
 fn deferred_id(lab: &Lab) -> Result<String> {
     let output = lab.host(Host::Home).run(["postern-home", "queue", "list", "--json"])?.success()?;

@@ -5,6 +5,9 @@
 //! the handshake fails, the same address is tried once more in clear, because the alternative for opportunistic TLS would be
 //! to deliver nothing (RFC 7435 §3). Where TLS is demanded nothing goes out without it. Hosts are tried in order until one takes up the transaction; what it then says is final for this
 //! attempt, so that no message is sent twice because an answer was lost.
+//!
+//! A connection that another message has left behind is used again where it was made in the same way. Where its server turns out
+//! to have gone before anything of the content was sent, the same address is connected to anew.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,7 +22,8 @@ use rustls::ClientConfig;
 use super::body::Body;
 use super::chance;
 use super::connection::{Begin, Connection, Unready};
-use super::demand::{Demand, Demands};
+use super::demand::{By, Demand, Demands, Peer};
+use super::idle::{Fingerprint, IdleConnections, Made};
 use super::route::Host;
 use super::verdict::{Decision, Verdict, from_results};
 use crate::inner::Network;
@@ -38,6 +42,8 @@ pub struct Client {
     pub network: Network,
     /// For servers that take nothing without.
     pub login: Option<Credentials>,
+    /// Connections that may be used again.
+    pub idle: IdleConnections,
 }
 
 /// Who we are at a relay.
@@ -54,6 +60,10 @@ pub struct Credentials {
 impl Credentials {
     fn login(&self) -> Login {
         Login { name: self.name.clone(), password: self.password.clone(), nonce: chance::unique() }
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.name, self.password.expose())
     }
 
     fn tls_use(&self) -> TlsUse {
@@ -158,16 +168,14 @@ impl Client {
     }
 
     async fn probe_address(&self, target: Target<'_>, demand: &Demand) -> Result<(), String> {
-        let (tls_use, tls) = match demand {
+        let terms = match demand {
             Demand::Unusable(cause) => return Err(cause.clone()),
-            Demand::Nothing => (TlsUse::Opportunistic, &self.tls),
-            Demand::Tls { config, .. } => {
-                (self.login.as_ref().map_or(TlsUse::Required, Credentials::tls_use), config)
-            }
+            Demand::Nothing => self.undemanded(TlsUse::Opportunistic),
+            Demand::Tls { by, peer, config } => self.demanded(*by, peer, config),
         };
-        let connected = self.connect(target, tls_use, tls).await;
+        let connected = self.connect(target, &terms).await;
         let mut connection = connected.map_err(|(Unready::Tls(cause) | Unready::Other(cause))| cause)?;
-        connection.quit().await;
+        connection.quit();
         Ok(())
     }
 
@@ -181,9 +189,8 @@ impl Client {
         match demand {
             Demand::Nothing => self.converse_with_fallback(job, body, target).await,
             Demand::Unusable(cause) => Conversation::NotAsDemanded(cause.clone()),
-            Demand::Tls { by, config } => {
-                let tls_use = self.login.as_ref().map_or(TlsUse::Required, Credentials::tls_use);
-                match self.converse(job, body, target, tls_use, config).await {
+            Demand::Tls { by, peer, config } => {
+                match self.converse(job, body, target, &self.demanded(*by, peer, config)).await {
                     Conversation::TlsFailed(cause) => {
                         Conversation::NotAsDemanded(format!("{cause} ({} demands it)", by.name()))
                     }
@@ -194,49 +201,92 @@ impl Client {
     }
 
     async fn converse_with_fallback(&self, job: &Job, body: &mut Body, target: Target<'_>) -> Conversation {
-        match self.converse(job, body, target, TlsUse::Opportunistic, &self.tls).await {
+        match self.converse(job, body, target, &self.undemanded(TlsUse::Opportunistic)).await {
             Conversation::TlsFailed(cause) => {
                 tracing::info!(queue_id = %job.message, host = target.host, cause, "TLS failed, trying in clear");
-                self.converse(job, body, target, TlsUse::Never, &self.tls).await
+                self.converse(job, body, target, &self.undemanded(TlsUse::Never)).await
             }
             conversation => conversation,
         }
     }
 
+    /// On a connection that waits, or else on a new one.
     async fn converse(
         &self,
         job: &Job,
         body: &mut Body,
         target: Target<'_>,
-        tls_use: TlsUse,
-        tls: &Arc<ClientConfig>,
+        terms: &Terms<'_>,
     ) -> Conversation {
-        let mut connection = match self.connect(target, tls_use, tls).await {
+        let made = self.made(target, terms);
+        if let Some(mut connection) = self.idle.take(&made).await {
+            let delivered = connection.deliver(envelope(job, body), body).await;
+            if !connection.ended_before_content() {
+                return self.conclude(made, connection, delivered);
+            }
+            tracing::debug!(queue_id = %job.message, host = target.host, "a waiting connection has ended");
+        }
+        let mut connection = match self.connect(target, terms).await {
             Ok(connection) => connection,
             Err(Unready::Tls(cause)) => return Conversation::TlsFailed(cause),
             Err(Unready::Other(cause)) => return Conversation::NoTransaction(cause),
         };
-        match connection.deliver(envelope(job, body), body).await {
+        let delivered = connection.deliver(envelope(job, body), body).await;
+        self.conclude(made, connection, delivered)
+    }
+
+    fn conclude(
+        &self,
+        made: Made,
+        connection: Connection,
+        delivered: Result<(Vec<RecipientResult>, Decision), String>,
+    ) -> Conversation {
+        self.idle.put(made, connection);
+        match delivered {
             Ok((results, accepted)) => Conversation::Results(results, accepted),
             Err(cause) => Conversation::NoTransaction(cause),
         }
     }
 
     /// A connection whose server is ready for a message.
-    async fn connect(
-        &self,
-        target: Target<'_>,
-        tls_use: TlsUse,
-        tls: &Arc<ClientConfig>,
-    ) -> Result<Connection, Unready> {
+    async fn connect(&self, target: Target<'_>, terms: &Terms<'_>) -> Result<Connection, Unready> {
         let server = SocketAddr::new(target.address, self.port);
         let login = self.login.as_ref().map(Credentials::login);
-        let begin = Begin { host_name: &self.host_name, tls_use, tls, login };
+        let begin = Begin { host_name: &self.host_name, tls_use: terms.tls_use, tls: terms.config, login };
         let mut connection =
             Connection::open(&self.network, server, target.source, target.host, begin).await?;
-        connection.make_ready(tls).await?;
+        connection.make_ready(terms.config).await?;
         Ok(connection)
     }
+
+    fn undemanded(&self, tls_use: TlsUse) -> Terms<'_> {
+        Terms { tls_use, demand: None, config: &self.tls }
+    }
+
+    fn demanded<'a>(&self, by: By, peer: &'a Peer, config: &'a Arc<ClientConfig>) -> Terms<'a> {
+        let tls_use = self.login.as_ref().map_or(TlsUse::Required, Credentials::tls_use);
+        Terms { tls_use, demand: Some((by, peer)), config }
+    }
+
+    fn made(&self, target: Target<'_>, terms: &Terms<'_>) -> Made {
+        Made {
+            host: target.host.to_owned(),
+            server: SocketAddr::new(target.address, self.port),
+            source: target.source,
+            host_name: self.host_name.clone(),
+            tls_use: terms.tls_use,
+            demand: terms.demand.map(|(by, peer)| (by, peer.clone())),
+            login: self.login.as_ref().map(Credentials::fingerprint),
+        }
+    }
+}
+
+/// How TLS is used on a connection.
+struct Terms<'a> {
+    tls_use: TlsUse,
+    /// Who demands it, and with whom.
+    demand: Option<(By, &'a Peer)>,
+    config: &'a Arc<ClientConfig>,
 }
 
 /// One address of a host, and where connections to it leave from.

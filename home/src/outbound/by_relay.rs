@@ -11,6 +11,7 @@ use postern_store::queue::Job;
 
 use super::attempt::{Client, Credentials};
 use super::demand::Demands;
+use super::idle::IdleConnections;
 use super::route::{self, Families, Host, NoRoute};
 use super::way_out::Gate;
 use crate::hostname::Hostname;
@@ -61,7 +62,7 @@ pub async fn is_published(resolver: &Resolver, domain: &DomainName, include: &Do
     }
 }
 
-/// A client for this relay, and the relay as its only host.
+/// A client for this relay, and the relay as its only host. No connection waits for it yet.
 ///
 /// # Errors
 /// Why it cannot be found.
@@ -79,7 +80,8 @@ pub(super) async fn client(
         security: relay.security,
     };
     let (port, tls) = (relay.port, tls::opportunistic_client());
-    Ok((Client { host_name, port, tls, network, login: Some(login) }, host))
+    let idle = IdleConnections::default();
+    Ok((Client { host_name, port, tls, network, login: Some(login), idle }, host))
 }
 
 /// Looks whether relays work.

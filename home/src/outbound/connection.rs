@@ -1,6 +1,7 @@
 //! A connection to another server: the shell around the client session.
 //!
-//! In: an address, how TLS begins, a login where the server wants one, a message. Out: what the server said of each recipient.
+//! In: an address, how TLS begins, a login where the server wants one, messages one after the other. Out: what the server said
+//! of each recipient.
 //! Refused: nothing that the session does not refuse; a login goes out under TLS only.
 
 use std::io;
@@ -16,6 +17,7 @@ use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::body::Body;
+use super::idle;
 use super::verdict::Decision;
 use crate::inner::Network;
 use crate::net::dial::{ClientStream, dial};
@@ -33,11 +35,17 @@ pub(super) struct Begin<'a> {
 }
 
 /// A connection to one server.
+#[derive(Debug)]
 pub(super) struct Connection {
-    /// `None` only while the handshake has it.
+    /// `None` while the handshake has it, and after the goodbye.
     stream: Option<ClientStream>,
     session: Session,
     host: String,
+    opened: Instant,
+    /// Messages that were handed over or tried.
+    messages: usize,
+    /// Whether octets of the latest message's content went out.
+    has_begun: bool,
 }
 
 /// Why a server is not ready for a message; for people.
@@ -68,7 +76,15 @@ impl Connection {
         if let Some(login) = begin.login {
             session = session.log_in(login);
         }
-        Ok(Self { stream: Some(stream), session, host: host.to_owned() })
+        let opened = Instant::now();
+        Ok(Self {
+            stream: Some(stream),
+            session,
+            host: host.to_owned(),
+            opened,
+            messages: 0,
+            has_begun: false,
+        })
     }
 
     /// Goes on until the server is ready for a message.
@@ -84,24 +100,49 @@ impl Connection {
         }
     }
 
-    /// Hands over one message after [`Connection::make_ready`], and says goodbye.
+    /// Hands over one message after [`Connection::make_ready`], or after another message.
     pub(super) async fn deliver(
         &mut self,
         envelope: Envelope,
         body: &mut Body,
     ) -> Result<(Vec<RecipientResult>, Decision), String> {
+        (self.messages, self.has_begun) = (self.messages + 1, false);
         self.session.send(envelope, Instant::now());
         loop {
             match self.next_event().await {
-                Event::SendContent => self.send_content(body).await,
-                Event::Finished(results) => {
-                    let accepted = self.accepted_decision();
-                    self.quit().await;
-                    return Ok((results, accepted));
+                Event::SendContent => {
+                    self.has_begun = true;
+                    self.send_content(body).await;
                 }
+                Event::Finished(results) => return Ok((results, self.accepted_decision())),
                 Event::Closed(closed) => return Err(closed_reason(&closed)),
                 Event::StartTls | Event::Ready => {}
             }
+        }
+    }
+
+    /// Whether the session ended before anything of the latest message's content went out: then no server has that message
+    /// from us, and it may go on another connection at once.
+    pub(super) fn ended_before_content(&self) -> bool {
+        self.session.is_closed() && !self.has_begun
+    }
+
+    /// Whether it may wait for another message.
+    pub(super) fn takes_another(&self) -> bool {
+        self.session.takes_another()
+            && self.messages < idle::MESSAGES_MAX
+            && self.opened.elapsed() < idle::AGE_MAX
+    }
+
+    /// Whether the server has said nothing since the latest message, and is there, as far as is known. What it might say is
+    /// that it leaves.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let mut octet = [0];
+        tokio::select! {
+            biased;
+            _ = stream.read(&mut octet) => false,
+            () = std::future::ready(()) => true,
         }
     }
 
@@ -196,12 +237,8 @@ impl Connection {
     }
 
     /// The results are in; a server that is slow to say goodbye may not hold them up.
-    pub(super) async fn quit(&mut self) {
-        while let Some(event) = self.session.next_event() {
-            if event == Event::Ready {
-                self.session.quit(Instant::now());
-            }
-        }
+    pub(super) fn quit(&mut self) {
+        self.session.quit(Instant::now());
         let output = self.session.take_output();
         if let Some(mut stream) = self.stream.take() {
             tokio::spawn(async move {

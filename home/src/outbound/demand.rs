@@ -41,6 +41,8 @@ pub enum Demand {
     Tls {
         /// Who demands it.
         by: By,
+        /// With whom.
+        peer: Peer,
         /// The configuration.
         config: Arc<ClientConfig>,
     },
@@ -71,6 +73,22 @@ impl By {
             Self::Sender => "the sender",
         }
     }
+}
+
+/// Whom a configuration accepts; equal ones accept the same servers of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// Who shows a certificate that these records describe, under one of these names where they ask for one.
+    Recorded {
+        /// In an order of their own.
+        records: Vec<TLSA>,
+        /// The host's and the domain's.
+        names: Vec<String>,
+    },
+    /// For whose name an authority vouches.
+    Vouched,
+    /// Whoever is there.
+    Anybody,
 }
 
 /// Finds out what is demanded of connections to hosts.
@@ -156,11 +174,15 @@ impl OfDomain {
         let mut names = host.tlsa_bases.clone();
         names.extend([host.name.clone(), self.domain.clone()]);
         if let Some(config) = peer::by_dane(records, &names) {
-            return Demand::Tls { by: By::Dane, config };
+            let mut records = records.to_vec();
+            records.sort_by_cached_key(ToString::to_string);
+            return Demand::Tls { by: By::Dane, peer: Peer::Recorded { records, names }, config };
         }
         match self.by_policy(&host.name) {
             Demand::Nothing if self.wish == TlsWish::Required => self.of_sender(host),
-            Demand::Nothing => Demand::Tls { by: By::Dane, config: opportunistic_client() },
+            Demand::Nothing => {
+                Demand::Tls { by: By::Dane, peer: Peer::Anybody, config: opportunistic_client() }
+            }
             demand => demand,
         }
     }
@@ -179,7 +201,7 @@ impl OfDomain {
 /// TLS with a server that an authority vouches for.
 fn by_authorities(by: By) -> Demand {
     match peer::by_authorities() {
-        Some(config) => Demand::Tls { by, config },
+        Some(config) => Demand::Tls { by, peer: Peer::Vouched, config },
         None => Demand::Unusable(
             "its certificate cannot be judged: this machine has no root certificates \
              (on Debian: `apt install ca-certificates`)"

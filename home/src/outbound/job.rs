@@ -17,6 +17,7 @@ use super::body::Body;
 use super::by_relay;
 use super::demand::Demands;
 use super::demand::policies::Policies;
+use super::idle::IdleConnections;
 use super::report::{self, Addressee, Case};
 use super::route::{self, Host, NoRoute, Ourselves};
 use super::verdict::{Closing, Decision, Told, Verdict, close};
@@ -57,6 +58,8 @@ pub struct Parts {
     pub relays: Relays,
     /// What destinations take.
     pub tally: Tally,
+    /// Connections that the next message may use.
+    pub idle: IdleConnections,
 }
 
 /// What the loop learns from a job.
@@ -185,6 +188,7 @@ async fn next_directly(parts: &Parts, settings: &Settings, job: &Job, way: &WayO
         tls: parts.tls.clone(),
         network: parts.network.clone(),
         login: None,
+        idle: parts.idle.clone(),
     };
     let demands = Demands::of(&job.domain, job.envelope.wishes.tls, &parts.resolver, &parts.policies).await;
     Ok(Next { client, hosts, demands })
@@ -194,6 +198,7 @@ async fn next_by_relay(parts: &Parts, settings: &Settings, relay: &Relay) -> Res
     let (resolver, host_name) = (&parts.resolver, parts.hostname.current().to_string());
     let client = by_relay::client(relay, resolver, settings.families, host_name, parts.network.clone());
     let (client, host) = client.await?;
+    let client = Client { idle: parts.idle.clone(), ..client };
     Ok(Next { client, hosts: vec![host], demands: Demands::OfRelay })
 }
 

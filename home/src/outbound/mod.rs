@@ -16,6 +16,8 @@
 //!
 //! Implements RFC 5321 §4.5.4 (retry), §5.1 (routing), §6.1; RFC 7505; RFC 7435 (opportunistic TLS); RFC 7672 (DANE); RFC 8461 (MTA-STS);
 //! RFC 3461 §5.2.
+//!
+//! A connection waits for a few seconds for the next message that goes to the same server in the same way: `idle`.
 
 pub mod way_out;
 
@@ -30,6 +32,7 @@ pub mod by_relay;
 mod attempt;
 mod body;
 mod connection;
+mod idle;
 mod local;
 
 mod verdict;
@@ -47,6 +50,7 @@ pub(crate) mod chance;
 #[cfg(test)]
 mod tests;
 
+pub use idle::IdleConnections;
 pub use job::Parts;
 pub use route::Families;
 pub use schedule::{Concurrency, RetryPolicy};

@@ -1,5 +1,6 @@
 //! The whole of delivery on loopback: a real queue, store and directory, scripted servers.
 
+mod reuse;
 mod sent_on;
 mod stock;
 mod world;
@@ -17,7 +18,7 @@ use postern_store::journal::{Journal, StoryId};
 use postern_store::queue::{Content, Detail, NewMessage, NewRecipient, Queue, QueueId, Ret};
 use tokio::sync::watch;
 
-use self::world::{Behaviour, Entry, Seen, mail_server, name_server};
+use self::world::{Behaviour, Cut, Entry, Point, Seen, mail_server, name_server};
 use super::demand::policies::Policies;
 use super::{Families, Gate, Parts, Settings, Worker};
 use crate::hostname::Hostname;
@@ -85,6 +86,7 @@ impl Home {
             network: crate::inner::Network::Machine,
             relays: relays.clone(),
             tally: Default::default(),
+            idle: Default::default(),
         };
         let addresses = EdgeAddresses {
             public: vec!["192.0.2.1".parse().unwrap()],
@@ -419,8 +421,8 @@ async fn local_recipients_get_their_copy_and_strangers_here_are_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_tried_again_and_nothing_is_reported() {
-    let (settings, seen) =
-        far_server(FAR, Behaviour { cut_after_content: true, ..Behaviour::default() }).await;
+    let cut = Some(Cut { after: 0, at: Point::Content });
+    let (settings, seen) = far_server(FAR, Behaviour { cut, ..Behaviour::default() }).await;
     let home = Home::start(&far(FAR), settings, LinkState::Connected).await;
     let detail = home.until_tried(home.enqueue(&["bo@far.example"])).await;
     let reply = detail.recipient_details[0].last_reply.clone().unwrap();

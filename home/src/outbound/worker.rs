@@ -66,6 +66,7 @@ impl Worker {
             tracing::info!(open = current.is_ok(), "way to other servers changed");
             self.gate.count_change();
             self.schedule.forget_unreachable();
+            self.parts.idle.end_all();
             *way = current;
         }
     }
@@ -167,6 +168,7 @@ impl Worker {
             tracing::warn!(attempts = self.jobs.len(), "stopped in mid-attempt; the messages stay queued");
             self.jobs.shutdown().await;
         }
+        self.parts.idle.end_all();
     }
 }
 

@@ -433,6 +433,7 @@ impl Services {
             network: self.network.clone(),
             relays: self.relays.clone(),
             tally: self.tally.clone(),
+            idle: outbound::IdleConnections::default(),
         };
         outbound::Worker::new(parts, self.config.queue.settings(), self.gate())
     }

@@ -7,13 +7,27 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 
 /// Ends with the test.
-struct Sink(Child);
+struct Sink {
+    child: Child,
+    /// What it counts.
+    counters: tempfile::NamedTempFile,
+}
+
+impl Sink {
+    /// Connections so far, without the one that found out that it listens.
+    fn sessions(&self) -> usize {
+        let counters = std::fs::read_to_string(self.counters.path()).unwrap();
+        let latest = counters.rsplit("sess=").next().unwrap();
+        let sessions: usize = latest.split(' ').next().unwrap().parse().unwrap();
+        sessions - 1
+    }
+}
 
 impl Drop for Sink {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -25,8 +39,10 @@ async fn sink(directory: &Path, port: u16) -> Sink {
         command.args(["-u", "nobody"]);
     }
     let dump = format!("{}/message.", directory.display());
-    let child = command.args(["-d", &dump, &format!("{FAR}:{port}"), "50"]).stderr(Stdio::null()).spawn();
-    let sink = Sink(child.expect("smtp-sink of the package postfix is installed"));
+    let counters = tempfile::NamedTempFile::new().unwrap();
+    command.args(["-c", "-d", &dump, &format!("{FAR}:{port}"), "50"]);
+    let child = command.stdout(counters.reopen().unwrap()).stderr(Stdio::null()).spawn();
+    let sink = Sink { child: child.expect("smtp-sink of the package postfix is installed"), counters };
     let end = Instant::now() + Duration::from_secs(5);
     while tokio::net::TcpStream::connect((FAR, port)).await.is_err() {
         assert!(Instant::now() < end, "smtp-sink does not listen");
@@ -68,9 +84,9 @@ async fn five_megabytes_arrive_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_messages_arrive_once_each() {
+async fn a_hundred_messages_arrive_once_each_on_few_connections() {
     let (directory, remote_port) = (tempfile::tempdir().unwrap(), free_port());
-    let _sink = sink(directory.path(), remote_port).await;
+    let sink = sink(directory.path(), remote_port).await;
     let home =
         Home::start(&far(FAR), Settings { remote_port, ..Settings::default() }, LinkState::Connected).await;
     for number in 0..100 {
@@ -83,4 +99,5 @@ async fn a_hundred_messages_arrive_once_each() {
     }
     assert_eq!(dumped(directory.path()).len(), 100);
     home.stop().await;
+    assert!(sink.sessions() <= 10, "{} connections", sink.sessions());
 }

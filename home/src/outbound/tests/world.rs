@@ -79,8 +79,34 @@ pub struct Behaviour {
     pub refuse: HashMap<&'static str, &'static str>,
     /// STARTTLS is offered: with a configuration that works, or `None` to answer the handshake with nonsense.
     pub starttls: Option<Option<Arc<rustls::ServerConfig>>>,
-    /// The connection is cut after the end of the content.
-    pub cut_after_content: bool,
+    /// Where each connection is cut.
+    pub cut: Option<Cut>,
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy)]
+pub struct Cut {
+    /// After so many messages on it,
+    pub after: usize,
+    /// here.
+    pub at: Point,
+}
+
+/// A point of the dialogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// When the last message has been taken.
+    Taken,
+    /// At MAIL, which is answered 421.
+    Refused,
+    /// Without an answer to MAIL.
+    Mail,
+    /// Without an answer to RCPT.
+    Rcpt,
+    /// Without an answer to DATA.
+    Data,
+    /// Without an answer to the content.
+    Content,
 }
 
 /// One message that a server took.
@@ -97,6 +123,8 @@ pub struct Taken {
 #[derive(Default)]
 pub struct Seen {
     pub connections: usize,
+    /// Connections that the client ended by QUIT.
+    pub goodbyes: usize,
     pub taken: Vec<Taken>,
 }
 
@@ -121,9 +149,13 @@ pub async fn mail_server(address: IpAddr, port: u16, behaviour: Behaviour) -> (u
 
 async fn serve(stream: Stream, behaviour: Behaviour, seen: &Mutex<Seen>) -> std::io::Result<()> {
     let mut connection = BufReader::new(stream);
-    let (mut under_tls, mut mail, mut rcpt) = (false, String::new(), Vec::new());
+    let (mut under_tls, mut mail, mut rcpt, mut messages) = (false, String::new(), Vec::new(), 0);
     connection.write_all(b"220 mx ESMTP\r\n").await?;
     loop {
+        let is_cut = |at| behaviour.cut.is_some_and(|cut| cut.after == messages && cut.at == at);
+        if is_cut(Point::Taken) {
+            return Ok(());
+        }
         let mut line = String::new();
         if connection.read_line(&mut line).await? == 0 {
             return Ok(());
@@ -144,6 +176,10 @@ async fn serve(stream: Stream, behaviour: Behaviour, seen: &Mutex<Seen>) -> std:
                 under_tls = true;
                 continue;
             }
+            "MAIL" if is_cut(Point::Refused) => return connection.write_all(b"421 4.3.2 enough\r\n").await,
+            "MAIL" if is_cut(Point::Mail) => return Ok(()),
+            "RCPT" if is_cut(Point::Rcpt) => return Ok(()),
+            "DATA" if is_cut(Point::Data) => return Ok(()),
             "MAIL" => {
                 mail = line;
                 "250 2.1.0 ok".to_owned()
@@ -163,9 +199,10 @@ async fn serve(stream: Stream, behaviour: Behaviour, seen: &Mutex<Seen>) -> std:
             "DATA" => {
                 connection.write_all(b"354 go\r\n").await?;
                 let content = read_content(&mut connection).await?;
-                if behaviour.cut_after_content {
+                if is_cut(Point::Content) {
                     return Ok(());
                 }
+                messages += 1;
                 let taken = Taken {
                     under_tls,
                     mail: std::mem::take(&mut mail),
@@ -176,7 +213,10 @@ async fn serve(stream: Stream, behaviour: Behaviour, seen: &Mutex<Seen>) -> std:
                 "250 2.0.0 taken".to_owned()
             }
             "RSET" => "250 ok".to_owned(),
-            "QUIT" => return connection.write_all(b"221 bye\r\n").await,
+            "QUIT" => {
+                seen.lock().unwrap().goodbyes += 1;
+                return connection.write_all(b"221 bye\r\n").await;
+            }
             _ => "502 5.5.1 what".to_owned(),
         };
         connection.write_all(format!("{reply}\r\n").as_bytes()).await?;

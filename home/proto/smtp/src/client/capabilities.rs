@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub require_tls: bool,
     /// Most recipients of one transaction, where the server names a limit (RFC 9422, RCPTMAX).
     pub recipients_max: Option<usize>,
+    /// Most transactions of one session, where the server names a limit (RFC 9422, MAILMAX).
+    pub transactions_max: Option<usize>,
     /// SIZE (RFC 1870) is offered.
     pub size: bool,
     /// Most octets of a message, where the server names a limit.
@@ -59,7 +61,11 @@ impl Capabilities {
                 "DSN" => capabilities.dsn = true,
                 "AUTH" => capabilities.mechanisms.extend(words.map(str::to_owned)),
                 "REQUIRETLS" => capabilities.require_tls = true,
-                "LIMITS" => capabilities.recipients_max = words.find_map(recipients_max),
+                "LIMITS" => {
+                    let limits: Vec<&str> = words.collect();
+                    capabilities.recipients_max = limit(&limits, "RCPTMAX");
+                    capabilities.transactions_max = limit(&limits, "MAILMAX");
+                }
                 "SIZE" => {
                     capabilities.size = true;
                     // RFC 1870 §4: zero means that there is no fixed limit.
@@ -72,9 +78,9 @@ impl Capabilities {
     }
 }
 
-/// The value of `RCPTMAX=`; one that is no number, or zero, says nothing (RFC 9422).
-fn recipients_max(limit: &str) -> Option<usize> {
-    let (name, value) = limit.split_once('=')?;
-    let value = value.parse().ok().filter(|value| *value > 0)?;
-    name.eq_ignore_ascii_case("RCPTMAX").then_some(value)
+/// The value of the limit of this name; one that is no number, or zero, says nothing (RFC 9422).
+fn limit(limits: &[&str], name: &str) -> Option<usize> {
+    let named = limits.iter().filter_map(|limit| limit.split_once('='));
+    let mut values = named.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    values.find_map(|value| value.parse().ok().filter(|value| *value > 0))
 }

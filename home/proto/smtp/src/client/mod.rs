@@ -31,8 +31,7 @@
 //! (RFC 3207 §5; they would be read as if they came under TLS); a login without TLS.
 //!
 //! Implements RFC 3030, RFC 5321 (§3.1–3.3, §4.1.1, §4.5.3.2), RFC 2920, RFC 3207, RFC 1870, RFC 6152, RFC 6531, RFC 3461,
-//! RFC 4954, RFC 8314 §3.3 (TLS from the first octet), RFC 8689 §4.2.1, RFC 9422 (RCPTMAX; there is one transaction on a
-//! connection, so MAILMAX is kept).
+//! RFC 4954, RFC 8314 §3.3 (TLS from the first octet), RFC 8689 §4.2.1, RFC 9422 (RCPTMAX, MAILMAX).
 //! Deviates: see [`reply`] and [`envelope`].
 
 pub mod reply;
@@ -134,6 +133,8 @@ pub struct Session {
     login: Option<Login>,
     exchange: Option<ClientExchange>,
     transaction: Option<Transaction>,
+    /// MAIL commands so far, whatever became of them.
+    transactions: usize,
     content: ContentWriter,
     output: Vec<u8>,
     events: VecDeque<Event>,
@@ -153,6 +154,7 @@ impl Session {
             login: None,
             exchange: None,
             transaction: None,
+            transactions: 0,
             content: ContentWriter::new(Transfer::Data),
             output: Vec::new(),
             events: VecDeque::new(),
@@ -223,6 +225,7 @@ impl Session {
         } else {
             self.state = State::Envelope;
             self.transaction = Some(Transaction::new(envelope, &self.capabilities));
+            self.transactions += 1;
             self.continue_envelope(now);
         }
     }
@@ -281,6 +284,12 @@ impl Session {
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// Whether another message may be sent now, as far as the server has said (RFC 9422, MAILMAX).
+    pub fn takes_another(&self) -> bool {
+        let most = self.capabilities.transactions_max.unwrap_or(usize::MAX);
+        self.state == State::Ready && self.transactions < most
     }
 
     /// Whether the server reports by itself (RFC 3461).

@@ -249,6 +249,27 @@ fn no_more_recipients_than_the_server_announces() {
 }
 
 #[test]
+fn no_more_messages_than_the_server_announces() {
+    for (limits, takes_another) in [("MAILMAX=2", true), ("MAILMAX=1", false), ("RCPTMAX=1", true)] {
+        let mut player = player(TlsUse::Never, false);
+        let dialogue = format!(
+            "S: 220 mx.example
+             C: EHLO mail.home.example
+             S: 250-mx.example
+             S: 250 LIMITS {limits}
+             E: ready
+             ! send bo@mx.example
+             C: MAIL FROM:<ana@home.example>
+             S: 450 not yet
+             E: -450
+             E: ready"
+        );
+        dialogue.lines().for_each(|line| player.line(line.trim()));
+        assert_eq!(player.session.takes_another(), takes_another, "{limits}");
+    }
+}
+
+#[test]
 fn a_message_that_requires_tls_goes_only_to_who_promises_it() {
     play_from_ready("! send-requiring-tls bo@mx.example\nE: -5.7.30\nE: ready");
     play(
