@@ -1,14 +1,18 @@
 //! When to try again, and how much at once. Pure: time and chance are given.
 //!
-//! In: what began, what ended, which destinations could not be reached. Out: the free slots for each destination and
-//! the time of the next attempt. Nothing here is written down: after a restart each destination has a fresh start,
-//! while the next attempt of every recipient is in the queue.
+//! In: what began, what ended, which destinations could not be reached. Out: the lane that is served next, whether it may have
+//! a slot at a destination, and the time of the next attempt. Nothing here is written down: after a restart each destination has
+//! a fresh start, while the next attempt of every recipient is in the queue.
+//!
+//! A lane ([`Lane`]) may hold slots up to a multiple of those that are left free, in all and at each destination: so however much
+//! waits in one, and however slow its destinations are, something is left for another one. Among those that may have another
+//! slot the one is served that holds the fewest, and among equals the one that was served longest ago.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use postern_store::queue::{Job, QueueId};
+use postern_store::queue::{Job, Kind, Lane, QueueId, Slots};
 
 /// The rules of trying again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +96,17 @@ const UNREACHABLE_MAX: usize = 4096;
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
     concurrency: Concurrency,
-    in_flight: HashMap<String, HashSet<QueueId>>,
+    in_flight: HashMap<String, HashMap<QueueId, Lane>>,
     unreachable: HashMap<String, Unreachable>,
-    last_served: String,
+    served: HashMap<Lane, Served>,
+    turns: u64,
+}
+
+/// When a lane was served last, and what for.
+#[derive(Debug, Clone)]
+struct Served {
+    turn: u64,
+    domain: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +123,7 @@ impl Schedule {
 
     /// Attempts that may begin now.
     pub fn free(&self) -> usize {
-        let busy: usize = self.in_flight.values().map(HashSet::len).sum();
+        let busy: usize = self.in_flight.values().map(HashMap::len).sum();
         self.concurrency.total.saturating_sub(busy)
     }
 
@@ -120,7 +132,7 @@ impl Schedule {
         if self.unreachable.get(domain).is_some_and(|unreachable| now < unreachable.until) {
             return 0;
         }
-        let busy = self.in_flight.get(domain).map_or(0, HashSet::len);
+        let busy = self.in_flight.get(domain).map_or(0, HashMap::len);
         // After a failure one attempt finds out whether the destination is back.
         let limit = if self.unreachable.contains_key(domain) { 1 } else { self.concurrency.per_destination };
         limit.saturating_sub(busy).min(self.free())
@@ -128,18 +140,35 @@ impl Schedule {
 
     /// Whether the message is being tried at this destination.
     pub fn is_busy(&self, message: QueueId, domain: &str) -> bool {
-        self.in_flight.get(domain).is_some_and(|messages| messages.contains(&message))
+        self.in_flight.get(domain).is_some_and(|messages| messages.contains_key(&message))
     }
 
-    /// The destination that was served last; the search goes on behind it.
-    pub fn last_served(&self) -> &str {
-        &self.last_served
+    /// The lane of these that is served next; `None` where none may have another slot.
+    pub fn next_lane(&self, lanes: &[Lane]) -> Option<Lane> {
+        let free = self.free();
+        let held = |lane: &Lane| self.in_flight.values().map(|messages| count(messages, *lane)).sum();
+        let turn = |lane: &Lane| self.served.get(lane).map_or(0, |served| served.turn);
+        let waiting = lanes.iter().map(|lane| (held(lane), turn(lane), *lane));
+        let may_begin = waiting.filter(|(held, _, lane)| may_hold_another(*lane, *held, free));
+        may_begin.min().map(|(_, _, lane)| lane)
+    }
+
+    /// Whether a lane may have another slot at this destination.
+    pub fn is_free(&self, lane: Lane, domain: &str, now: Timestamp) -> bool {
+        let held = self.in_flight.get(domain).map_or(0, |messages| count(messages, lane));
+        may_hold_another(lane, held, self.free_for(domain, now))
+    }
+
+    /// The destination that a lane was served for last; the search goes on behind it.
+    pub fn last_served(&self, lane: Lane) -> &str {
+        self.served.get(&lane).map_or("", |served| &served.domain)
     }
 
     /// An attempt begins.
     pub fn begin(&mut self, job: &Job) {
-        self.in_flight.entry(job.domain.clone()).or_default().insert(job.message);
-        self.last_served.clone_from(&job.domain);
+        self.in_flight.entry(job.domain.clone()).or_default().insert(job.message, job.lane);
+        self.turns += 1;
+        self.served.insert(job.lane, Served { turn: self.turns, domain: job.domain.clone() });
     }
 
     /// An attempt has ended.
@@ -201,18 +230,62 @@ impl Schedule {
     }
 }
 
+fn count(messages: &HashMap<QueueId, Lane>, lane: Lane) -> usize {
+    messages.values().filter(|other| **other == lane).count()
+}
+
+/// Whether a lane that holds so many slots may have another one of those that are free.
+fn may_hold_another(lane: Lane, held: usize, free: usize) -> bool {
+    let multiple = match lane.kind {
+        Kind::Personal => 2,
+        Kind::Bulk | Kind::Forwarded => 1,
+    };
+    held < multiple * free
+}
+
+/// The schedule at one moment.
+#[derive(Debug)]
+pub struct Moment {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Slots for Moment {
+    fn next_lane(&self, lanes: &[Lane]) -> Option<Lane> {
+        self.schedule.next_lane(lanes)
+    }
+
+    fn last_served(&self, lane: Lane) -> &str {
+        self.schedule.last_served(lane)
+    }
+
+    fn is_free(&self, lane: Lane, domain: &str) -> bool {
+        self.schedule.is_free(lane, domain, self.now)
+    }
+
+    fn is_busy(&self, message: QueueId, domain: &str) -> bool {
+        self.schedule.is_busy(message, domain)
+    }
+
+    fn begin(&mut self, job: &Job) {
+        self.schedule.begin(job);
+    }
+}
+
 fn later(time: Timestamp, wait: Duration) -> Timestamp {
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     time.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use postern_store::queue::{Envelope, Ret};
 
     use super::*;
 
-    fn job(message: i64, domain: &str) -> Job {
+    pub(crate) fn job(message: i64, domain: &str) -> Job {
         let envelope = Envelope {
             reverse_path: None,
             sender: None,
@@ -225,7 +298,8 @@ mod tests {
             wishes: Default::default(),
             story: postern_store::journal::StoryId::of_session("test"),
         };
-        Job { message: QueueId(message), domain: domain.to_owned(), recipients: Vec::new(), envelope }
+        let lane = Lane { account: None, kind: Kind::Personal };
+        Job { message: QueueId(message), lane, domain: domain.to_owned(), recipients: Vec::new(), envelope }
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -276,9 +350,32 @@ mod tests {
         assert_eq!(schedule.free_for("b.example", at(0)), 1);
         assert!(schedule.is_busy(QueueId(1), "a.example") && !schedule.is_busy(QueueId(1), "b.example"));
         schedule.begin(&job(1, "b.example"));
-        assert_eq!((schedule.free(), schedule.last_served()), (0, "b.example"));
+        let lane = Lane { account: None, kind: Kind::Personal };
+        assert_eq!((schedule.free(), schedule.last_served(lane)), (0, "b.example"));
+        assert_eq!(schedule.next_lane(&[lane]), None);
         schedule.end(QueueId(1), "a.example");
         assert_eq!(schedule.free_for("a.example", at(0)), 1);
+    }
+
+    #[test]
+    fn a_lane_leaves_slots_to_others() {
+        let slots = |kind| {
+            let lane = Lane { account: None, kind };
+            let mut schedule = Schedule::new(Concurrency::default());
+            let mut begun = 0;
+            while schedule.is_free(lane, "a.example", at(0)) {
+                begun += 1;
+                schedule.begin(&Job { lane, ..job(begun, "a.example") });
+            }
+            while schedule.next_lane(&[lane]).is_some() {
+                begun += 1;
+                schedule.begin(&Job { lane, ..job(begun, &format!("{begun}.example")) });
+            }
+            (schedule.free_for("a.example", at(0)), schedule.free())
+        };
+        assert_eq!(slots(Kind::Personal), (1, 13), "of five and of forty");
+        assert_eq!(slots(Kind::Bulk), (2, 20));
+        assert_eq!(slots(Kind::Forwarded), (2, 20));
     }
 
     #[test]

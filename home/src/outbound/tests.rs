@@ -1,5 +1,6 @@
 //! The whole of delivery on loopback: a real queue, store and directory, scripted servers.
 
+mod fairness;
 mod reuse;
 mod sent_on;
 mod stock;
@@ -117,11 +118,15 @@ impl Home {
     }
 
     fn enqueue_content(&self, recipients: &[&str], content: &[u8]) -> QueueId {
-        let ana = self.directory.user_by_login("ana@home.example").unwrap();
+        self.enqueue_from("ana@home.example", recipients, content)
+    }
+
+    fn enqueue_from(&self, login: &str, recipients: &[&str], content: &[u8]) -> QueueId {
+        let sender = self.directory.user_by_login(login).unwrap();
         let message = NewMessage {
-            reverse_path: Some(ana.address),
+            reverse_path: Some(sender.address),
             recipients: recipients.iter().map(|text| NewRecipient::new(text.parse().unwrap())).collect(),
-            sender: Some(ana.account),
+            sender: Some(sender.account),
             forwarder: None,
             prepend: b"X-Added: yes\r\n".to_vec(),
             content: Content::Bytes(content),

@@ -180,8 +180,9 @@ mod tests {
     use jiff::SignedDuration;
     use postern_smtp::client::envelope::Unsupported;
     use postern_smtp::client::reply::ReplyParser;
-    use postern_store::queue::{NewRecipient, Notify, Queue, Slots};
+    use postern_store::queue::{NewRecipient, Notify, Queue};
 
+    use super::super::schedule::{Concurrency, Moment, Schedule};
     use super::*;
 
     fn reply(text: &str) -> Reply {
@@ -225,18 +226,6 @@ mod tests {
         assert_eq!(verdicts(vec![full])[0].0, Decision::Deferred);
     }
 
-    struct All;
-
-    impl Slots for All {
-        fn free_for(&self, _: &str) -> usize {
-            1
-        }
-
-        fn is_busy(&self, _: postern_store::queue::QueueId, _: &str) -> bool {
-            false
-        }
-    }
-
     /// A recipient as the queue gives it.
     fn recipient(attempts: u32, delay_reported: bool, notify: Notify) -> DueRecipient {
         let state = tempfile::tempdir().expect("a directory");
@@ -257,7 +246,8 @@ mod tests {
                 story: postern_store::journal::StoryId::of_session("test"),
             })
             .expect("queued");
-        let mut jobs = queue.due(Timestamp::now(), 1, 1, "", &All).expect("read");
+        let mut slots = Moment { schedule: Schedule::new(Concurrency::default()), now: Timestamp::now() };
+        let mut jobs = queue.due(slots.now, 1, &mut slots).expect("read");
         DueRecipient { attempts, delay_reported, ..jobs.remove(0).recipients.remove(0) }
     }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_store::directory::Snapshot;
-use postern_store::queue::{Job, QueueId, Slots};
+use postern_store::queue::{Job, Lane, QueueId, Slots};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, sleep_until, timeout};
 
 use super::Settings;
 use super::job::{self, Contact, Ended, PAUSE_AFTER_ERROR, Parts, blocking, is_local};
-use super::schedule::Schedule;
+use super::schedule::{Moment, Schedule};
 use super::way_out::{Gate, WayOut};
 
 /// The loop looks at the queue at least this often, should the clock have been set.
@@ -90,19 +90,15 @@ impl Worker {
 
     async fn due(&self, way: Option<&WayOut>) -> postern_store::Result<(Vec<Job>, Duration)> {
         let now = Timestamp::now();
-        let slots = Free {
-            schedule: self.schedule.clone(),
+        let mut slots = Free {
+            moment: Moment { schedule: self.schedule.clone(), now },
             local: self.parts.directory.snapshot(),
             remote: way.is_some(),
-            now,
         };
         let (queue, limit) = (self.parts.queue.clone(), self.settings.recipients_per_transaction);
         let wake = self.schedule.next_wake(now);
         blocking(move || {
-            let jobs = match slots.schedule.free() {
-                0 => Vec::new(),
-                free => queue.due(now, free, limit, slots.schedule.last_served(), &slots)?,
-            };
+            let jobs = queue.due(now, limit, &mut slots)?;
             let next = queue.next_due(now)?.into_iter().chain(wake).min();
             Ok((jobs, next.map_or(LONGEST_SLEEP, |next| wait(now, next))))
         })
@@ -174,20 +170,30 @@ impl Worker {
 
 /// The free slots at one moment.
 struct Free {
-    schedule: Schedule,
+    moment: Moment,
     local: Arc<Snapshot>,
     remote: bool,
-    now: Timestamp,
 }
 
 impl Slots for Free {
-    fn free_for(&self, domain: &str) -> usize {
-        let allowed = self.remote || is_local(&self.local, domain);
-        if allowed { self.schedule.free_for(domain, self.now) } else { 0 }
+    fn next_lane(&self, lanes: &[Lane]) -> Option<Lane> {
+        self.moment.next_lane(lanes)
+    }
+
+    fn last_served(&self, lane: Lane) -> &str {
+        self.moment.last_served(lane)
+    }
+
+    fn is_free(&self, lane: Lane, domain: &str) -> bool {
+        (self.remote || is_local(&self.local, domain)) && self.moment.is_free(lane, domain)
     }
 
     fn is_busy(&self, message: QueueId, domain: &str) -> bool {
-        self.schedule.is_busy(message, domain)
+        self.moment.is_busy(message, domain)
+    }
+
+    fn begin(&mut self, job: &Job) {
+        self.moment.begin(job);
     }
 }
 

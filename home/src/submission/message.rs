@@ -18,7 +18,7 @@ use postern_store::{
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-use super::{Parts, author, held, session::SubmissionHost};
+use super::{Parts, author, held, precedence, session::SubmissionHost};
 use crate::{
     config::ClientReceived,
     dkim,
@@ -88,11 +88,12 @@ struct Outgoing {
 
 impl Outgoing {
     fn run(self, staged: StagedMessage) -> Result<String, Refusal> {
-        let (author, tls) = {
+        let (author, tls, precedence) = {
             let octets = staged.bytes().map_err(|error| failure::refusal(&error))?;
             self.parts.journal.tell(&self.story, story::received(&octets));
             let own = |address: &EmailAddress| self.parts.directory.may_send_as(self.user.account, address);
-            (author::check(&octets, own)?, tls_wish(&self.envelope, &octets))
+            let precedence = precedence::of(&octets, self.recipients.len());
+            (author::check(&octets, own)?, tls_wish(&self.envelope, &octets), precedence)
         };
         let staged = self.without_private_fields(staged)?;
         let prepend = self.prepend(&author, &staged)?;
@@ -106,7 +107,7 @@ impl Outgoing {
             smtp_utf8: self.envelope.smtp_utf8,
             envelope_id: self.envelope.envelope_id,
             ret: self.envelope.ret.map_or(Ret::Unsaid, ret),
-            wishes: Wishes { not_before: self.not_before, tls },
+            wishes: Wishes { not_before: self.not_before, tls, precedence },
             story: self.story.clone(),
         };
         let recipients = message.recipients.iter().map(|to| to.forward_path.to_string()).collect();

@@ -12,11 +12,13 @@
 //! * RFC 4865 (FUTURERELEASE), RFC 8689 §4.3 (REQUIRETLS). RFC 6409 (submission; §6.1 enforce submission rights, §8 additions), RFC 8314 §3.3, RFC 5322 §3.6.3 (Bcc).
 //!
 //! `release` says when a message goes that is to wait. `session` answers the core's questions, `authentication` those about passwords, `author` checks the header,
+//! `precedence` tells what is for many,
 //! `message` takes a complete message to the queue.
 
 mod author;
 mod held;
 mod message;
+mod precedence;
 mod release;
 mod session;
 

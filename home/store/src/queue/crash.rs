@@ -11,22 +11,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::tests::Taking;
 use super::*;
 
 const CHILD: &str = "POSTERN_QUEUE_CRASH";
 const KILLS: u64 = 25;
-
-struct All;
-
-impl Slots for All {
-    fn free_for(&self, _: &str) -> usize {
-        usize::MAX
-    }
-
-    fn is_busy(&self, _: QueueId, _: &str) -> bool {
-        false
-    }
-}
 
 fn message(content: &[u8]) -> NewMessage<'_> {
     NewMessage {
@@ -75,7 +64,9 @@ fn child() {
         });
         threads.spawn(|| {
             loop {
-                for job in queue.due(Timestamp::now(), 5, 10, "", &All).expect("due") {
+                for job in
+                    queue.due(Timestamp::now(), 10, &mut Taking { left: 5, ..Taking::all() }).expect("due")
+                {
                     settle(&queue, &job);
                 }
             }

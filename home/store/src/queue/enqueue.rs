@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::content::NewFile;
-use super::{NewMessage, NewRecipient, Queue, QueueId, Ret, Wishes};
+use super::{Lane, NewMessage, NewRecipient, Queue, QueueId, Ret, Wishes};
 use crate::account::AccountId;
 use crate::db::{Connection, params};
 use crate::journal::StoryId;
@@ -93,8 +93,9 @@ impl MessageRow {
             ])?;
         let id = QueueId(connection.last_insert_rowid());
         let due = self.wishes.not_before.map_or(self.arrived, |time| time.max(self.arrived));
+        let lane = Lane::of(self.sender, self.forwarder, self.wishes.precedence);
         for recipient in &self.recipients {
-            insert_recipient(connection, id, recipient, due)?;
+            insert_recipient(connection, id, lane, recipient, due)?;
         }
         Ok(id)
     }
@@ -103,13 +104,14 @@ impl MessageRow {
 fn insert_recipient(
     connection: &Connection,
     message: QueueId,
+    lane: Lane,
     recipient: &NewRecipient,
     due: Timestamp,
 ) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO recipient (message, forward_path, domain, original_recipient, notify, next_attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO recipient (message, forward_path, domain, original_recipient, notify, next_attempt, lane)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             message.0,
@@ -118,6 +120,7 @@ fn insert_recipient(
             recipient.original_recipient,
             recipient.notify.to_bits(),
             due.as_millisecond(),
+            lane.to_column(),
         ])?;
     Ok(())
 }

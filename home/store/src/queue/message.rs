@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use postern_message::address::EmailAddress;
 use serde::{Deserialize, Serialize};
 
+use super::{Lane, Precedence};
 use crate::account::AccountId;
 use crate::journal::StoryId;
 use crate::stage::StagedMessage;
@@ -73,6 +74,8 @@ pub struct Wishes {
     pub not_before: Option<Timestamp>,
     /// Whether TLS is needed.
     pub tls: TlsWish,
+    /// To how many it goes.
+    pub precedence: Precedence,
 }
 
 /// What the sender says of TLS on the way (RFC 8689).
@@ -268,6 +271,8 @@ pub enum Outcome {
 pub struct Job {
     /// The message.
     pub message: QueueId,
+    /// The lane in which it waited.
+    pub lane: Lane,
     /// The domain that all of [`Job::recipients`] share.
     pub domain: String,
     /// The recipients that are due, at most the number asked for.

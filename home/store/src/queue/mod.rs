@@ -38,10 +38,12 @@
 //! makes neither a lost report nor a second one.
 //!
 //! # Memory
-//! Nothing of the queue is held in memory; what is due is found by index, destination after destination.
+//! Nothing of the queue is held in memory; what is due is found by index, lane after lane and in each destination after
+//! destination.
 
 pub(crate) mod schema;
 
+mod lane;
 mod message;
 
 mod allowance;
@@ -68,7 +70,8 @@ use crate::place::Place;
 pub use crate::seal::StoredReader;
 pub use allowance::{Allowance, Fate, HELD_MAX, HeldSender, Submitted};
 pub use content::QueuedContent;
-pub use due::Slots;
+pub use due::{Slots, choose};
+pub use lane::{Kind, Lane, Precedence};
 pub use message::{
     Content, Detail, DueRecipient, Envelope, Job, NewMessage, NewRecipient, Notify, Outcome, QueueId,
     RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary, TlsWish, Wishes,

@@ -5,13 +5,13 @@ use crate::db::{Durability, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "queue",
     application_id: 0x506f_7351,
-    migrations: &[FIRST, STORIES, HOLDS, FORWARDERS],
+    migrations: &[FIRST, STORIES, HOLDS, FORWARDERS, LANES],
     durability: Durability::Everything,
 };
 
 /// `state` is 0 waiting, 1 delivered, 2 failed, 3 held; `notify` is bits 1 success, 2 failure, 4 delay; `ret_full` is 0 not said, 1 FULL, 2 HDRS; an empty
 /// `reverse_path` is the null one. Both indexes hold waiting recipients only: one finds the next time to wake, the
-/// other what is due for one destination.
+/// other what waits for one destination.
 const FIRST: &str = "
 CREATE TABLE message (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -82,4 +82,13 @@ CREATE TABLE held_sender (
 /// The account that is told what became of a message sent on for it, in place of the sender.
 const FORWARDERS: &str = "
 ALTER TABLE message ADD COLUMN forwarder INTEGER;
+";
+
+/// What waits in turn with what (lane.rs); the index finds what is due in one lane for one destination.
+const LANES: &str = "
+ALTER TABLE recipient ADD COLUMN lane INTEGER NOT NULL DEFAULT 0;
+UPDATE recipient SET lane = (
+    SELECT CASE WHEN m.forwarder IS NOT NULL THEN (m.forwarder + 1) * 4 + 2 ELSE COALESCE(m.sender + 1, 0) * 4 END
+    FROM message m WHERE m.id = recipient.message);
+CREATE INDEX recipient_due_by_lane ON recipient (lane, domain, next_attempt) WHERE state = 0;
 ";

@@ -9,29 +9,45 @@ use crate::Error;
 use crate::account::AccountId;
 use crate::db::Connection;
 
-/// Takes everything.
-struct All;
+/// Takes so many jobs, lane after lane in the order of their numbers.
+pub(super) struct Taking {
+    pub(super) left: usize,
+    pub(super) for_each_destination: usize,
+    pub(super) after: &'static str,
+    pub(super) never: &'static str,
+    pub(super) begun: Vec<(QueueId, String)>,
+}
 
-impl Slots for All {
-    fn free_for(&self, _: &str) -> usize {
-        usize::MAX
+impl Taking {
+    pub(super) fn all() -> Self {
+        Taking { left: 1000, for_each_destination: 1000, after: "", never: "", begun: Vec::new() }
     }
 
-    fn is_busy(&self, _: QueueId, _: &str) -> bool {
-        false
+    fn one_each() -> Self {
+        Taking { for_each_destination: 1, ..Taking::all() }
     }
 }
 
-/// Takes one for each destination but not for this one.
-struct OneEachBut(&'static str);
-
-impl Slots for OneEachBut {
-    fn free_for(&self, domain: &str) -> usize {
-        usize::from(domain != self.0)
+impl Slots for Taking {
+    fn next_lane(&self, lanes: &[Lane]) -> Option<Lane> {
+        lanes.first().copied().filter(|_| self.begun.len() < self.left)
     }
 
-    fn is_busy(&self, _: QueueId, _: &str) -> bool {
-        false
+    fn last_served(&self, _: Lane) -> &str {
+        self.after
+    }
+
+    fn is_free(&self, _: Lane, domain: &str) -> bool {
+        let begun = self.begun.iter().filter(|(_, begun)| begun == domain).count();
+        domain != self.never && begun < self.for_each_destination
+    }
+
+    fn is_busy(&self, message: QueueId, domain: &str) -> bool {
+        self.begun.contains(&(message, domain.to_owned()))
+    }
+
+    fn begin(&mut self, job: &Job) {
+        self.begun.push((job.message, job.domain.clone()));
     }
 }
 
@@ -58,7 +74,7 @@ fn open() -> (tempfile::TempDir, Queue) {
 }
 
 fn due(queue: &Queue) -> Vec<Job> {
-    queue.due(Timestamp::now(), 100, 100, "", &All).unwrap()
+    queue.due(Timestamp::now(), 100, &mut Taking::all()).unwrap()
 }
 
 fn in_an_hour() -> Timestamp {
@@ -210,24 +226,48 @@ fn destinations_are_served_in_turn() {
     for domain in ["a", "a", "a", "b", "c"] {
         queue.enqueue(message(&[&format!("x@{domain}.example")], b"x")).unwrap();
     }
-    let after = |after, jobs| {
-        let jobs = queue.due(Timestamp::now(), jobs, 100, after, &OneEachBut("d.example")).unwrap();
+    let after = |after, left| {
+        let mut slots = Taking { left, after, ..Taking::one_each() };
+        let jobs = queue.due(Timestamp::now(), 100, &mut slots).unwrap();
         jobs.into_iter().map(|job| job.domain).collect::<Vec<_>>().concat().replace(".example", "")
     };
     assert_eq!(after("", 10), "abc");
     assert_eq!(after("a.example", 10), "bca");
     assert_eq!(after("b.example", 1), "c");
     assert_eq!(after("c.example", 2), "ab");
-    let without_b = queue.due(Timestamp::now(), 10, 100, "", &OneEachBut("b.example")).unwrap();
-    assert_eq!(without_b.len(), 2);
-    assert_eq!(queue.due(Timestamp::now(), 10, 100, "", &All).unwrap().len(), 5);
+    let mut slots = Taking { never: "b.example", ..Taking::one_each() };
+    assert_eq!(queue.due(Timestamp::now(), 100, &mut slots).unwrap().len(), 2);
+    assert_eq!(due(&queue).len(), 5);
+}
+
+#[test]
+fn each_sender_and_kind_has_a_lane() {
+    let (_directory, queue) = open();
+    let bulk = Wishes { precedence: Precedence::Bulk, ..Wishes::default() };
+    let to = |domain| message(&[domain], b"x");
+    queue.enqueue(NewMessage { wishes: bulk, ..to("a@far.example") }).unwrap();
+    queue.enqueue(NewMessage { forwarder: Some(AccountId(3)), ..to("b@far.example") }).unwrap();
+    queue.enqueue(NewMessage { sender: None, ..to("c@near.example") }).unwrap();
+    queue.enqueue(to("d@far.example")).unwrap();
+    queue.enqueue(NewMessage { sender: Some(AccountId(8)), ..to("e@far.example") }).unwrap();
+    let lanes: Vec<_> = due(&queue).iter().map(|job| (job.lane.account, job.lane.kind)).collect();
+    let account = |number| Some(AccountId(number));
+    let expected = [
+        (None, Kind::Personal),
+        (account(3), Kind::Forwarded),
+        (account(7), Kind::Personal),
+        (account(7), Kind::Bulk),
+        (account(8), Kind::Personal),
+    ];
+    assert_eq!(lanes, expected);
+    assert_eq!(due(&queue)[3].envelope.wishes.precedence, Precedence::Bulk);
 }
 
 #[test]
 fn a_transaction_takes_no_more_recipients_than_asked() {
     let (_directory, queue) = open();
     queue.enqueue(message(&["a@x.example", "b@x.example", "c@x.example"], b"x")).unwrap();
-    assert_eq!(queue.due(Timestamp::now(), 10, 2, "", &All).unwrap()[0].recipients.len(), 2);
+    assert_eq!(queue.due(Timestamp::now(), 2, &mut Taking::all()).unwrap()[0].recipients.len(), 2);
 }
 
 #[test]
@@ -308,7 +348,7 @@ fn a_damaged_row_keeps_nothing_else_waiting() {
     };
     queue.database.write(damage).unwrap();
     assert_eq!(due(&queue).iter().map(|job| job.message).collect::<Vec<_>>(), ids[2..]);
-    let one_each = queue.due(Timestamp::now(), 100, 100, "", &OneEachBut("z.example")).unwrap();
+    let one_each = queue.due(Timestamp::now(), 100, &mut Taking::one_each()).unwrap();
     assert_eq!(one_each.len(), 2, "nor does it take a slot");
 }
 
@@ -389,11 +429,11 @@ fn whom_one_has_written_to_is_not_new() {
 fn a_message_with_a_time_of_its_own_goes_no_sooner() {
     let (_directory, queue) = open();
     let time = in_an_hour();
-    let wishes = Wishes { not_before: Some(time), tls: TlsWish::Required };
+    let wishes = Wishes { not_before: Some(time), tls: TlsWish::Required, ..Wishes::default() };
     let id = queue.enqueue(NewMessage { wishes, ..message(&["a@b.example"], b"later") }).unwrap();
     let goes_no_sooner = || {
         assert!(due(&queue).is_empty());
-        let job = queue.due(time, 1, 1, "", &All).unwrap().remove(0);
+        let job = queue.due(time, 1, &mut Taking::all()).unwrap().remove(0);
         assert_eq!(
             (job.message, job.envelope.wishes.tls, job.envelope.begins()),
             (id, TlsWish::Required, Timestamp::from_millisecond(time.as_millisecond()).unwrap())
