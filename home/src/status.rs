@@ -18,6 +18,7 @@ use crate::admin::Admin;
 use crate::link::{LinkStatus, Protection};
 use crate::mta_sts;
 use crate::notices::Condition;
+use crate::relay::warm_up::Plan;
 use crate::reputation::rates::Rate;
 use crate::reputation::{self, Naming, Standing};
 use crate::survey::Seen;
@@ -62,6 +63,9 @@ pub struct Status {
     /// What the destinations that put off or refused most took today.
     #[serde(default)]
     pub sent_today: Vec<Rate>,
+    /// How much goes directly to large receivers today while the edge's address is young.
+    #[serde(default)]
+    pub warm_up: Vec<Plan>,
     /// Sentences about what a person should look at.
     pub warnings: Vec<String>,
 }
@@ -125,6 +129,7 @@ pub fn gather(admin: &Admin) -> (Status, Vec<Condition>) {
         mta_sts: policies(admin),
         reputation: admin.reputation.borrow().clone(),
         sent_today: admin.tally.worst(DESTINATIONS),
+        warm_up: admin.relays.plans(Timestamp::now()),
         warnings: Vec::new(),
     };
     let conditions = conditions::of(&status, admin, queued);
@@ -169,9 +174,19 @@ impl Display for Status {
         self.mta_sts.iter().try_for_each(|policy| row(formatter, "MTA-STS", policy))?;
         self.reputation.addresses.iter().try_for_each(|standing| write_standing(formatter, standing))?;
         self.sent_today.iter().try_for_each(|rate| write_rate(formatter, rate))?;
+        self.warm_up.iter().try_for_each(|plan| write_plan(formatter, plan))?;
         row(formatter, "SHA-256", &in_halves(&self.certificate.fingerprint))?;
         self.warnings.iter().try_for_each(|warning| row(formatter, "warning:", warning))
     }
+}
+
+fn write_plan(formatter: &mut Formatter<'_>, plan: &Plan) -> fmt::Result {
+    let Plan { receiver, direct, volume, .. } = plan;
+    row(
+        formatter,
+        "warm-up",
+        &format_args!("{receiver}: {direct} of at most {volume} messages today went directly"),
+    )
 }
 
 fn write_link(formatter: &mut Formatter<'_>, link: &LinkStatus) -> fmt::Result {

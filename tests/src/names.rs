@@ -110,6 +110,7 @@ fn root_zone(delegation_signers: &str) -> String {
         zone += &format!("{child} NS ns.nic.test.\n");
     }
     zone += &addresses("ns.nic.test.", registry);
+    zone += &addresses("mx.google.com.", Host::Cafe);
     zone + delegation_signers
 }
 
@@ -124,6 +125,8 @@ fn test_zone(stranger_key: &str) -> String {
         zone += &format!("{domain} MX 10 mx.{domain}\n");
         zone += &addresses(&format!("mx.{domain}"), Host::Stranger);
     }
+    // Its mail is taken by a host of the name of a large receiver's.
+    zone += "hosted.test. MX 10 mx.google.com.\n";
     zone += &format!("_25._tcp.mx.dane.test. TLSA 3 1 1 {stranger_key}\n");
     zone += "_mta-sts.sts.test. TXT \"v=STSv1; id=1;\"\n";
     zone += &addresses("mta-sts.sts.test.", Host::Stranger);

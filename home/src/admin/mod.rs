@@ -39,6 +39,7 @@
 //! | `/v1/relays/NAME/test` | | tests it | | |
 //! | `/v1/relay-uses` | | | [`wire::relay::UseRelay`] | |
 //! | `/v1/relay-overflow` | [`wire::relay::OverflowListed`] | | | [`wire::relay::TakeBack`] |
+//! | `/v1/relay-warm-up` | | | | [`wire::relay::EndWarmUp`] |
 //! | `/v1/bans` | list of [`wire::Ban`] | [`wire::AddBan`] | | [`wire::RemoveBan`] |
 //! | `/v1/notices` | list of [`Entry`](crate::notices::Entry) | | | |
 //! | `/v1/notices/test` | | tells one: list of [`Outcome`](crate::notices::Outcome) | | |
@@ -249,6 +250,9 @@ impl Admin {
             (&Method::GET, ["v1", "relay-overflow"]) => answer(Ok(relays::overflow(self))),
             (&Method::DELETE, ["v1", "relay-overflow"]) => {
                 change(request, |body| relays::take_back(self, &body))
+            }
+            (&Method::DELETE, ["v1", "relay-warm-up"]) => {
+                change(request, |body| relays::end_warm_up(self, &body))
             }
             (&Method::GET, ["v1", "queue"]) => answer(queue::list(self)),
             (&Method::GET, ["v1", "queue", id]) => answer(queue::show(self, id)),

@@ -10,11 +10,11 @@ use postern_store::directory::DirectoryError;
 use tokio::task::spawn_blocking;
 
 use super::wire::Done;
-use super::wire::relay::{AddRelay, OverflowListed, RelayListed, TakeBack, UseRelay};
+use super::wire::relay::{AddRelay, EndWarmUp, OverflowListed, RelayListed, TakeBack, UseRelay};
 use super::{Admin, Refusal, stopped_work};
 use crate::outbound::by_relay::is_published;
-use crate::relay::RelayError;
 use crate::relay::book::{Book, BookError, Relay, Use};
+use crate::relay::{RelayError, receivers};
 
 /// All relays.
 pub(super) async fn list(admin: &Admin) -> Result<Vec<RelayListed>, Refusal> {
@@ -104,7 +104,19 @@ pub(super) fn overflow(admin: &Admin) -> OverflowListed {
     OverflowListed {
         relay: admin.relays.for_overflow().map(|relay| relay.name),
         destinations: admin.relays.diversions(Timestamp::now()),
+        warm_up: admin.relays.plans(Timestamp::now()),
     }
+}
+
+pub(super) fn end_warm_up(admin: &Admin, body: &EndWarmUp) -> Result<Done, Refusal> {
+    if receivers::named(&body.receiver).is_some_and(|receiver| admin.relays.end_warm_up(receiver)) {
+        return Ok(Done {});
+    }
+    let sentence = format!(
+        "There is no warm-up for {}: `postern-home relay overflow` shows those there are.",
+        body.receiver
+    );
+    Err(Refusal(StatusCode::NOT_FOUND, sentence))
 }
 
 pub(super) fn take_back(admin: &Admin, body: &TakeBack) -> Result<Done, Refusal> {

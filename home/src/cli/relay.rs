@@ -16,7 +16,7 @@ use super::client::Client;
 use super::secret;
 use super::table::{Table, minute};
 use crate::admin::wire::Done;
-use crate::admin::wire::relay::{AddRelay, OverflowListed, RelayListed, TakeBack, UseRelay};
+use crate::admin::wire::relay::{AddRelay, EndWarmUp, OverflowListed, RelayListed, TakeBack, UseRelay};
 use crate::relay::book::{Security, Use};
 use crate::relay::providers::{PROVIDERS, Provider};
 
@@ -64,14 +64,19 @@ pub enum RelayCommand {
         #[arg(value_name = "MAIL")]
         traffic: Use,
     },
-    /// Show the destinations that distrust the edge's address; ends with 3 when there are some
+    /// Show the destinations that distrust the edge's address, and the warm-up of large receivers; ends with 3 when there are
+    /// destinations that distrust it
     #[command(
-        after_help = "Examples:\n  postern-home relay overflow\n  postern-home relay overflow --take-back far.example"
+        after_help = "Examples:\n  postern-home relay overflow\n  postern-home relay overflow --take-back far.example\n  \
+                      postern-home relay overflow --end-warm-up Gmail"
     )]
     Overflow {
         /// Deliver to this domain directly again
-        #[arg(long, value_name = "DOMAIN")]
+        #[arg(long, value_name = "DOMAIN", conflicts_with = "end_warm_up")]
         take_back: Option<DomainName>,
+        /// Deliver everything to this receiver directly from now on
+        #[arg(long, value_name = "RECEIVER")]
+        end_warm_up: Option<String>,
     },
 }
 
@@ -137,12 +142,17 @@ pub(super) fn execute(client: &Client, command: RelayCommand) -> Result<Exit, Fa
             );
             client.print(&done, next)
         }
-        RelayCommand::Overflow { take_back: Some(destination) } => {
+        RelayCommand::Overflow { end_warm_up: Some(receiver), .. } => {
+            let request = EndWarmUp { receiver: receiver.clone() };
+            let done: Done = client.call(Method::DELETE, "/v1/relay-warm-up", &request)?;
+            client.print(&done, format_args!("All mail to {receiver} is delivered directly."))
+        }
+        RelayCommand::Overflow { take_back: Some(destination), .. } => {
             let request = TakeBack { destination: destination.clone() };
             let done: Done = client.call(Method::DELETE, "/v1/relay-overflow", &request)?;
             client.print(&done, format_args!("Mail to {destination} is delivered directly again."))
         }
-        RelayCommand::Overflow { take_back: None } => {
+        RelayCommand::Overflow { .. } => {
             let overflow: OverflowListed = client.fetch("/v1/relay-overflow")?;
             client.print(&overflow, overflow_table(&overflow))?;
             Ok(if overflow.destinations.is_empty() { Exit::Done } else { Exit::Warnings })
@@ -236,9 +246,23 @@ fn overflow_table(overflow: &OverflowListed) -> String {
         ]);
     }
     match &overflow.relay {
-        Some(relay) => format!("{table}By the relay {relay} until then.\n"),
+        Some(relay) => format!("{table}By the relay {relay} until then.\n{}", warm_up_table(overflow)),
         None => format!(
             "{table}There is no relay for them: `postern-home relay add …`, then `postern-home relay use NAME overflow`.\n"
         ),
     }
+}
+
+/// Nothing where nothing is warmed up.
+fn warm_up_table(overflow: &OverflowListed) -> String {
+    if overflow.warm_up.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(["WARM-UP", "TODAY", "DIRECTLY", "TAKEN", "PUT OFF OR REFUSED"]);
+    for plan in &overflow.warm_up {
+        let counts = [plan.direct, plan.volume, plan.taken, plan.refused].map(|count| count.to_string());
+        let [direct, volume, taken, refused] = counts;
+        table.row([plan.receiver.clone(), format!("at most {volume}"), direct, taken, refused]);
+    }
+    format!("\n{table}The rest goes by the relay.\n")
 }

@@ -12,20 +12,19 @@ use rustls::ClientConfig;
 use tokio::task::spawn_blocking;
 use tokio::time::Duration;
 
-use super::attempt::{Attempt, Client};
+use super::attempt::Attempt;
 use super::body::Body;
 use super::by_relay;
-use super::demand::Demands;
 use super::demand::policies::Policies;
 use super::idle::IdleConnections;
+use super::next::{self, Next, Way};
 use super::report::{self, Addressee, Case};
-use super::route::{self, Host, NoRoute, Ourselves};
 use super::verdict::{Closing, Decision, Told, Verdict, close};
 use super::way_out::{Gate, WayOut};
 use super::{Settings, chance, local, story};
 use crate::hostname::Hostname;
 use crate::inner::Network;
-use crate::relay::book::Relay;
+use crate::relay::warm_up::Came;
 use crate::relay::{Relays, distrust};
 use crate::reputation::rates::{Fate, Tally};
 use crate::resolver::Resolver;
@@ -137,12 +136,7 @@ async fn deliver_remotely(
     job: &Job,
     way: &WayOut,
 ) -> (Vec<Verdict>, Contact) {
-    let relay = by_relay::of(&parts.relays, &parts.directory, &parts.resolver, job).await;
-    let next = match &relay {
-        Some(relay) => next_by_relay(parts, settings, relay).await,
-        None => next_directly(parts, settings, job, way).await,
-    };
-    let Next { client, hosts, demands } = match next {
+    let Next { client, hosts, demands, by } = match next::of(parts, settings, job, way).await {
         Ok(next) => next,
         Err(none) => return (vec![Verdict::from(none)], Contact::Unknown),
     };
@@ -164,42 +158,10 @@ async fn deliver_remotely(
             (vec![Verdict::deferred(status, reason.clone())], Contact::NotReached(reason))
         }
     };
-    match relay {
-        Some(_) => (verdicts, contact),
-        None => weigh(parts, job, verdicts, contact).await,
+    match by {
+        Way::Relay => (verdicts, contact),
+        Way::Direct(receiver) => weigh(parts, job, receiver, verdicts, contact).await,
     }
-}
-
-/// The servers to try next, and how.
-struct Next {
-    client: Client,
-    hosts: Vec<Host>,
-    demands: Demands,
-}
-
-async fn next_directly(parts: &Parts, settings: &Settings, job: &Job, way: &WayOut) -> Result<Next, NoRoute> {
-    let host_name = parts.hostname.current().to_string();
-    let ourselves =
-        Ourselves { host_name: host_name.clone(), public: way.public.clone(), families: settings.families };
-    let hosts = route::find(&parts.resolver, &job.domain, &ourselves, chance::number).await?;
-    let client = Client {
-        host_name,
-        port: settings.remote_port,
-        tls: parts.tls.clone(),
-        network: parts.network.clone(),
-        login: None,
-        idle: parts.idle.clone(),
-    };
-    let demands = Demands::of(&job.domain, job.envelope.wishes.tls, &parts.resolver, &parts.policies).await;
-    Ok(Next { client, hosts, demands })
-}
-
-async fn next_by_relay(parts: &Parts, settings: &Settings, relay: &Relay) -> Result<Next, NoRoute> {
-    let (resolver, host_name) = (&parts.resolver, parts.hostname.current().to_string());
-    let client = by_relay::client(relay, resolver, settings.families, host_name, parts.network.clone());
-    let (client, host) = client.await?;
-    let client = Client { idle: parts.idle.clone(), ..client };
-    Ok(Next { client, hosts: vec![host], demands: Demands::OfRelay })
 }
 
 /// What a destination says of the edge's address itself decides which way its mail goes from now on; what it refused for that
@@ -207,6 +169,7 @@ async fn next_by_relay(parts: &Parts, settings: &Settings, relay: &Relay) -> Res
 async fn weigh(
     parts: &Parts,
     job: &Job,
+    receiver: Option<&'static str>,
     verdicts: Vec<Verdict>,
     contact: Contact,
 ) -> (Vec<Verdict>, Contact) {
@@ -217,6 +180,16 @@ async fn weigh(
         Some((words.provider, verdict.text().to_owned()))
     });
     let is_taken = verdicts.iter().any(Verdict::is_delivered);
+    if let (Some(receiver), Contact::Reached) = (receiver, &contact) {
+        let came = match (&distrust, is_taken) {
+            (Some(_), _) => Came::Distrusted,
+            (None, true) => Came::Taken,
+            (None, false) => Came::Refused,
+        };
+        let relays = parts.relays.clone();
+        // A lost note is one message more or less in a plan.
+        let _ = spawn_blocking(move || relays.note_direct(receiver, came, Timestamp::now())).await;
+    }
     let (relays, domain) = (parts.relays.clone(), job.domain.clone());
     let Some((provider, reply)) = distrust else {
         if is_taken {

@@ -11,7 +11,7 @@
 //!                  │    └ by_relay ────────────────────────── attempt (SMTP) ─> relay
 //!                  └──── verdict ─ report ─ settle ────> queue
 //! ```
-//! `schedule` and `verdict` are pure: what is tried when, and what follows from an answer. `worker` is the event loop;
+//! `next` chooses between the two. `schedule` and `verdict` are pure: what is tried when, and what follows from an answer. `worker` is the event loop;
 //! a message that is queued wakes it at once.
 //!
 //! Implements RFC 5321 §4.5.4 (retry), §5.1 (routing), §6.1; RFC 7505; RFC 7435 (opportunistic TLS); RFC 7672 (DANE); RFC 8461 (MTA-STS);
@@ -38,6 +38,8 @@ mod local;
 mod verdict;
 
 mod report;
+
+mod next;
 
 mod story;
 

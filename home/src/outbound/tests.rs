@@ -25,6 +25,7 @@ use super::{Families, Gate, Parts, Settings, Worker};
 use crate::hostname::Hostname;
 use crate::link::{EdgeAddresses, LinkState, LinkStatus};
 use crate::relay::Relays;
+use crate::relay::book::{self, Use};
 use crate::relay::distrust::WORDS;
 use crate::resolver::{Dnssec, Resolver};
 use crate::{config, tls};
@@ -434,6 +435,35 @@ async fn a_lost_answer_is_tried_again_and_nothing_is_reported() {
     assert!(reply.contains("after the end of the message"), "{reply}");
     assert_eq!(seen.lock().unwrap().connections, 1);
     assert_eq!(home.queue.len().unwrap(), 1, "no report");
+    home.stop().await;
+}
+
+/// What is beyond the plan is offered to the relay; that this one cannot be found shows that it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_warm_up_goes_by_the_relay() {
+    let (settings, seen) = far_server(FAR, Behaviour::default()).await;
+    let names = [
+        ("far.example", Entry { mx: vec![(10, "mx.google.com")], ..Entry::default() }),
+        ("mx.google.com", Entry { a: Some(FAR), ..Entry::default() }),
+        ("near.example", Entry { a: Some(FAR), ..Entry::default() }),
+    ];
+    let home = Home::start(&names, settings, LinkState::Connected).await;
+    let submit = async |to: &str| home.until_gone(home.enqueue(&[to])).await;
+    submit("bo@far.example").await;
+    assert_eq!(home.relays.plans(Timestamp::now()), [], "without a relay there is no plan");
+    home.relays.change(|book| book.add(book::tests::relay("ses", None))).unwrap();
+    home.relays.change(|book| book.assign(Use::Overflow, "ses")).unwrap();
+    for _ in 0..20 {
+        submit("bo@far.example").await;
+    }
+    assert_eq!(home.relays.plans(Timestamp::now())[0].taken, 20);
+    let detail = home.until_tried(home.enqueue(&["bo@far.example"])).await;
+    let reply = detail.recipient_details[0].last_reply.clone().unwrap();
+    assert!(reply.contains("relay.example"), "{reply}");
+    submit("bo@near.example").await;
+    assert!(home.relays.end_warm_up("Gmail"));
+    submit("cy@far.example").await;
+    assert_eq!(seen.lock().unwrap().taken.len(), 23);
     home.stop().await;
 }
 

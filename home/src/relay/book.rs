@@ -264,10 +264,10 @@ impl Book {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(in crate::relay) fn relay(name: &str, spf: Option<&str>) -> Relay {
+    pub(crate) fn relay(name: &str, spf: Option<&str>) -> Relay {
         Relay {
             name: name.to_owned(),
             host: format!("{name}.relay.example").parse().unwrap(),

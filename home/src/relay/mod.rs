@@ -10,6 +10,8 @@
 //! | [`providers`] | the relays that are known by name: a table |
 //! | [`distrust`] | the replies by which large receivers say that they distrust an address: a table |
 //! | [`overflow`] | the destinations that have said so, and until when their mail goes by the relay: pure |
+//! | [`receivers`] | whose mail server is whose: a table |
+//! | [`warm_up`] | how much goes directly to large receivers while the address is young: pure |
 //!
 //! Everything is kept in the directory, which is sealed with the mail; the credentials are shown by no command.
 //!
@@ -22,18 +24,28 @@ pub mod providers;
 pub mod distrust;
 pub mod overflow;
 
+pub mod receivers;
+pub mod warm_up;
+
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use postern_message::address::DomainName;
 use postern_store::directory::{Directory, DirectoryError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use book::{Book, BookError, Relay, Traffic};
 use overflow::{Diversion, Overflow};
+use warm_up::{Came, Plan, WarmUp};
 
-/// The names under which the directory keeps both.
+/// The names under which the directory keeps them.
 const BOOK: &str = "relays";
 const OVERFLOW: &str = "relay-overflow";
+const WARM_UP: &str = "relay-warm-up";
 
 /// The relays of this home; clones share them. Changing blocks on the disk, look-ups do not.
 #[derive(Clone)]
@@ -46,6 +58,7 @@ pub struct Relays {
 struct State {
     book: Book,
     overflow: Overflow,
+    warm_up: WarmUp,
 }
 
 /// Why a change was not made.
@@ -66,9 +79,9 @@ impl Relays {
     /// [`DirectoryError::Corrupt`] where the relays make no sense: mail must not leave another way than it shall.
     pub fn open(directory: Directory) -> Result<Self, DirectoryError> {
         let book = kept_book(&directory)?;
-        let kept = directory.setting(OVERFLOW)?;
-        let overflow = kept.and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default();
-        Ok(Self { directory, shared: Arc::new(RwLock::new(State { book, overflow })) })
+        let overflow = kept(&directory, OVERFLOW)?;
+        let warm_up = kept(&directory, WARM_UP)?;
+        Ok(Self { directory, shared: Arc::new(RwLock::new(State { book, overflow, warm_up })) })
     }
 
     /// The relays and their uses as they are.
@@ -124,14 +137,59 @@ impl Relays {
         is_known
     }
 
+    /// The warm-up plans of today; none without a relay for what is beyond them.
+    pub fn plans(&self, now: Timestamp) -> Vec<Plan> {
+        let state = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        state.book.for_overflow().map(|_| state.warm_up.current(day(now))).unwrap_or_default()
+    }
+
+    /// Whether the warm-up plan lets another message go from these addresses to a receiver; it is counted if so. Blocks on the
+    /// disk.
+    pub fn admits_directly(&self, receiver: &str, addresses: &[IpAddr], now: Timestamp) -> bool {
+        self.change_warm_up(|warm_up| warm_up.admits(receiver, addresses, day(now)))
+    }
+
+    /// Notes what became of a message that went to a receiver directly. Blocks on the disk where there is a plan for it.
+    pub fn note_direct(&self, receiver: &str, came: Came, now: Timestamp) {
+        if self.for_overflow().is_some() {
+            self.change_warm_up(|warm_up| warm_up.note(receiver, came, day(now)));
+        }
+    }
+
+    /// Ends the warm-up for a receiver; whether there was one. Blocks on the disk.
+    pub fn end_warm_up(&self, receiver: &str) -> bool {
+        self.change_warm_up(|warm_up| warm_up.end(receiver))
+    }
+
     fn change_overflow(&self, change: impl FnOnce(&mut Overflow)) {
         let mut state = self.shared.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut state.overflow);
-        let kept = serde_json::to_vec(&state.overflow).unwrap_or_default();
-        if let Err(error) = self.directory.set_setting(OVERFLOW, kept) {
-            tracing::warn!(%error, "which destinations distrust the edge's address cannot be kept");
+        self.keep(OVERFLOW, &state.overflow);
+    }
+
+    fn change_warm_up<T>(&self, change: impl FnOnce(&mut WarmUp) -> T) -> T {
+        let mut state = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let outcome = change(&mut state.warm_up);
+        self.keep(WARM_UP, &state.warm_up);
+        outcome
+    }
+
+    /// What is lost here is learnt anew.
+    fn keep(&self, name: &'static str, value: &impl Serialize) {
+        if let Err(error) = self.directory.set_setting(name, serde_json::to_vec(value).unwrap_or_default()) {
+            tracing::warn!(%error, name, "what is known of destinations cannot be kept");
         }
     }
+}
+
+/// What is kept under a name; what makes no sense is learnt anew.
+fn kept<T: DeserializeOwned + Default>(directory: &Directory, name: &str) -> Result<T, DirectoryError> {
+    let kept = directory.setting(name)?;
+    Ok(kept.and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default())
+}
+
+fn day(now: Timestamp) -> Date {
+    now.to_zoned(TimeZone::UTC).date()
 }
 
 /// The domains that a domain's SPF record has to include, for the relays that may carry its mail.
@@ -184,6 +242,26 @@ mod tests {
         assert_eq!(spf_includes(&relays.directory, &home).unwrap(), ["amazonses.com".parse().unwrap()]);
         assert!(relays.forget_distrust("far.example"));
         assert_eq!(relays.chosen(&traffic("far.example"), now), None);
+    }
+
+    #[test]
+    fn a_plan_is_for_who_has_a_relay_and_outlives_a_restart() {
+        let state = tempfile::tempdir().unwrap();
+        let open = || Relays::open(Directory::open(state.path()).unwrap()).unwrap();
+        let (relays, now) = (open(), Timestamp::now());
+        let addresses = ["203.0.113.10".parse().unwrap()];
+        relays.change(|book| book.add(book::tests::relay("ses", None))).unwrap();
+        relays.change(|book| book.assign(Use::Overflow, "ses")).unwrap();
+        while relays.admits_directly("Gmail", &addresses, now) {
+            relays.note_direct("Gmail", Came::Taken, now);
+        }
+        drop(relays);
+        let relays = open();
+        assert!(!relays.admits_directly("Gmail", &addresses, now));
+        let plan = relays.plans(now).remove(0);
+        assert_eq!((plan.receiver.as_str(), plan.direct, plan.taken), ("Gmail", 20, 20));
+        relays.change(|book| book.assign(Use::Overflow, book::DIRECT)).unwrap();
+        assert_eq!(relays.plans(now), []);
     }
 
     #[test]

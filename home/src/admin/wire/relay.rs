@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Password;
 use crate::relay::book::{Relay, Security, Use};
 use crate::relay::overflow::Diversion;
+use crate::relay::warm_up::Plan;
 
 /// Adds a relay, once it has taken the login.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,4 +79,14 @@ pub struct OverflowListed {
     pub relay: Option<String>,
     /// The destinations.
     pub destinations: Vec<Diversion>,
+    /// How much goes directly to large receivers today, where there is a plan for it.
+    #[serde(default)]
+    pub warm_up: Vec<Plan>,
+}
+
+/// Ends the warm-up for a receiver.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndWarmUp {
+    /// Its name in the table of receivers.
+    pub receiver: String,
 }
