@@ -165,6 +165,22 @@ fn a_message_waits_for_its_time() -> Result<()> {
     Ok(())
 }
 
+/// The stranger's Postfix knows nothing of times: what is to come back unless it is in time comes back, the rest goes and the
+/// sender is told so.
+#[test]
+fn a_message_with_a_deadline_goes_to_who_keeps_it_or_is_told_of() -> Result<()> {
+    let lab = Lab::joined()?;
+    submit(&lab, SAM, "comes back", "BY=600;R ENVID=comes-back", "")?;
+    submit(&lab, SAM, "goes", "BY=600;N ENVID=goes", "")?;
+    lab.await_stranger_message("goes").map_err(|error| lab.explain(error))?;
+    let comes_back = ["Action: failed", "Status: 5.4.7", "DELIVERBY", "Deliver-By-Date: "];
+    assert_says(&report(&lab, "comes-back")?, &comes_back);
+    let goes = ["Action: relayed", "sends no reports of its own", "Deliver-By-Date: "];
+    assert_says(&report(&lab, "goes")?, &goes);
+    assert!(lab.stranger_messages("comes back")?.is_empty());
+    Ok(())
+}
+
 /// The stranger's Postfix is not verified by anybody: who requires TLS with a verified server gets the message back.
 #[test]
 fn who_requires_tls_has_the_message_back_where_it_cannot_be_had() -> Result<()> {

@@ -12,11 +12,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use postern_sasl::Password;
 use postern_sasl::client::Login;
 use postern_smtp::client::envelope::{BodyType, DsnParameters, Envelope, Recipient};
 use postern_smtp::client::{RecipientResult, TlsUse};
-use postern_store::queue::{Job, Notify, Ret, TlsWish};
+use postern_smtp::deliver_by::{ByMode, DeliverBy};
+use postern_store::queue::{Deadline, Job, Late, Notify, Ret, TlsWish};
 use rustls::ClientConfig;
 
 use super::body::Body;
@@ -315,6 +317,7 @@ fn envelope(job: &Job, body: &Body) -> Envelope {
         body: if body.is_ascii() { BodyType::SevenBit } else { BodyType::EightBitMime },
         smtp_utf8: job.envelope.smtp_utf8,
         require_tls: job.envelope.wishes.tls == TlsWish::Required,
+        deliver_by: job.envelope.wishes.deadline.map(|deadline| remaining(deadline, Timestamp::now())),
         dsn: Some(DsnParameters {
             ret: match job.envelope.ret {
                 Ret::Full => Some("FULL"),
@@ -324,6 +327,15 @@ fn envelope(job: &Job, body: &Body) -> Envelope {
             envelope_id: job.envelope.envelope_id.clone(),
         }),
     }
+}
+
+/// What is left of a message's time (RFC 2852 §4.1).
+fn remaining(deadline: Deadline, now: Timestamp) -> DeliverBy {
+    let mode = match deadline.late {
+        Late::Told => ByMode::Notify,
+        Late::Returned => ByMode::Return,
+    };
+    DeliverBy { seconds: deadline.time.duration_since(now).as_secs(), mode, trace: deadline.trace }
 }
 
 /// The NOTIFY parameter, where it differs from what the server assumes without it (RFC 3461 §4.1).

@@ -13,6 +13,7 @@ use postern_sasl::client::Login;
 use postern_smtp::client::envelope::Envelope;
 use postern_smtp::client::reply::Reply;
 use postern_smtp::client::{Closed, Event, RecipientResult, Session, TlsUse, timeouts};
+use postern_smtp::deliver_by::ByMode;
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -107,12 +108,16 @@ impl Connection {
         body: &mut Body,
     ) -> Result<(Vec<RecipientResult>, Decision), String> {
         (self.messages, self.has_begun) = (self.messages + 1, false);
+        let tells_of_lateness = envelope.deliver_by.is_some_and(|by| by.mode == ByMode::Notify);
         self.session.send(envelope, Instant::now());
         loop {
             match self.next_event().await {
                 Event::SendContent => {
                     self.has_begun = true;
                     self.send_content(body).await;
+                }
+                Event::Finished(results) if tells_of_lateness && !self.session.offers_deliver_by() => {
+                    return Ok((results, Decision::Relayed));
                 }
                 Event::Finished(results) => return Ok((results, self.accepted_decision())),
                 Event::Closed(closed) => return Err(closed_reason(&closed)),

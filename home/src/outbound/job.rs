@@ -7,7 +7,7 @@ use postern_message::address::DomainName;
 use postern_store::Store;
 use postern_store::directory::{Directory, Snapshot};
 use postern_store::journal::Journal;
-use postern_store::queue::{DueRecipient, Job, NewMessage, Queue, QueueId};
+use postern_store::queue::{DueRecipient, Job, Late, NewMessage, Queue, QueueId};
 use rustls::ClientConfig;
 use tokio::task::spawn_blocking;
 use tokio::time::Duration;
@@ -19,7 +19,7 @@ use super::demand::policies::Policies;
 use super::idle::IdleConnections;
 use super::next::{self, Next, Way};
 use super::report::{self, Addressee, Case};
-use super::verdict::{Closing, Decision, Told, Verdict, close};
+use super::verdict::{Closing, Decision, Times, Told, Verdict, close};
 use super::way_out::{Gate, WayOut};
 use super::{Settings, chance, local, story};
 use crate::hostname::Hostname;
@@ -28,6 +28,9 @@ use crate::relay::warm_up::Came;
 use crate::relay::{Relays, distrust};
 use crate::reputation::rates::{Fate, Tally};
 use crate::resolver::Resolver;
+
+/// The status of a message whose time is over (RFC 3463 §3.5).
+const TOO_LATE: &str = "5.4.7";
 
 /// After a failure of the database.
 pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
@@ -84,7 +87,16 @@ pub enum Contact {
 /// One job: attempt, decide, settle.
 pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, gate: Gate) -> Ended {
     let (message, domain) = (job.message, job.domain.clone());
-    let attempted = if is_local(&parts.directory.snapshot(), &domain) {
+    let attempted = if is_late(&job, Timestamp::now()) {
+        Some((
+            vec![Verdict::local(
+                Decision::Failed,
+                TOO_LATE,
+                "it could not be delivered in the time that its sender set",
+            )],
+            Contact::Unknown,
+        ))
+    } else if is_local(&parts.directory.snapshot(), &domain) {
         Some(deliver_locally(&parts, &job).await)
     } else {
         deliver_through(&parts, &settings, &job, &gate).await
@@ -98,6 +110,11 @@ pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, gate: Gate) ->
         tokio::time::sleep(PAUSE_AFTER_ERROR).await;
     }
     Ended { message, domain, contact }
+}
+
+/// Whether it is to go back instead of being tried once more.
+fn is_late(job: &Job, now: Timestamp) -> bool {
+    job.envelope.wishes.deadline.and_then(|deadline| deadline.late(now)) == Some(Late::Returned)
 }
 
 /// `None` where there is no way out, or none any more after no server could be reached: the recipients then wait as
@@ -272,14 +289,14 @@ async fn settle(
 
 /// A single verdict holds for all recipients; without any, nothing is decided.
 fn decide<'a>(job: &'a Job, verdicts: &'a [Verdict], settings: &Settings) -> Vec<Decided<'a>> {
-    let (now, policy, arrived) = (Timestamp::now(), &settings.retry, job.envelope.begins());
+    let (now, policy, times) = (Timestamp::now(), &settings.retry, Times::of(&job.envelope));
     let verdict_of = |index| match verdicts {
         [only] => Some(only),
         several => several.get(index),
     };
     let decide = |(index, recipient): (usize, &'a DueRecipient)| {
         let verdict = verdict_of(index)?;
-        let closing = close(recipient, verdict, policy, arrived, now, chance::number());
+        let closing = close(recipient, verdict, policy, times, now, chance::number());
         Some(Decided { recipient, verdict, closing })
     };
     job.recipients.iter().enumerate().filter_map(decide).collect()

@@ -119,6 +119,7 @@ fn compose_one(
         unique: &chance::unique(),
         date: now,
         arrived: job.envelope.arrived,
+        deliver_by: job.envelope.wishes.deadline.map(|deadline| deadline.time),
         envelope_id: job.envelope.envelope_id.as_deref(),
         action: match told {
             Told::Failed => Action::Failed,

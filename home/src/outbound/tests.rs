@@ -1,6 +1,7 @@
 //! The whole of delivery on loopback: a real queue, store and directory, scripted servers.
 
 mod fairness;
+mod in_time;
 mod reuse;
 mod sent_on;
 mod stock;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use postern_message::dsn::Diagnostic;
 use postern_smtp::client::RecipientResult;
 use postern_smtp::client::reply::Reply;
-use postern_store::queue::{DueRecipient, Outcome, Settlement};
+use postern_store::queue::{Deadline, DueRecipient, Envelope, Late, Notify, Outcome, Settlement};
 
 use super::route::NoRoute;
 use super::schedule::RetryPolicy;
@@ -139,32 +139,67 @@ pub enum Told {
     Relayed,
 }
 
+/// The times of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Since when delivery may be tried.
+    pub begins: Timestamp,
+    /// When it is to be delivered at the latest.
+    pub deadline: Option<Deadline>,
+}
+
+impl Times {
+    /// Those of the message with this envelope.
+    pub fn of(envelope: &Envelope) -> Self {
+        Times { begins: envelope.begins(), deadline: envelope.wishes.deadline }
+    }
+
+    fn is_late(&self, now: Timestamp) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.late(now).is_some())
+    }
+
+    /// No later than the deadline, which is when something is to be done.
+    fn next_attempt(&self, planned: Timestamp, now: Timestamp) -> Timestamp {
+        let ahead = self.deadline.map(|deadline| deadline.time).filter(|time| *time > now);
+        ahead.map_or(planned, |time| planned.min(time))
+    }
+
+    /// Whether the sender is to be told that from here on nobody watches the time (RFC 2852 §4.1).
+    fn tells_of_lateness(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.late == Late::Told)
+    }
+}
+
 /// Decides what follows from a verdict at the time `now`.
 pub fn close(
     recipient: &DueRecipient,
     verdict: &Verdict,
     policy: &RetryPolicy,
-    arrived: Timestamp,
+    times: Times,
     now: Timestamp,
     chance: f64,
 ) -> Closing {
     let attempts = recipient.attempts.saturating_add(1);
     let notify = recipient.notify;
     let deferred = |next_attempt| {
-        let told = notify.delay && !recipient.delay_reported && policy.is_delayed(arrived, now);
+        let is_delayed = policy.is_delayed(times.begins, now) || times.is_late(now);
+        let told = notify.delay && !recipient.delay_reported && is_delayed;
         let outcome = Outcome::Deferred { next_attempt, delay_reported: told };
         (outcome, told.then_some(Told::Delayed))
     };
     let (outcome, report) = match verdict.decision {
         Decision::Delivered => (Outcome::Delivered, notify.success.then_some(Told::Delivered)),
         Decision::PassedOn => (Outcome::Delivered, None),
-        Decision::Relayed => (Outcome::Delivered, notify.success.then_some(Told::Relayed)),
+        Decision::Relayed => {
+            let told = notify.success || (times.tells_of_lateness() && notify != Notify::NEVER);
+            (Outcome::Delivered, told.then_some(Told::Relayed))
+        }
         Decision::Failed => (Outcome::Failed, notify.failure.then_some(Told::Failed)),
         Decision::NextTransaction => deferred(now),
-        Decision::Deferred if policy.is_expired(arrived, now, attempts) => {
+        Decision::Deferred if policy.is_expired(times.begins, now, attempts) => {
             (Outcome::Failed, notify.failure.then_some(Told::Failed))
         }
-        Decision::Deferred => deferred(policy.next_attempt(now, attempts, chance)),
+        Decision::Deferred => deferred(times.next_attempt(policy.next_attempt(now, attempts, chance), now)),
     };
     let settlement = Settlement {
         recipient: recipient.id,
@@ -180,7 +215,7 @@ mod tests {
     use jiff::SignedDuration;
     use postern_smtp::client::envelope::Unsupported;
     use postern_smtp::client::reply::ReplyParser;
-    use postern_store::queue::{NewRecipient, Notify, Queue};
+    use postern_store::queue::{NewRecipient, Queue};
 
     use super::super::schedule::{Concurrency, Moment, Schedule};
     use super::*;
@@ -256,7 +291,44 @@ mod tests {
         let arrived = Timestamp::UNIX_EPOCH;
         let now = arrived + SignedDuration::from_hours(hours);
         let verdict = Verdict::deferred("4.4.1", "no connection");
-        close(recipient, &verdict, &RetryPolicy::default(), arrived, now, 0.5)
+        let times = Times { begins: arrived, deadline: None };
+        close(recipient, &verdict, &RetryPolicy::default(), times, now, 0.5)
+    }
+
+    /// Closes an attempt at a message with a deadline of a minute, at this second.
+    fn in_time(recipient: &DueRecipient, decision: Decision, late: Late, second: i64) -> Closing {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let deadline = Some(Deadline { time: at(60), late, trace: false });
+        let times = Times { begins: at(0), deadline };
+        let verdict = Verdict::local(decision, "4.4.1", "x");
+        close(recipient, &verdict, &RetryPolicy::default(), times, at(second), 0.5)
+    }
+
+    #[test]
+    fn a_message_is_looked_at_when_its_time_is_over() {
+        let fresh = recipient(0, false, Notify::default());
+        for late in [Late::Told, Late::Returned] {
+            let closing = in_time(&fresh, Decision::Deferred, late, 10);
+            let next_attempt = Timestamp::from_second(60).expect("a time");
+            assert_eq!(closing.settlement.outcome, Outcome::Deferred { next_attempt, delay_reported: false });
+        }
+        let late = in_time(&fresh, Decision::Deferred, Late::Told, 60);
+        assert_eq!(late.report, Some(Told::Delayed), "though it is far from four hours");
+        assert!(
+            matches!(late.settlement.outcome, Outcome::Deferred { next_attempt, .. } if next_attempt.as_second() == 360)
+        );
+        let told = recipient(1, true, Notify::default());
+        assert_eq!(in_time(&told, Decision::Deferred, Late::Told, 400).report, None);
+    }
+
+    #[test]
+    fn who_wants_to_be_told_is_told_that_nobody_watches_the_time() {
+        let of = |notify| recipient(0, false, notify);
+        let report = |notify, late| in_time(&of(notify), Decision::Relayed, late, 10).report;
+        assert_eq!(report(Notify::default(), Late::Told), Some(Told::Relayed));
+        assert_eq!(report(Notify::NEVER, Late::Told), None);
+        assert_eq!(report(Notify::default(), Late::Returned), None);
+        assert_eq!(in_time(&of(Notify::default()), Decision::PassedOn, Late::Told, 10).report, None);
     }
 
     #[test]

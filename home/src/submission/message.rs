@@ -13,7 +13,7 @@ use postern_store::{
     StagedMessage,
     directory::User,
     journal::{Event, StoryId},
-    queue::{Content, NewMessage, NewRecipient, Ret, Submitted, Wishes},
+    queue::{Content, Deadline, NewMessage, NewRecipient, Ret, Submitted, Wishes},
 };
 use tokio::task::spawn_blocking;
 use tracing::error;
@@ -46,6 +46,7 @@ pub(super) async fn accept(
         hostname: host.hostname.clone(),
         user: user.clone(),
         not_before: host.not_before,
+        deadline: host.deadline,
         envelope: envelope.clone(),
         recipients: host.recipients.clone(),
         received: received(host, session, envelope),
@@ -80,6 +81,7 @@ struct Outgoing {
     hostname: DomainName,
     user: User,
     not_before: Option<Timestamp>,
+    deadline: Option<Deadline>,
     envelope: Envelope,
     recipients: Vec<NewRecipient>,
     received: String,
@@ -107,7 +109,7 @@ impl Outgoing {
             smtp_utf8: self.envelope.smtp_utf8,
             envelope_id: self.envelope.envelope_id,
             ret: self.envelope.ret.map_or(Ret::Unsaid, ret),
-            wishes: Wishes { not_before: self.not_before, tls, precedence },
+            wishes: Wishes { not_before: self.not_before, tls, precedence, deadline: self.deadline },
             story: self.story.clone(),
         };
         let recipients = message.recipients.iter().map(|to| to.forward_path.to_string()).collect();

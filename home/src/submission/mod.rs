@@ -9,7 +9,7 @@
 //!   Unless the operator wishes it (`client_received`), the user's own address is not in the `Received` field: where somebody
 //!   writes from is nobody's business. The log and the journal have it, under the id that the field names.
 //! * Held in the queue: mail of an account that sends more than its allowance; the owner is told.
-//! * RFC 4865 (FUTURERELEASE), RFC 8689 §4.3 (REQUIRETLS). RFC 6409 (submission; §6.1 enforce submission rights, §8 additions), RFC 8314 §3.3, RFC 5322 §3.6.3 (Bcc).
+//! * RFC 4865 (FUTURERELEASE), RFC 2852 (DELIVERBY), RFC 8689 §4.3 (REQUIRETLS). RFC 6409 (submission; §6.1 enforce submission rights, §8 additions), RFC 8314 §3.3, RFC 5322 §3.6.3 (Bcc).
 //!
 //! `release` says when a message goes that is to wait. `session` answers the core's questions, `authentication` those about passwords, `author` checks the header,
 //! `precedence` tells what is for many,

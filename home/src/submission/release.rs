@@ -1,9 +1,12 @@
-//! FUTURERELEASE: when a message may be sent at the earliest (RFC 4865).
+//! The times of a message: when it may be sent at the earliest (FUTURERELEASE, RFC 4865), and when it is to be delivered at the
+//! latest (DELIVERBY, RFC 2852).
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use postern_smtp::deliver_by::{ByMode, DeliverBy};
 use postern_smtp::server::{FutureRelease, Hold, Refusal};
+use postern_store::queue::{Deadline, Late};
 
 /// What EHLO announces at this moment.
 pub(super) fn offer(longest: Option<Duration>, now: Timestamp) -> Option<FutureRelease> {
@@ -26,9 +29,29 @@ pub(super) fn time(hold: Hold, longest: Option<Duration>, now: Timestamp) -> Res
     time.filter(|time| latest.is_some_and(|latest| *time <= latest)).ok_or(Refusal::ReleaseTooLate)
 }
 
+/// The time that the client means. It may have passed, where the message is not to come back for that.
+pub(super) fn deadline(by: DeliverBy, now: Timestamp) -> Deadline {
+    let time = now.checked_add(SignedDuration::from_secs(by.seconds)).unwrap_or(Timestamp::MAX);
+    let late = match by.mode {
+        ByMode::Notify => Late::Told,
+        ByMode::Return => Late::Returned,
+    };
+    Deadline { time, late, trace: by.trace }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deadline_counts_from_now() {
+        let now: Timestamp = "2026-11-23T10:00:00Z".parse().expect("a time");
+        let by = |value| deadline(DeliverBy::parse(value).expect("a value"), now);
+        let (time, late) = (now + SignedDuration::from_secs(90), Late::Returned);
+        assert_eq!(by("90;RT"), Deadline { time, late, trace: true });
+        assert_eq!(by("-90;N").late(now), Some(Late::Told));
+        assert_eq!(by("90;N").late(now), None);
+    }
 
     #[test]
     fn a_time_is_within_what_was_offered() {

@@ -7,7 +7,7 @@ use postern_message::address::{DomainName, EmailAddress};
 use postern_smtp::server::{self, Event, ForwardPath, Hold, RcptParameters, Refusal, ReversePath};
 use postern_store::directory::{Resolution, User};
 use postern_store::journal::Service;
-use postern_store::queue::{NewRecipient, Notify};
+use postern_store::queue::{Deadline, NewRecipient, Notify};
 use tracing::info;
 
 use super::{Parts, message, release};
@@ -34,6 +34,8 @@ pub(super) struct SubmissionHost {
     pub(super) recipients: Vec<NewRecipient>,
     /// When it may go at the earliest.
     pub(super) not_before: Option<Timestamp>,
+    /// When it is to be delivered at the latest.
+    pub(super) deadline: Option<Deadline>,
     incoming: Option<Incoming>,
 }
 
@@ -50,6 +52,7 @@ impl SubmissionHost {
             user: None,
             recipients: Vec::new(),
             not_before: None,
+            deadline: None,
             incoming: None,
         }
     }
@@ -105,6 +108,7 @@ impl SubmissionHost {
     fn reset(&mut self) {
         self.recipients.clear();
         self.not_before = None;
+        self.deadline = None;
         self.incoming = None;
     }
 }
@@ -112,8 +116,9 @@ impl SubmissionHost {
 impl Host<SmtpSession> for SubmissionHost {
     async fn handle_event(&mut self, session: &mut SmtpSession, event: Event) {
         match event {
-            Event::Mail { reverse_path, hold, .. } => {
+            Event::Mail { reverse_path, hold, deliver_by, .. } => {
                 self.reset();
+                self.deadline = deliver_by.map(|by| release::deadline(by, Timestamp::now()));
                 self.teller.begin(story::began(Service::Msa, self.client, session, &reverse_path));
                 let verdict = self.sender(&reverse_path).and_then(|()| self.hold(hold));
                 info!(sender = %reverse_path, ?verdict, story = %self.teller.story(), "MAIL");

@@ -34,6 +34,8 @@ pub struct Report<'a> {
     pub date: Timestamp,
     /// When the original message was queued.
     pub arrived: Timestamp,
+    /// When it was to be delivered at the latest, where the sender said so (RFC 2852).
+    pub deliver_by: Option<Timestamp>,
     /// The sender's own name for the original, decoded (RFC 3461 §4.4).
     pub envelope_id: Option<&'a str>,
     /// What happened to all of [`Report::recipients`].
@@ -146,6 +148,7 @@ fn delivery_status(report: &Report<'_>) -> String {
     push_field(&mut part, "Original-Envelope-Id", report.envelope_id);
     push_field(&mut part, "Reporting-MTA", Some(&format!("dns; {}", report.reporting_mta)));
     push_field(&mut part, "Arrival-Date", Some(&date::format(report.arrived)));
+    push_field(&mut part, "Deliver-By-Date", report.deliver_by.map(date::format).as_deref());
     for recipient in report.recipients {
         part.push_str("\r\n");
         push_recipient(&mut part, report.action, recipient);

@@ -79,6 +79,8 @@ pub struct Behaviour {
     pub refuse: HashMap<&'static str, &'static str>,
     /// STARTTLS is offered: with a configuration that works, or `None` to answer the handshake with nonsense.
     pub starttls: Option<Option<Arc<rustls::ServerConfig>>>,
+    /// DELIVERBY is offered.
+    pub deliver_by: bool,
     /// Where each connection is cut.
     pub cut: Option<Cut>,
 }
@@ -165,6 +167,7 @@ async fn serve(stream: Stream, behaviour: Behaviour, seen: &Mutex<Seen>) -> std:
             "EHLO" if behaviour.starttls.is_some() && !under_tls => {
                 "250-mx\r\n250-STARTTLS\r\n250 PIPELINING".to_owned()
             }
+            "EHLO" if behaviour.deliver_by => "250-mx\r\n250-DSN\r\n250 DELIVERBY".to_owned(),
             "EHLO" => "250-mx\r\n250-PIPELINING\r\n250 8BITMIME".to_owned(),
             "STARTTLS" => {
                 connection.write_all(b"220 go\r\n").await?;

@@ -12,8 +12,8 @@ use postern_message::address::EmailAddress;
 use rusqlite::Row;
 
 use super::{
-    DueRecipient, Envelope, Job, Kind, Lane, Notify, Precedence, Queue, QueueId, RecipientId, Ret, TlsWish,
-    Wishes,
+    Deadline, DueRecipient, Envelope, Job, Kind, Lane, Notify, Precedence, Queue, QueueId, RecipientId, Ret,
+    TlsWish, Wishes,
 };
 use crate::account::AccountId;
 use crate::db::{Connection, OptionalExtension, params};
@@ -245,7 +245,8 @@ fn due_recipient(row: &Row<'_>) -> rusqlite::Result<Result<DueRecipient>> {
 
 fn envelope(connection: &Connection, message: QueueId, lane: Lane) -> Result<Envelope> {
     let mut select = connection.prepare_cached(
-        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story, not_before, tls, forwarder FROM message
+        "SELECT reverse_path, sender, smtp_utf8, envelope_id, ret_full, octets, arrived, story, not_before, tls, forwarder,
+             deadline, deadline_mode FROM message
          WHERE id = ?1",
     )?;
     select
@@ -271,6 +272,7 @@ fn envelope_row(row: &Row<'_>, lane: Lane) -> rusqlite::Result<Result<Envelope>>
                 not_before: time(row.get(8)?),
                 tls: TlsWish::from_column(row.get(9)?),
                 precedence: precedence(lane),
+                deadline: Deadline::from_columns(row.get(11)?, row.get(12)?),
             },
             forwarder: row.get::<_, Option<u32>>(10)?.map(AccountId),
         })

@@ -73,8 +73,8 @@ impl MessageRow {
         connection
             .prepare_cached(
                 "INSERT INTO message (content, prepend, octets, reverse_path, sender, smtp_utf8, envelope_id,
-                     ret_full, arrived, story, not_before, tls, forwarder)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                     ret_full, arrived, story, not_before, tls, forwarder, deadline, deadline_mode)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             )?
             .execute(params![
                 self.content,
@@ -90,6 +90,8 @@ impl MessageRow {
                 self.wishes.not_before.map(|time| time.as_millisecond()),
                 self.wishes.tls.to_column(),
                 self.forwarder.map(|account| account.0),
+                self.wishes.deadline.map(|deadline| deadline.time.as_millisecond()),
+                self.wishes.deadline.map_or(0, |deadline| deadline.mode_column()),
             ])?;
         let id = QueueId(connection.last_insert_rowid());
         let due = self.wishes.not_before.map_or(self.arrived, |time| time.max(self.arrived));

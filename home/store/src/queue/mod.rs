@@ -73,8 +73,8 @@ pub use content::QueuedContent;
 pub use due::{Slots, choose};
 pub use lane::{Kind, Lane, Precedence};
 pub use message::{
-    Content, Detail, DueRecipient, Envelope, Job, NewMessage, NewRecipient, Notify, Outcome, QueueId,
-    RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary, TlsWish, Wishes,
+    Content, Deadline, Detail, DueRecipient, Envelope, Job, Late, NewMessage, NewRecipient, Notify, Outcome,
+    QueueId, RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary, TlsWish, Wishes,
 };
 pub use settle::Settled;
 

@@ -5,7 +5,7 @@ use crate::db::{Durability, Schema};
 pub(crate) static SCHEMA: Schema = Schema {
     name: "queue",
     application_id: 0x506f_7351,
-    migrations: &[FIRST, STORIES, HOLDS, FORWARDERS, LANES],
+    migrations: &[FIRST, STORIES, HOLDS, FORWARDERS, LANES, DEADLINES],
     durability: Durability::Everything,
 };
 
@@ -91,4 +91,10 @@ UPDATE recipient SET lane = (
     SELECT CASE WHEN m.forwarder IS NOT NULL THEN (m.forwarder + 1) * 4 + 2 ELSE COALESCE(m.sender + 1, 0) * 4 END
     FROM message m WHERE m.id = recipient.message);
 CREATE INDEX recipient_due_by_lane ON recipient (lane, domain, next_attempt) WHERE state = 0;
+";
+
+/// When a message is to be delivered at the latest; the mode is bits 1 comes back when late, 2 trace.
+const DEADLINES: &str = "
+ALTER TABLE message ADD COLUMN deadline INTEGER;
+ALTER TABLE message ADD COLUMN deadline_mode INTEGER NOT NULL DEFAULT 0;
 ";

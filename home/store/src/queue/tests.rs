@@ -429,11 +429,14 @@ fn whom_one_has_written_to_is_not_new() {
 fn a_message_with_a_time_of_its_own_goes_no_sooner() {
     let (_directory, queue) = open();
     let time = in_an_hour();
-    let wishes = Wishes { not_before: Some(time), tls: TlsWish::Required, ..Wishes::default() };
+    let at = Timestamp::from_millisecond(time.as_millisecond()).unwrap();
+    let deadline = Some(Deadline { time: at, late: Late::Returned, trace: true });
+    let wishes = Wishes { not_before: Some(time), tls: TlsWish::Required, deadline, ..Wishes::default() };
     let id = queue.enqueue(NewMessage { wishes, ..message(&["a@b.example"], b"later") }).unwrap();
     let goes_no_sooner = || {
         assert!(due(&queue).is_empty());
         let job = queue.due(time, 1, &mut Taking::all()).unwrap().remove(0);
+        assert_eq!(job.envelope.wishes.deadline, deadline);
         assert_eq!(
             (job.message, job.envelope.wishes.tls, job.envelope.begins()),
             (id, TlsWish::Required, Timestamp::from_millisecond(time.as_millisecond()).unwrap())

@@ -107,7 +107,7 @@ fn meaning(status: &str) -> Option<&'static str> {
         "4.3" => "The domain name system gave no answer about that domain.",
         "4.4" => "That domain has no server that takes mail.",
         "4.6" => "The mail servers of that domain lead back to this one.",
-        "4.7" => "It was tried for days without success.",
+        "4.7" => "The time for delivering it is over, or would be before it is delivered.",
         "6.7" => "That server does not take addresses or headers with letters outside ASCII.",
         "7.1" => "The server there refuses the message by its own rules.",
         detail if detail.starts_with("7.") => {

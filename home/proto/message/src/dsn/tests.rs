@@ -25,6 +25,7 @@ fn report(action: Action, recipients: &[ReportedRecipient]) -> String {
         unique: "1f2e.d3",
         date: time("2026-03-01T10:06:00Z"),
         arrived: time("2026-03-01T10:00:00Z"),
+        deliver_by: Some(time("2026-03-01T10:05:00Z")),
         envelope_id: Some("QQ 1"),
         action,
         recipients,
@@ -70,6 +71,7 @@ Content-Type: message/delivery-status\r
 Original-Envelope-Id: QQ 1\r
 Reporting-MTA: dns; mail.home.example\r
 Arrival-Date: Sun, 1 Mar 2026 10:00:00 +0000\r
+Deliver-By-Date: Sun, 1 Mar 2026 10:05:00 +0000\r
 \r
 Final-Recipient: rfc822; bo@far.example\r
 Action: failed\r

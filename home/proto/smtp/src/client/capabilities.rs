@@ -17,6 +17,8 @@ pub struct Capabilities {
     pub smtp_utf8: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// DELIVERBY (RFC 2852), with the least seconds for a message that is to come back; 0 where none are named.
+    pub deliver_by: Option<i64>,
     /// REQUIRETLS (RFC 8689).
     pub require_tls: bool,
     /// Most recipients of one transaction, where the server names a limit (RFC 9422, RCPTMAX).
@@ -60,6 +62,9 @@ impl Capabilities {
                 "SMTPUTF8" => capabilities.smtp_utf8 = true,
                 "DSN" => capabilities.dsn = true,
                 "AUTH" => capabilities.mechanisms.extend(words.map(str::to_owned)),
+                "DELIVERBY" => {
+                    capabilities.deliver_by = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0));
+                }
                 "REQUIRETLS" => capabilities.require_tls = true,
                 "LIMITS" => {
                     let limits: Vec<&str> = words.collect();

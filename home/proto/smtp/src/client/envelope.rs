@@ -4,7 +4,7 @@
 //! parameters that the server offers, or the reason why this server cannot take the message at all.
 //!
 //! Implements RFC 5321 §3.3, RFC 1870 §6 (SIZE), RFC 6152 §2 (BODY), RFC 6531 §3.4 (SMTPUTF8), RFC 3461 §4 (RET,
-//! ENVID, NOTIFY, ORCPT), RFC 8689 §4.2.1 (REQUIRETLS).
+//! ENVID, NOTIFY, ORCPT), RFC 8689 §4.2.1 (REQUIRETLS), RFC 2852 §4 (BY).
 //!
 //! Deviates: RFC 6152 §3 forbids sending 8-bit content to a server without 8BITMIME. It is sent as it is: to
 //! re-encode it would break its signatures, no server in use clears the eighth bit, and a report to the sender
@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use postern_message::address::EmailAddress;
 
 use super::capabilities::Capabilities;
+use crate::deliver_by::{ByMode, DeliverBy};
 use crate::xtext;
 
 /// What a mail transaction carries beside the content.
@@ -33,6 +34,8 @@ pub struct Envelope {
     /// Only a server that offers REQUIRETLS may have it (RFC 8689 §4.2.1); whether the session is under TLS with a verified server
     /// is the shell's to see to.
     pub require_tls: bool,
+    /// Within which time it is to be delivered; where it is to come back else, only a server that offers DELIVERBY may have it.
+    pub deliver_by: Option<DeliverBy>,
     /// RET and ENVID for a server that offers DSN.
     pub dsn: Option<DsnParameters>,
 }
@@ -97,12 +100,31 @@ impl Envelope {
             let reason = "the sender requires TLS on the whole way, and the receiving server does not promise that (REQUIRETLS)";
             return Err(Unsupported { status: "5.7.30", reason: reason.into() });
         }
+        if let Some(reason) = self.cannot_be_in_time(capabilities) {
+            return Err(Unsupported { status: "5.4.7", reason });
+        }
         match capabilities.size_limit {
             Some(limit) if self.octets > limit => Err(Unsupported {
                 status: "5.3.4",
                 reason: format!("the message has {} octets; the receiving server takes {limit}", self.octets),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// Why a message that is to come back when it is late cannot go there (RFC 2852 §4.1), if so.
+    fn cannot_be_in_time(&self, capabilities: &Capabilities) -> Option<String> {
+        let by = self.deliver_by.filter(|by| by.mode == ByMode::Return)?;
+        match capabilities.deliver_by {
+            None => Some(
+                "the sender wants it back unless it is delivered in time, and the receiving server does not promise that (DELIVERBY)"
+                    .to_owned(),
+            ),
+            Some(least) if by.seconds < least.max(1) => Some(format!(
+                "the sender wants it back unless it is delivered within {} seconds, and the receiving server wants {least} at least",
+                by.seconds
+            )),
+            Some(_) => None,
         }
     }
 
@@ -120,6 +142,9 @@ impl Envelope {
         }
         if self.needs_smtp_utf8() {
             line.push_str(" SMTPUTF8");
+        }
+        if let (Some(by), Some(_)) = (self.deliver_by, capabilities.deliver_by) {
+            let _ = write!(line, " BY={by}");
         }
         if self.require_tls {
             line.push_str(" REQUIRETLS");

@@ -292,6 +292,11 @@ impl Session {
         self.state == State::Ready && self.transactions < most
     }
 
+    /// Whether the server keeps to the time within which a message is to be delivered (RFC 2852).
+    pub fn offers_deliver_by(&self) -> bool {
+        self.capabilities.deliver_by.is_some()
+    }
+
     /// Whether the server reports by itself (RFC 3461).
     pub fn offers_dsn(&self) -> bool {
         self.capabilities.dsn

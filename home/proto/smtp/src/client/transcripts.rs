@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::envelope::{BodyType, DsnParameters, Envelope, Recipient};
 use super::{Closed, Event, RecipientResult, Session, TlsUse, timeouts};
+use crate::deliver_by::DeliverBy;
 
 const CONTENT: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
 
@@ -23,6 +24,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
         body: BodyType::SevenBit,
         smtp_utf8: false,
         require_tls: false,
+        deliver_by: None,
         dsn: None,
     }
 }
@@ -95,6 +97,10 @@ impl Player {
         match verb {
             "send" => self.send(envelope(&rest.split(' ').collect::<Vec<_>>())),
             "send-requiring-tls" => self.send(Envelope { require_tls: true, ..envelope(&[rest]) }),
+            "send-by" => {
+                let (by, to) = rest.split_once(' ').unwrap();
+                self.send(Envelope { deliver_by: DeliverBy::parse(by), ..envelope(&[to]) });
+            }
             "quit" => self.session.quit(self.now),
             "tls" => self.session.handle_tls_established(self.now),
             "end" => self.session.handle_end_of_input("the server closed the connection"),
@@ -267,6 +273,28 @@ fn no_more_messages_than_the_server_announces() {
         dialogue.lines().for_each(|line| player.line(line.trim()));
         assert_eq!(player.session.takes_another(), takes_another, "{limits}");
     }
+}
+
+#[test]
+fn a_message_that_is_to_be_in_time_says_so_or_stays() {
+    let offering = |offer: &str, rest: &str| {
+        let greeting = "S: 220 mx.example\nC: EHLO mail.home.example\nS: 250-mx.example\nS: 250 ";
+        play(&format!("{greeting}{offer}\nE: ready\n{rest}"));
+    };
+    let said = |by: &str| {
+        format!(
+            "! send-by {by} bo@mx.example\nC: MAIL FROM:<ana@home.example> BY={by}\nS: 550 no\nE: -550\nE: ready"
+        )
+    };
+    offering("DELIVERBY", &said("120;R"));
+    offering("DELIVERBY 120", &said("120;RT"));
+    offering("DELIVERBY 240", &said("120;N"));
+    offering("DELIVERBY 240", "! send-by 120;R bo@mx.example\nE: -5.4.7\nE: ready");
+    offering("DSN", "! send-by 120;R bo@mx.example\nE: -5.4.7\nE: ready");
+    offering(
+        "DSN",
+        "! send-by 120;N bo@mx.example\nC: MAIL FROM:<ana@home.example>\nS: 550 no\nE: -550\nE: ready",
+    );
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! The parameters of MAIL (SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, HOLDFOR, HOLDUNTIL, REQUIRETLS) and of RCPT (NOTIFY, ORCPT).
+//! The parameters of MAIL (SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID, HOLDFOR, HOLDUNTIL, BY, REQUIRETLS) and of RCPT (NOTIFY, ORCPT).
 //!
 //! In: the words behind the path. Out: what they say. Refused: words that are not known, are malformed or come twice.
 //! Whether an extension is offered in this session is the session's to judge.
 //!
-//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 3461 §4, RFC 4865, RFC 8689 §2, RFC 4954 §5 (the AUTH parameter is read and not
+//! Implements RFC 1870 §4, RFC 6152 §2, RFC 6531 §3.4, RFC 3461 §4, RFC 4865, RFC 2852 §4, RFC 8689 §2, RFC 4954 §5 (the AUTH parameter is read and not
 //! used: nobody is trusted to speak for another).
 
 use jiff::Timestamp;
 
 use super::dsn::{self, Notify, Ret};
+use crate::deliver_by::DeliverBy;
 use crate::server::{refusal::Refusal, session::BodyType};
 
 /// What MAIL said of the message.
@@ -26,6 +27,8 @@ pub struct MailParameters {
     pub envelope_id: Option<String>,
     /// When it may be sent at the earliest.
     pub hold: Option<Hold>,
+    /// Within which time it is to be delivered.
+    pub deliver_by: Option<DeliverBy>,
     /// It may go under TLS to verified servers only.
     pub require_tls: bool,
 }
@@ -77,9 +80,10 @@ impl MailParameters {
             ("ENVID", Some(value)) => self.envelope_id = Some(dsn::envelope_id(value)?),
             ("HOLDFOR", Some(value)) => self.set_hold(hold_for(value)?)?,
             ("HOLDUNTIL", Some(value)) => self.set_hold(hold_until(value)?)?,
+            ("BY", Some(value)) => self.deliver_by = Some(DeliverBy::parse(value).ok_or(BAD_VALUE)?),
             ("REQUIRETLS", None) => self.require_tls = true,
             (
-                "SIZE" | "BODY" | "SMTPUTF8" | "AUTH" | "RET" | "ENVID" | "HOLDFOR" | "HOLDUNTIL"
+                "SIZE" | "BODY" | "SMTPUTF8" | "AUTH" | "RET" | "ENVID" | "HOLDFOR" | "HOLDUNTIL" | "BY"
                 | "REQUIRETLS",
                 _,
             ) => return Err(BAD_VALUE),
@@ -215,6 +219,10 @@ mod tests {
             "HOLDUNTIL=soon",
             "HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z",
             "REQUIRETLS=1",
+            "BY",
+            "BY=120",
+            "BY=0;R",
+            "BY=5;N BY=5;N",
         ] {
             assert!(matches!(MailParameters::parse(bad), Err(Refusal::Syntax(_))), "{bad}");
         }

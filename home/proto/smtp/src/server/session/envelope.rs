@@ -39,8 +39,9 @@ impl Session {
         if let Err(refusal) = self.may_begin_transaction(&parameters) {
             return self.refuse(&refusal);
         }
-        let MailParameters { size, body, smtp_utf8, ret, envelope_id, hold, require_tls } = parameters;
-        let event = Event::Mail { reverse_path: reverse_path.clone(), size, body, hold };
+        let MailParameters { size, body, smtp_utf8, ret, envelope_id, hold, deliver_by, require_tls } =
+            parameters;
+        let event = Event::Mail { reverse_path: reverse_path.clone(), size, body, hold, deliver_by };
         let forward_paths = Vec::new();
         let envelope =
             Envelope { reverse_path, forward_paths, size, body, smtp_utf8, ret, envelope_id, require_tls };
@@ -65,6 +66,12 @@ impl Session {
         }
         if parameters.hold.is_some() && self.config.future_release.is_none() {
             return Err(Refusal::UnknownParameter);
+        }
+        if parameters.deliver_by.is_some() && self.config.role == Role::Mta {
+            return Err(Refusal::UnknownParameter);
+        }
+        if parameters.deliver_by.is_some() && parameters.hold.is_some() {
+            return Err(Refusal::Syntax("BY does not go with HOLDFOR and HOLDUNTIL here"));
         }
         // RFC 8689 §2: only where it was offered, which is under TLS.
         if parameters.require_tls && self.client.transport == Transport::Clear {

@@ -58,6 +58,10 @@ impl Session {
         if let Some(FutureRelease { interval, until }) = self.config.future_release {
             offered.push(format!("FUTURERELEASE {interval} {until:.0}"));
         }
+        // RFC 2852 §4: no least time.
+        if self.config.role == Role::Msa {
+            offered.push("DELIVERBY".to_owned());
+        }
         // RFC 8689 §2: in a session under TLS only.
         if self.client.transport == Transport::Tls {
             offered.push("REQUIRETLS".to_owned());

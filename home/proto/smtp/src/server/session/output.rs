@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use postern_sasl::{Failure, Password};
 
+use crate::deliver_by::DeliverBy;
+
 use super::{BodyType, ForwardPath, Hold, RcptParameters, ReversePath};
 
 /// What the session wants next.
@@ -37,6 +39,8 @@ pub enum Event {
         body: BodyType,
         /// When it may be sent at the earliest, where the client says so.
         hold: Option<Hold>,
+        /// Within which time it is to be delivered, where the client says so.
+        deliver_by: Option<DeliverBy>,
     },
     /// Is this recipient taken? Answered by `recipient_verdict`.
     Recipient {
