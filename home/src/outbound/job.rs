@@ -29,9 +29,6 @@ use crate::relay::{Relays, distrust};
 use crate::reputation::rates::{Fate, Tally};
 use crate::resolver::Resolver;
 
-/// The status of a message whose time is over (RFC 3463 §3.5).
-const TOO_LATE: &str = "5.4.7";
-
 /// After a failure of the database.
 pub const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 
@@ -88,14 +85,7 @@ pub enum Contact {
 pub async fn run(parts: Parts, settings: Arc<Settings>, job: Job, gate: Gate) -> Ended {
     let (message, domain) = (job.message, job.domain.clone());
     let attempted = if is_late(&job, Timestamp::now()) {
-        Some((
-            vec![Verdict::local(
-                Decision::Failed,
-                TOO_LATE,
-                "it could not be delivered in the time that its sender set",
-            )],
-            Contact::Unknown,
-        ))
+        Some((vec![too_late()], Contact::Unknown))
     } else if is_local(&parts.directory.snapshot(), &domain) {
         Some(deliver_locally(&parts, &job).await)
     } else {
@@ -235,6 +225,11 @@ fn fate(verdict: &Verdict) -> Option<Fate> {
         Decision::Failed => Some(Fate::Refused),
         Decision::NextTransaction => None,
     }
+}
+
+/// On a message whose time is over (RFC 3463 §3.5).
+fn too_late() -> Verdict {
+    Verdict::local(Decision::Failed, "5.4.7", "it could not be delivered in the time that its sender set")
 }
 
 fn unreadable() -> Verdict {

@@ -11,7 +11,7 @@
 //!                  │    └ by_relay ────────────────────────── attempt (SMTP) ─> relay
 //!                  └──── verdict ─ report ─ settle ────> queue
 //! ```
-//! `next` chooses between the two. `schedule` and `verdict` are pure: what is tried when, and what follows from an answer. `worker` is the event loop;
+//! `next` chooses between the two. `retry`, `schedule` and `verdict` are pure: what is tried when and with what else, and what follows from an answer. `worker` is the event loop;
 //! a message that is queued wakes it at once.
 //!
 //! Implements RFC 5321 §4.5.4 (retry), §5.1 (routing), §6.1; RFC 7505; RFC 7435 (opportunistic TLS); RFC 7672 (DANE); RFC 8461 (MTA-STS);
@@ -21,6 +21,7 @@
 
 pub mod way_out;
 
+pub mod retry;
 pub mod schedule;
 
 pub mod route;
@@ -54,8 +55,9 @@ mod tests;
 
 pub use idle::IdleConnections;
 pub use job::Parts;
+pub use retry::RetryPolicy;
 pub use route::Families;
-pub use schedule::{Concurrency, RetryPolicy};
+pub use schedule::Concurrency;
 pub use way_out::{Gate, WayOut};
 pub use worker::Worker;
 

@@ -18,7 +18,7 @@ use postern_store::queue::{
 
 use super::body;
 use super::chance;
-use super::schedule::RetryPolicy;
+use super::retry::RetryPolicy;
 use super::verdict::{Told, Verdict};
 use crate::forward;
 

@@ -6,8 +6,8 @@ use postern_smtp::client::RecipientResult;
 use postern_smtp::client::reply::Reply;
 use postern_store::queue::{Deadline, DueRecipient, Envelope, Late, Notify, Outcome, Settlement};
 
+use super::retry::RetryPolicy;
 use super::route::NoRoute;
-use super::schedule::RetryPolicy;
 
 /// What became of one recipient in one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use postern_message::address::EmailAddress;
 use serde::{Deserialize, Serialize};
 
-use super::{Lane, Precedence};
+use super::{Deadline, Lane, Precedence};
 use crate::account::AccountId;
 use crate::journal::StoryId;
 use crate::stage::StagedMessage;
@@ -78,44 +78,6 @@ pub struct Wishes {
     pub precedence: Precedence,
     /// When it is to be delivered at the latest.
     pub deadline: Option<Deadline>,
-}
-
-/// The time by which a message is to be delivered (RFC 2852).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadline {
-    /// The time.
-    pub time: Timestamp,
-    /// What is done when it has passed.
-    pub late: Late,
-    /// Whether each server on the way is asked to report.
-    pub trace: bool,
-}
-
-/// What is done with a message that is late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Late {
-    /// The sender is told, and it is tried further.
-    Told,
-    /// It goes back.
-    Returned,
-}
-
-impl Deadline {
-    /// Whether a message is late now, and what is done then.
-    pub fn late(&self, now: Timestamp) -> Option<Late> {
-        (now >= self.time).then_some(self.late)
-    }
-
-    /// Two bits.
-    pub(super) fn mode_column(&self) -> i64 {
-        i64::from(self.late == Late::Returned) | i64::from(self.trace) << 1
-    }
-
-    pub(super) fn from_columns(time: Option<i64>, mode: i64) -> Option<Self> {
-        let time = Timestamp::from_millisecond(time?).ok()?;
-        let late = if mode & 1 != 0 { Late::Returned } else { Late::Told };
-        Some(Deadline { time, late, trace: mode & 2 != 0 })
-    }
 }
 
 /// What the sender says of TLS on the way (RFC 8689).

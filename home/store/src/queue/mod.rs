@@ -43,6 +43,7 @@
 
 pub(crate) mod schema;
 
+mod deadline;
 mod lane;
 mod message;
 
@@ -70,11 +71,12 @@ use crate::place::Place;
 pub use crate::seal::StoredReader;
 pub use allowance::{Allowance, Fate, HELD_MAX, HeldSender, Submitted};
 pub use content::QueuedContent;
+pub use deadline::{Deadline, Late};
 pub use due::{Slots, choose};
 pub use lane::{Kind, Lane, Precedence};
 pub use message::{
-    Content, Deadline, Detail, DueRecipient, Envelope, Job, Late, NewMessage, NewRecipient, Notify, Outcome,
-    QueueId, RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary, TlsWish, Wishes,
+    Content, Detail, DueRecipient, Envelope, Job, NewMessage, NewRecipient, Notify, Outcome, QueueId,
+    RecipientDetail, RecipientId, RecipientState, Ret, Settlement, Summary, TlsWish, Wishes,
 };
 pub use settle::Settled;
 
