@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use postern_lab::lab::{self, ANA};
-use postern_lab::mail;
+use postern_lab::mail::{self, SAM};
 use postern_lab::{Host, Lab, wait_until};
 
 /// What the world's DNS says beside the usual, in the zone `example`; `*.bl` and `*.wl` are DNS lists.
@@ -121,6 +121,25 @@ fn what_the_author_wants_is_done_unless_a_trusted_list_vouches() -> Result<()> {
     for found in ["spf=none", "dmarc=fail", "policy.dmarc=quarantine", "iprev=pass"] {
         assert!(results.contains(found), "no {found} in {results}");
     }
+
+    // Nor does it leave by an alias: where it has a mailbox it stays there, and else it is refused.
+    for (alias, targets) in [("club@home.example", vec![SAM]), ("both@home.example", vec![ANA, SAM])] {
+        let command = [vec!["postern-home", "alias", "add", alias], targets].concat();
+        lab.host(Host::Home).run(command)?.success()?;
+    }
+    let to = |alias| {
+        let subject = format!("Subject: cheap for {alias}");
+        let words = ["--to", alias, "--h-From", "sale@shop.example", "--header", &subject];
+        swaks(&lab, &words)
+    };
+    let heard = to("club@home.example")?;
+    assert!(heard.contains(" 550 5.7.1 rejected by the DMARC policy of shop.example"), "{heard}");
+    let heard = to("both@home.example")?;
+    assert!(heard.contains(" 250 2.0.0 "), "{heard}");
+    let junk = lab.curl_imap("Junk", &["--request", "SEARCH SUBJECT both"])?.success()?.stdout;
+    assert_eq!(junk.trim(), "* SEARCH 2");
+    let queued = lab.host(Host::Home).run(["postern-home", "queue", "list", "--json"])?.success()?.stdout;
+    assert_eq!(queued.trim(), "[]", "it is sent on");
 
     let heard = by(&lab, "boss@strict.example", "urgent")?;
     assert!(heard.contains(" 550 5.7.1 rejected by the DMARC policy of strict.example"), "{heard}");

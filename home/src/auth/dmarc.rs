@@ -33,7 +33,10 @@ pub enum Dmarc {
     #[default]
     Accept,
     /// It failed, and the domain wants it looked at with suspicion.
-    Quarantine,
+    Quarantine {
+        /// The domain of the From field.
+        domain: String,
+    },
     /// It failed, and the domain wants it refused.
     Reject {
         /// The domain of the From field.
@@ -156,7 +159,7 @@ impl Judgement {
         let domain = || self.domain.clone();
         match (self.outcome, &self.policy) {
             (Outcome::Fail, Policy::Reject) => Dmarc::Reject { domain: domain() },
-            (Outcome::Fail, Policy::Quarantine) => Dmarc::Quarantine,
+            (Outcome::Fail, Policy::Quarantine) => Dmarc::Quarantine { domain: domain() },
             (Outcome::TempError, Policy::Reject | Policy::Quarantine) => Dmarc::Defer { domain: domain() },
             _ => Dmarc::Accept,
         }
@@ -194,7 +197,7 @@ mod tests {
     fn a_missing_proof_neither_refuses_nor_lets_in() {
         let domain = || "bank.example".to_owned();
         assert_eq!(wish(Outcome::Fail, Policy::Reject), Dmarc::Reject { domain: domain() });
-        assert_eq!(wish(Outcome::Fail, Policy::Quarantine), Dmarc::Quarantine);
+        assert_eq!(wish(Outcome::Fail, Policy::Quarantine), Dmarc::Quarantine { domain: domain() });
         assert_eq!(wish(Outcome::Fail, Policy::None), Dmarc::Accept);
         assert_eq!(wish(Outcome::TempError, Policy::Reject), Dmarc::Defer { domain: domain() });
         assert_eq!(wish(Outcome::TempError, Policy::Quarantine), Dmarc::Defer { domain: domain() });

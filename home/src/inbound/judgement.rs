@@ -21,6 +21,8 @@ use crate::net::client_network;
 use crate::reports;
 use crate::smtp::session::SmtpSession;
 
+const SUSPICIOUS: &str = "neither SPF nor DKIM vouch for its author, whose domain wants it in Junk";
+
 /// What a message came to that is not refused.
 pub(super) struct Judged {
     /// Who wrote it, where the header was looked at.
@@ -116,17 +118,24 @@ fn obey(host: &InboundHost, wish: &Dmarc) -> Result<Destination, Refusal> {
                 "the DNS does not say whether SPF or DKIM vouch for its author",
             )?;
         }
-        Dmarc::Quarantine => {
-            host.heed(&Verdict::note(
-                "dmarc",
-                "neither SPF nor DKIM vouch for its author, whose domain wants it in Junk",
-            ))?;
-            if severity == Severity::Refuse {
-                return Ok(Destination::Junk);
-            }
+        Dmarc::Quarantine { domain } if severity == Severity::Refuse => {
+            return quarantine(host, domain);
         }
+        Dmarc::Quarantine { .. } => host.heed(&Verdict::note("dmarc", SUSPICIOUS))?,
     }
     Ok(Destination::Inbox)
+}
+
+/// It goes to the Junk mailboxes here and nowhere else: what this home doubts is not sent on under its own name. Where it has
+/// none to go to, it is refused.
+fn quarantine(host: &InboundHost, domain: &str) -> Result<Destination, Refusal> {
+    if host.route.accounts.is_empty() && !host.route.outside.is_empty() {
+        let refusal = Refusal::DmarcReject { domain: domain.to_owned() };
+        let reason = "neither SPF nor DKIM vouch for its author, and it would be sent on to another server";
+        host.heed(&Verdict::refuse("dmarc", Severity::Refuse, refusal, reason))?;
+    }
+    host.heed(&Verdict::note("dmarc", SUSPICIOUS))?;
+    Ok(Destination::Junk)
 }
 
 /// Has a doubtful stranger come again.

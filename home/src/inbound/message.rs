@@ -158,7 +158,11 @@ impl FinalDelivery {
     /// fails the message, and those that have it already may get it twice when it comes again.
     fn run(self) -> Result<String, Refusal> {
         self.deliver()?;
-        self.send_on()?;
+        match self.destination {
+            Destination::Inbox => self.send_on()?,
+            // What is doubted here is not passed on to others.
+            Destination::Junk => {}
+        }
         if let Some((intake, provenance)) = self.reports {
             intake.offer(self.staged, provenance);
         }

@@ -7,7 +7,7 @@
 //!   a proof that the DNS does not give in time to a domain that asks for one, is a 451: the sender keeps the message.
 //! * A message's final form is `Return-Path`, `Authentication-Results` and `Received` before what came, without
 //!   `Return-Path` fields that came along and without `Authentication-Results` fields that claim our name.
-//!   What DMARC wants quarantined goes to the mailbox with the special use `\Junk`, the rest to the inbox.
+//!   What DMARC wants quarantined goes to the mailbox with the special use `\Junk` and is not sent on, the rest to the inbox.
 //! * RFC 5321 §3.6.1 (relaying), §4.4 (trace), §6.3 (loops); RFC 8601 §5.
 //!
 //! `session` answers the core's questions, `recipient` the one where mail goes, `judgement` decides on a complete message, `message` takes it to its mailboxes;

@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 use tracing::info;
 
 use super::checks::client::{Acquaintance, Client};
-use super::checks::{self, Said, Verdict, helo::Us, null_sender};
+use super::checks::{self, Outcome, Said, Verdict, helo::Us, null_sender};
 use super::{Parts, message, recipient};
 use crate::{
     config::Severity,
@@ -130,10 +130,8 @@ impl InboundHost {
             Severity::Off => Ok(()),
             severity => {
                 let taken = envelope.forward_paths.len();
-                null_sender::judge(severity, &envelope.reverse_path, taken)
-                    .refusal()
-                    .cloned()
-                    .map_or(Ok(()), Err)
+                let verdict = null_sender::judge(severity, &envelope.reverse_path, taken);
+                if verdict.outcome == Outcome::Pass { Ok(()) } else { self.heed(&verdict) }
             }
         }
     }

@@ -41,7 +41,7 @@ fn record(
 ) -> Record {
     let disposition = match report.dmarc {
         Dmarc::Accept | Dmarc::Defer { .. } => Disposition::None,
-        Dmarc::Quarantine => Disposition::Quarantine,
+        Dmarc::Quarantine { .. } => Disposition::Quarantine,
         Dmarc::Reject { .. } => Disposition::Reject,
     };
     let of = |method: &'static str| report.results.iter().filter(move |result| result.method == method);

@@ -41,7 +41,7 @@ use postern_smtp::server::ReversePath;
 use crate::config::{Inbound, Severity};
 use crate::resolver::Resolver;
 use client::Client;
-pub use verdict::Verdict;
+pub use verdict::{Outcome, Verdict};
 
 /// What the client said before it named a recipient.
 pub struct Said<'a> {
