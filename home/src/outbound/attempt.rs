@@ -329,7 +329,7 @@ fn envelope(job: &Job, body: &Body) -> Envelope {
     }
 }
 
-/// What is left of a message's time (RFC 2852 §4.1).
+/// What is left of a message's time (RFC 2852 §4).
 fn remaining(deadline: Deadline, now: Timestamp) -> DeliverBy {
     let mode = match deadline.late {
         Late::Told => ByMode::Notify,

@@ -164,7 +164,7 @@ impl Times {
         ahead.map_or(planned, |time| planned.min(time))
     }
 
-    /// Whether the sender is to be told that from here on nobody watches the time (RFC 2852 §4.1).
+    /// Whether the sender is to be told that from here on nobody watches the time (RFC 2852 §4).
     fn tells_of_lateness(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline.late == Late::Told)
     }

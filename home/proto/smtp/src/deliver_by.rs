@@ -45,7 +45,7 @@ impl DeliverBy {
         let well_formed =
             (1..=DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
         let seconds: i64 = Some(time).filter(|_| well_formed)?.parse().ok()?;
-        // A message that is late already cannot be asked to come back for being late (RFC 2852 §4.1).
+        // A message that is late already cannot be asked to come back for being late (RFC 2852 §4).
         (mode == ByMode::Notify || seconds > 0).then_some(DeliverBy { seconds, mode, trace })
     }
 }

@@ -112,7 +112,7 @@ impl Envelope {
         }
     }
 
-    /// Why a message that is to come back when it is late cannot go there (RFC 2852 §4.1), if so.
+    /// Why a message that is to come back when it is late cannot go there (RFC 2852 §4), if so.
     fn cannot_be_in_time(&self, capabilities: &Capabilities) -> Option<String> {
         let by = self.deliver_by.filter(|by| by.mode == ByMode::Return)?;
         match capabilities.deliver_by {
