@@ -16,10 +16,13 @@ use super::change::{self, Change};
 use super::keywords::{Keywords, StoredFlags};
 use super::{Account, Append, Appended, Flags, MailboxId, SystemFlags, UidSet, mailboxes};
 use crate::blob::{self, BlobId};
+use crate::structure::{self, text};
 use crate::{Error, Result, StagedMessage, Staging, Timestamp};
 
 /// Octets that are copied at once.
 const STEP: u64 = 1024 * 1024;
+/// Octets of a message in which its header is looked for.
+const HEADER: u64 = 64 * 1024;
 
 /// A message that was expunged and can be put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +37,9 @@ pub struct Removed {
     pub internal_date: Timestamp,
     /// When it was expunged.
     pub removed: Timestamp,
-    /// The base subject, in upper case (RFC 5256 §2.1).
+    /// The Subject field; of a message that cannot be read the base subject in upper case (RFC 5256 §2.1).
     pub subject: String,
-    /// The first sender, in upper case.
+    /// The From field; of a message that cannot be read the first sender in upper case.
     pub from: String,
     /// The beginning of its text.
     pub preview: String,
@@ -48,14 +51,33 @@ impl Account {
     /// # Errors
     /// `Temporary`
     pub fn removed(&self) -> Result<Vec<Removed>> {
-        self.0.database.read(|connection| {
+        let listed = self.0.database.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT removed_id, mailbox, size, internal_date, removed_at, subject, sender, preview
+                "SELECT removed_id, mailbox, size, internal_date, removed_at, subject, sender, preview, blob_id
                    FROM removed ORDER BY removed_at DESC, removed_id DESC",
             )?;
-            let rows = statement.query_map([], read)?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+            let rows = statement.query_map([], |row| Ok((read(row)?, row.get(8)?)))?;
+            Ok::<_, Error>(rows.collect::<Result<Vec<(Removed, BlobId)>, _>>()?)
+        })?;
+        Ok(listed.into_iter().map(|(removed, blob)| self.as_a_person_knows_it(removed, blob)).collect())
+    }
+
+    fn as_a_person_knows_it(&self, removed: Removed, blob: BlobId) -> Removed {
+        let Header { subject, sender } = self.known_by(blob);
+        if subject.is_empty() && sender.is_empty() {
+            return removed;
+        }
+        Removed { subject, from: sender, ..removed }
+    }
+
+    /// Of octets that cannot be read, nothing.
+    pub(super) fn known_by(&self, blob: BlobId) -> Header {
+        let octets = self.read_blob(blob, 0..HEADER).unwrap_or_default();
+        let value = |name| {
+            let field = structure::fields(&octets).find(|field| field.is(name));
+            field.map(|field| text::decode_header(field.value).trim().to_owned()).unwrap_or_default()
+        };
+        Header { subject: value("Subject"), sender: value("From") }
     }
 
     /// Puts a removed message back into the mailbox that it was in, which is made again if it is gone. `staging` is

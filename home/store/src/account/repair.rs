@@ -11,11 +11,7 @@ use super::keywords::StoredFlags;
 use super::removed::{self, Header};
 use super::{Account, EmailId, SystemFlags, mailboxes, verify};
 use crate::blob::BlobId;
-use crate::structure::{self, text};
 use crate::{Error, Result};
-
-/// Octets of a message in which its header is looked for.
-const HEADER: u64 = 64 * 1024;
 
 /// For rules of `verify`, by name, what makes them hold for the rows that the rule's query gives (`{broken}`).
 const REPAIRS: &[(&str, &str)] = &[
@@ -94,23 +90,14 @@ impl Account {
         if blobs.is_empty() {
             return Ok(0);
         }
-        let blobs: Vec<(BlobId, Header)> = blobs.into_iter().map(|blob| (blob, self.header(blob))).collect();
+        let blobs: Vec<(BlobId, Header)> =
+            blobs.into_iter().map(|blob| (blob, self.known_by(blob))).collect();
         self.change(move |change| {
             for (blob, header) in &blobs {
                 removed::keep_unreferenced(change, *blob, header)?;
             }
             Ok(blobs.len())
         })
-    }
-
-    /// Of octets that cannot be read, nothing.
-    fn header(&self, blob: BlobId) -> Header {
-        let octets = self.read_blob(blob, 0..HEADER).unwrap_or_default();
-        let value = |name| {
-            let field = structure::fields(&octets).find(|field| field.is(name));
-            field.map(|field| text::decode_header(field.value).trim().to_uppercase()).unwrap_or_default()
-        };
-        Header { subject: value("Subject"), sender: value("From") }
     }
 }
 
