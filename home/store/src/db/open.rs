@@ -1,6 +1,7 @@
 //! Opening a database file: the seal, pragmas, identity and schema version, migrations, and the check after a failure.
 //!
-//! Temporary tables, sorters and statement journals of a sealed database stay in memory: files of theirs would not be sealed.
+//! Temporary tables, sorters and statement journals stay in memory: files of theirs would not be sealed, and a delivery would write
+//! two dozen times into one that nobody reads.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -98,10 +99,15 @@ pub(super) fn reopen_verified(place: &Place, schema: &Schema) -> Result<Connecti
 /// Connects through the seal, if there is one.
 pub(crate) fn connect(place: &Place, mode: OpenFlags) -> Result<Connection> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let Some(seal) = place.seal() else { return Ok(Connection::open_with_flags(place.path(), flags)?) };
-    let connection = Connection::open_with_flags_and_vfs(place.path(), flags, seal.vfs().as_c_str())?;
+    let connection = match place.seal() {
+        None => Connection::open_with_flags(place.path(), flags)?,
+        Some(seal) => {
+            let connection = Connection::open_with_flags_and_vfs(place.path(), flags, seal.vfs().as_c_str())?;
+            reserve(&connection)?;
+            connection
+        }
+    };
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    reserve(&connection)?;
     Ok(connection)
 }
 
