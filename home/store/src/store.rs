@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::account::placements::Kept;
 use crate::account::{Account, AccountId, Append, Appended, Flags, MailboxId, PendingAppend, Target};
 use crate::inspect::accounts_in;
 use crate::place::Place;
@@ -29,6 +30,8 @@ struct Inner {
     /// A slot for each account, so that opening one does not keep others waiting.
     open: Mutex<Slots>,
     indexer: Indexer,
+    /// For SORT and THREAD, of all accounts.
+    placements: Kept,
     keeps_removed: AtomicBool,
 }
 
@@ -73,6 +76,7 @@ impl Store {
             accounts,
             open: Mutex::default(),
             indexer: Indexer::start()?,
+            placements: Kept::default(),
             keeps_removed: AtomicBool::new(false),
         })))
     }
@@ -109,7 +113,7 @@ impl Store {
         if missing == Missing::Refused && !Account::is_at(&directory) {
             return Err(Error::NotFound(format!("account {id}")));
         }
-        let account = Account::open(&directory, id, self.0.indexer.news())?;
+        let account = Account::open(&directory, id, self.0.indexer.news(), self.0.placements.clone())?;
         if self.0.keeps_removed.load(Ordering::Relaxed) {
             account.keep_removed();
         }

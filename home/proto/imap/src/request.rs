@@ -6,7 +6,7 @@
 use postern_sasl::{Password, ScramCredentials};
 
 pub use crate::commands::Replaced;
-use crate::thread::{Algorithm, Node};
+use crate::thread::{Algorithm, Forest};
 use crate::types::{
     DateTime, Flag, MailboxName, Message, MessageUrl, Rights, SearchKey, SortCriterion, SpecialUse,
 };
@@ -375,7 +375,7 @@ pub enum Answer {
     /// To `Expunge`: what was removed, ascending.
     Expunged(Vec<u32>),
     /// To `Threads`.
-    Threads(Vec<Node>),
+    Threads(Forest),
     /// To `Annotations`: by name.
     Annotations(Vec<Annotation>),
     /// To `Acl`: the owner first.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use postern_imap::request::Found;
-use postern_imap::thread::{self, Algorithm, Node, SubjectKind, Threadable};
+use postern_imap::thread::{self, Algorithm, Forest, SubjectKind, Threadable, Threadables};
 use postern_imap::types::{Direction, SearchKey, SortCriterion, SortKey};
 use postern_store::Result;
 use postern_store::account::{Account, MailboxId, SortKeys, SortNumbers, ThreadLinks, UidSet};
@@ -107,13 +107,14 @@ pub(super) fn threads(
     key: &SearchKey,
     algorithm: Algorithm,
     up_to: u32,
-) -> Result<Vec<Node>> {
+) -> Result<Forest> {
     let uids = matching(account, mailbox, key, up_to)?;
-    let links = account.thread_links(mailbox, &uids)?;
-    Ok(thread::threads(algorithm, links.into_iter().map(converted).collect()))
+    let mut messages = Threadables::default();
+    account.thread_links(mailbox, &uids, |links, references| messages.push(converted(&links), references))?;
+    Ok(thread::threads(algorithm, messages))
 }
 
-fn converted(links: ThreadLinks) -> Threadable {
+fn converted(links: &ThreadLinks) -> Threadable {
     let kind = if links.reply_or_forward { SubjectKind::ReplyOrForward } else { SubjectKind::Original };
     Threadable {
         uid: links.uid.get(),
@@ -121,6 +122,5 @@ fn converted(links: ThreadLinks) -> Threadable {
         base_subject: links.base_subject,
         kind,
         message_id: links.message_id,
-        references: links.references,
     }
 }

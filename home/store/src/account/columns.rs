@@ -14,6 +14,7 @@
 //! A hash is eight octets of SHA-256: two ids that meet in one would at worst be shown as one conversation.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -95,12 +96,12 @@ fn keep(connection: &Connection, packed: Vec<(i64, Vec<u8>)>) -> Result<()> {
 /// Reads columns of emails, in any order; best ascending.
 pub(super) struct Reader<'c> {
     connection: &'c Connection,
-    chunks: HashMap<i64, Option<Chunk>>,
+    chunks: HashMap<i64, Option<Chunk>, foldhash::fast::RandomState>,
 }
 
 impl<'c> Reader<'c> {
     pub(super) fn new(connection: &'c Connection) -> Reader<'c> {
-        Reader { connection, chunks: HashMap::new() }
+        Reader { connection, chunks: HashMap::default() }
     }
 
     /// Calls `read` with the columns of an email that is there.
@@ -170,19 +171,18 @@ pub(super) struct Columns<'a> {
     pub(super) sent_date: i64,
     pub(super) reply_or_forward: bool,
     /// Nothing where it is empty.
-    pub(super) base_subject: Option<u64>,
-    pub(super) message_id: Option<u64>,
+    pub(super) base_subject: Option<NonZeroU64>,
+    pub(super) message_id: Option<NonZeroU64>,
     references: &'a [u8],
 }
 
 impl<'a> Columns<'a> {
     /// References, or the first id of In-Reply-To; the oldest first.
-    pub(super) fn references(&self) -> Vec<u64> {
+    pub(super) fn references(&self) -> impl Iterator<Item = u64> {
         self.references
             .chunks_exact(8)
             .filter_map(|octets| octets.first_chunk())
             .map(|octets| u64::from_le_bytes(*octets))
-            .collect()
     }
 
     /// Takes an entry off, with its place in the chunk.
@@ -198,8 +198,8 @@ impl<'a> Columns<'a> {
             internal_date: internal_date.cast_signed(),
             sent_date: sent_date.cast_signed(),
             reply_or_forward: reply_or_forward == 1,
-            base_subject: Some(base_subject).filter(|hash| *hash != 0),
-            message_id: Some(message_id).filter(|hash| *hash != 0),
+            base_subject: NonZeroU64::new(base_subject),
+            message_id: NonZeroU64::new(message_id),
             references,
         };
         Some((place, columns))

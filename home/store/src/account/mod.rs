@@ -22,6 +22,7 @@ mod change;
 mod columns;
 mod keywords;
 mod parsed;
+pub(crate) mod placements;
 mod quota;
 mod thread;
 
@@ -89,6 +90,7 @@ pub(crate) struct Inner {
     blobs: BlobFiles,
     mod_seq: watch::Sender<ModSeq>,
     search: search::LazyIndex,
+    placements: placements::Kept,
     /// Where the indexer hears of changes.
     news: News,
     /// Whether expunged messages are kept for undelete.
@@ -107,7 +109,12 @@ impl Account {
         directory.path().join(DATABASE).exists()
     }
 
-    pub(crate) fn open(directory: &Place, id: AccountId, news: News) -> Result<Account> {
+    pub(crate) fn open(
+        directory: &Place,
+        id: AccountId,
+        news: News,
+        placements: placements::Kept,
+    ) -> Result<Account> {
         files::create_directory(directory.path())?;
         let file = directory.path().join(DATABASE);
         let blobs = directory.path().join("blobs");
@@ -117,6 +124,7 @@ impl Account {
             // A new database would know none of the messages, and their files would be taken for left over.
             return Err(Error::Corrupt(format!("{}: missing, beside messages; restore it", file.display())));
         }
+        placements.forget(id);
         let database = Database::open(directory.join("account.sqlite"), &schema::SCHEMA)?;
         let blobs = BlobFiles::open(directory.join("blobs"))?;
         blobs.sweep(&database)?;
@@ -124,7 +132,16 @@ impl Account {
         let mod_seq = watch::channel(mod_seq).0;
         let keeps_removed = AtomicBool::new(false);
         let search = search::LazyIndex::at(directory, database.read(search::reached)?);
-        let account = Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news, keeps_removed }));
+        let account = Account(Arc::new(Inner {
+            id,
+            database,
+            blobs,
+            mod_seq,
+            search,
+            placements,
+            news,
+            keeps_removed,
+        }));
         account.tell_indexer();
         Ok(account)
     }
@@ -137,7 +154,8 @@ impl Account {
         // Nobody listens at the other end: what is only read has no news.
         let search = search::LazyIndex::at(directory, database.read(search::reached)?);
         let news = mpsc::sync_channel(0).0;
-        Ok(Account(Arc::new(Inner { id, database, blobs, mod_seq, search, news, keeps_removed })))
+        let placements = placements::Kept::default();
+        Ok(Account(Arc::new(Inner { id, database, blobs, mod_seq, search, placements, news, keeps_removed })))
     }
 
     /// The account's number.

@@ -1,9 +1,12 @@
 //! SELECT and resynchronisation: the state of all messages, and what happened since.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::keywords::{Keywords, StoredFlags};
-use super::{Account, Changes, Keyword, MailboxId, MessageState, ModSeq, Snapshot, SystemFlags, UidSet};
+use super::placements::{Placement, State};
+use super::{
+    Account, Changes, Keyword, Mailbox, MailboxId, MessageState, ModSeq, Snapshot, SystemFlags, UidSet,
+};
 use crate::{Error, Result};
 
 impl Account {
@@ -14,7 +17,7 @@ impl Account {
     pub fn snapshot(&self, mailbox: MailboxId) -> Result<Snapshot> {
         self.0.database.read(|connection| {
             let mailbox = super::mailboxes::selectable(connection, mailbox)?;
-            let messages = states(connection, mailbox.id, ModSeq(0))?;
+            let messages = self.all_states(connection, &mailbox)?;
             let recent: u32 = connection
                 .prepare_cached("SELECT recent_from FROM mailbox WHERE mailbox_id = ?1")?
                 .query_row([mailbox.id], |row| row.get(0))?;
@@ -64,7 +67,7 @@ impl Account {
             if mailbox.highest_mod_seq <= since {
                 return Ok(Changes { mailbox, changed: Vec::new(), vanished: UidSet::default() });
             }
-            let changed = states(connection, mailbox.id, since)?;
+            let changed = states_since(connection, mailbox.id, since)?;
             let vanished = vanished(connection, mailbox.id, since)?;
             Ok(Changes { mailbox, changed, vanished })
         })
@@ -84,6 +87,27 @@ impl Account {
         })
     }
 
+    /// The state of all messages; keeps which emails they are.
+    fn all_states(&self, connection: &Connection, mailbox: &Mailbox) -> Result<Vec<MessageState>> {
+        let keywords = Keywords::load(connection)?;
+        let mut statement = connection.prepare_cached(
+            "SELECT uid, mod_seq, flags, keywords, email_id FROM message WHERE mailbox_id = ?1 ORDER BY uid",
+        )?;
+        let count = usize::try_from(mailbox.messages).unwrap_or_default();
+        let (mut states, mut placements) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut rows = statement.query([mailbox.id])?;
+        while let Some(row) = rows.next()? {
+            let state = state(&keywords, row)?;
+            placements.push(Placement { uid: state.uid, mod_seq: state.mod_seq, email: row.get(4)? });
+            states.push(state);
+        }
+        let highest_mod_seq = mailbox.highest_mod_seq;
+        self.0
+            .placements
+            .keep(State { account: self.0.id, mailbox: mailbox.id, highest_mod_seq }, placements);
+        Ok(states)
+    }
+
     /// Every keyword that was ever set in the account (FLAGS, PERMANENTFLAGS).
     ///
     /// # Errors
@@ -93,20 +117,19 @@ impl Account {
     }
 }
 
-fn states(connection: &Connection, mailbox: MailboxId, since: ModSeq) -> Result<Vec<MessageState>> {
+fn states_since(connection: &Connection, mailbox: MailboxId, since: ModSeq) -> Result<Vec<MessageState>> {
     let keywords = Keywords::load(connection)?;
-    let sql = if since == ModSeq(0) {
-        "SELECT uid, mod_seq, flags, keywords FROM message WHERE mailbox_id = ?1 AND ?2 = 0 ORDER BY uid"
-    } else {
+    let mut statement = connection.prepare_cached(
         "SELECT uid, mod_seq, flags, keywords FROM message INDEXED BY message_mod_seq
-          WHERE mailbox_id = ?1 AND mod_seq > ?2 ORDER BY uid"
-    };
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![mailbox, since], |row| {
-        let flags = keywords.resolve(&StoredFlags::read(row, 2)?);
-        Ok(MessageState { uid: row.get(0)?, mod_seq: row.get(1)?, flags })
-    })?;
+          WHERE mailbox_id = ?1 AND mod_seq > ?2 ORDER BY uid",
+    )?;
+    let rows = statement.query_map(params![mailbox, since], |row| state(&keywords, row))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn state(keywords: &Keywords, row: &Row<'_>) -> rusqlite::Result<MessageState> {
+    let flags = keywords.resolve(&StoredFlags::read(row, 2)?);
+    Ok(MessageState { uid: row.get(0)?, mod_seq: row.get(1)?, flags })
 }
 
 fn vanished(connection: &Connection, mailbox: MailboxId, since: ModSeq) -> Result<UidSet> {

@@ -1,9 +1,12 @@
 //! What SORT and THREAD look at (RFC 5256, RFC 5957), as it was found out when each message was stored.
 
+use std::num::NonZeroU64;
+
 use rusqlite::{Connection, Row, params};
 
-use super::columns::Reader;
-use super::{Account, EmailId, MailboxId, ModSeq, Uid, UidSet};
+use super::columns::{Columns, Reader};
+use super::placements::{Placement, State};
+use super::{Account, MailboxId, ModSeq, Uid, UidSet};
 use crate::{Error, Result};
 
 /// A message's place in the orders of numbers.
@@ -40,7 +43,7 @@ pub struct SortKeys {
     pub display_to: String,
 }
 
-/// What tells which conversation a message is part of; subjects and ids by their hashes.
+/// What tells which conversation a message is part of, but for its references; subjects and ids by their hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadLinks {
     /// The message.
@@ -48,34 +51,30 @@ pub struct ThreadLinks {
     /// The moment in the Date field, in seconds since 1970, or the internal date.
     pub sent_date: i64,
     /// The base subject; nothing where it is empty.
-    pub base_subject: Option<u64>,
+    pub base_subject: Option<NonZeroU64>,
     /// Whether the subject says that it is an answer, or passed on (RFC 5256 §3).
     pub reply_or_forward: bool,
     /// Its Message-ID.
-    pub message_id: Option<u64>,
-    /// The ids of References, or the first of In-Reply-To.
-    pub references: Vec<u64>,
+    pub message_id: Option<NonZeroU64>,
 }
 
 impl Account {
     /// The numbers of these messages, ascending by UID.
     ///
     /// # Errors
-    /// `Temporary`; `Corrupt` where a message cannot be read.
+    /// `Temporary`; `NotFound` for the mailbox; `Corrupt` where a message cannot be read.
     pub fn sort_numbers(&self, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<SortNumbers>> {
-        self.0.database.read(|connection| {
-            let mut reader = Reader::new(connection);
-            each(connection, mailbox, uids, PLACEMENTS, |row| {
-                let (uid, mod_seq) = (row.get(0)?, row.get(1)?);
-                reader.read(row.get(2)?, |columns| SortNumbers {
-                    uid,
-                    mod_seq,
-                    internal_date: columns.internal_date,
-                    sent_date: columns.sent_date,
-                    size: columns.size,
-                })
-            })
-        })
+        let mut numbers = Vec::new();
+        self.each_columns(mailbox, uids, |placement, columns| {
+            numbers.push(SortNumbers {
+                uid: placement.uid,
+                mod_seq: placement.mod_seq,
+                internal_date: columns.internal_date,
+                sent_date: columns.sent_date,
+                size: columns.size,
+            });
+        })?;
+        Ok(numbers)
     }
 
     /// The sort keys of these messages, ascending by UID.
@@ -83,29 +82,46 @@ impl Account {
     /// # Errors
     /// `Temporary`
     pub fn sort_keys(&self, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<SortKeys>> {
-        self.0.database.read(|connection| each(connection, mailbox, uids, KEYS, sort_keys))
+        self.0.database.read(|connection| each_row(connection, mailbox, uids, sort_keys))
     }
 
-    /// The links of these messages, ascending by UID.
+    /// Calls `each` with the links of these messages, ascending by UID, and with the hashes of the ids of References, the oldest
+    /// first, or of the first of In-Reply-To.
     ///
     /// # Errors
-    /// `Temporary`; `Corrupt` where a message's structure cannot be read.
-    pub fn thread_links(&self, mailbox: MailboxId, uids: &UidSet) -> Result<Vec<ThreadLinks>> {
+    /// `Temporary`; `NotFound` for the mailbox; `Corrupt` where a message's structure cannot be read.
+    pub fn thread_links(
+        &self,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        mut each: impl FnMut(ThreadLinks, &mut dyn Iterator<Item = u64>),
+    ) -> Result<()> {
+        self.each_columns(mailbox, uids, |placement, columns| {
+            let links = ThreadLinks {
+                uid: placement.uid,
+                sent_date: columns.sent_date,
+                base_subject: columns.base_subject,
+                reply_or_forward: columns.reply_or_forward,
+                message_id: columns.message_id,
+            };
+            each(links, &mut columns.references());
+        })
+    }
+
+    fn each_columns(
+        &self,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        mut each: impl FnMut(Placement, Columns<'_>),
+    ) -> Result<()> {
         self.0.database.read(|connection| {
+            let highest_mod_seq = super::mailboxes::selectable(connection, mailbox)?.highest_mod_seq;
+            let state = State { account: self.0.id, mailbox, highest_mod_seq };
             let mut reader = Reader::new(connection);
-            each(connection, mailbox, uids, PLACEMENTS, |row| {
-                let uid: Uid = row.get(0)?;
-                let email: EmailId = row.get(2)?;
-                let links = reader.read(email, |columns| ThreadLinks {
-                    uid,
-                    sent_date: columns.sent_date,
-                    base_subject: columns.base_subject,
-                    reply_or_forward: columns.reply_or_forward,
-                    message_id: columns.message_id,
-                    references: columns.references(),
-                });
-                links.map_err(|error| match error {
-                    Error::Corrupt(what) => Error::Corrupt(format!("message {uid}: {what}")),
+            self.0.placements.each(connection, state, uids, |placement| {
+                let read = reader.read(placement.email, |columns| each(placement, columns));
+                read.map_err(|error| match error {
+                    Error::Corrupt(what) => Error::Corrupt(format!("message {}: {what}", placement.uid)),
                     other => other,
                 })
             })
@@ -113,23 +129,19 @@ impl Account {
     }
 }
 
-const PLACEMENTS: &str = "SELECT uid, mod_seq, email_id FROM message
-  WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid";
-
 const KEYS: &str =
     "SELECT uid, message.mod_seq, internal_date, sent_date, size, base_subject, sort_from, sort_to, sort_cc,
         display_from, display_to
    FROM message CROSS JOIN email USING (email_id)
   WHERE mailbox_id = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid";
 
-fn each<T>(
+fn each_row<T>(
     connection: &Connection,
     mailbox: MailboxId,
     uids: &UidSet,
-    sql: &str,
     mut read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(KEYS)?;
     let mut found = Vec::new();
     for range in uids.ranges() {
         let mut rows = statement.query(params![mailbox, range.start(), range.end()])?;

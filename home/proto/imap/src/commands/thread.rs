@@ -7,7 +7,7 @@ use crate::request::{Answer, Request};
 use crate::response::Completion;
 use crate::session::core::{Core, Expunges, Numbering};
 use crate::session::task::{Input, Progress, Task, refused};
-use crate::thread::{Algorithm, Node};
+use crate::thread::{Algorithm, Forest};
 use crate::types::SearchKey;
 
 /// What to find, and how to group it.
@@ -53,7 +53,7 @@ impl Thread {
         Ok(Progress::Ask(Request::Threads { mailbox, key, algorithm: self.algorithm, up_to }))
     }
 
-    fn tell(&self, core: &mut Core, forest: &[Node]) {
+    fn tell(&self, core: &mut Core, forest: &Forest) {
         let Some(selected) = &core.selected else {
             return;
         };
@@ -63,12 +63,10 @@ impl Thread {
             Numbering::Sequence => view.sequence_of(uid).unwrap_or(uid),
         };
         core.output.extend_from_slice(b"* THREAD");
-        if !forest.is_empty() {
+        if !forest.0.is_empty() {
             core.output.push(b' ');
         }
-        for node in forest {
-            node.encode(&number, &mut core.output);
-        }
+        forest.encode(&number, &mut core.output);
         core.output.extend_from_slice(b"\r\n");
     }
 }

@@ -7,22 +7,36 @@ const MAX_QUOTED: usize = 1024;
 
 /// `string`: quoted where the octets allow it, else a literal.
 pub fn string(octets: &[u8], out: &mut Vec<u8>) {
-    let quotable =
-        octets.len() <= MAX_QUOTED && octets.iter().all(|octet| matches!(octet, b'\t' | 0x20..=0x7e));
+    if octets.len() > MAX_QUOTED {
+        return literal(octets, out);
+    }
+    let (quotable, plain) = kinds(octets);
     if !quotable {
         return literal(octets, out);
     }
     out.push(b'"');
-    let mut rest = octets;
-    while let Some(at) = rest.iter().position(|octet| matches!(octet, b'"' | b'\\')) {
-        let (plain, special) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        out.push(b'\\');
-        out.extend_from_slice(special.get(..1).unwrap_or_default());
-        rest = special.get(1..).unwrap_or_default();
+    match plain {
+        true => out.extend_from_slice(octets),
+        false => escaped(octets, out),
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Whether all octets may stand in a quoted string, and whether they may stand there as they are. It looks at all of them, since
+/// without a way out the compiler looks at many at once.
+fn kinds(octets: &[u8]) -> (bool, bool) {
+    octets.iter().fold((true, true), |(quotable, plain), octet| {
+        (quotable & matches!(octet, b'\t' | 0x20..=0x7e), plain & !matches!(octet, b'"' | b'\\'))
+    })
+}
+
+fn escaped(octets: &[u8], out: &mut Vec<u8>) {
+    for &octet in octets {
+        if matches!(octet, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(octet);
+    }
 }
 
 /// `nstring`.
@@ -73,16 +87,16 @@ pub fn literal_data(octets: &[u8], out: &mut Vec<u8>) {
 
 /// `number`.
 pub fn number(number: u64, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut rest = number;
-    loop {
-        out.push(b'0' + (rest % 10) as u8);
+    let mut digits = [0; 20];
+    let (mut rest, mut first) = (number, digits.len());
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        (*digit, first) = (b'0' + (rest % 10) as u8, at);
         rest /= 10;
         if rest == 0 {
             break;
         }
     }
-    out.get_mut(start..).unwrap_or_default().reverse();
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
 /// `{n}` CRLF.

@@ -1,10 +1,12 @@
 //! Groups messages into conversations for THREAD (RFC 5256 §3).
 //!
-//! In: messages with what the algorithms look at, ascending by UID. Out: a forest. Nothing is refused; references that
-//! would make a circle are passed over.
+//! In: messages with what the algorithms look at, ascending by UID. Out: a forest, as a walk from the top down. Nothing is
+//! refused; references that would make a circle are passed over.
 
 mod ordered_subject;
 mod references;
+
+use std::num::NonZeroU64;
 
 /// What makes a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,21 +17,19 @@ pub enum Algorithm {
     References,
 }
 
-/// What the algorithms look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the algorithms look at, but for the references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Threadable {
     /// The message.
     pub uid: u32,
     /// When it was sent, in seconds since 1970.
     pub sent: i64,
     /// A number for the base subject; nothing where it is empty.
-    pub base_subject: Option<u64>,
+    pub base_subject: Option<NonZeroU64>,
     /// Whether the subject says that it answers or passes on another one.
     pub kind: SubjectKind,
     /// A number for its Message-ID.
-    pub message_id: Option<u64>,
-    /// Such numbers of what it refers to, the oldest first: References, or the first of In-Reply-To.
-    pub references: Vec<u64>,
+    pub message_id: Option<NonZeroU64>,
 }
 
 /// What a subject says (RFC 5256 §2.1, §3).
@@ -41,14 +41,28 @@ pub enum SubjectKind {
     ReplyOrForward,
 }
 
-/// A message and those below it; without a UID, messages whose parent is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The messages to be grouped.
+#[derive(Debug, Clone, Default)]
+pub struct Threadables {
+    messages: Vec<Threadable>,
+    /// Those of all messages, one message's behind the other's.
+    references: Vec<u64>,
+    /// For each message, where its references end.
+    ends: Vec<usize>,
+}
+
+/// A message, or, without a UID, the place of one that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Node {
     /// The message.
     pub uid: Option<u32>,
-    /// Its children.
-    pub children: Vec<Node>,
+    /// How many there are right below it.
+    pub children: u32,
 }
+
+/// Conversations: each node is followed by its children, and each child by its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forest(pub Vec<Node>);
 
 impl Algorithm {
     const NAMES: [(Algorithm, &'static str); 2] =
@@ -65,59 +79,70 @@ impl Algorithm {
     }
 }
 
+impl Threadables {
+    /// Adds a message, with numbers like `message_id` of what it refers to, the oldest first: References, or the first of
+    /// In-Reply-To.
+    pub fn push(&mut self, message: Threadable, references: impl IntoIterator<Item = u64>) {
+        self.messages.push(message);
+        self.references.extend(references);
+        self.ends.push(self.references.len());
+    }
+
+    /// Each message with its references.
+    fn iter(&self) -> impl Iterator<Item = (&Threadable, &[u64])> {
+        let mut begin = 0;
+        self.messages.iter().zip(&self.ends).map(move |(message, &end)| {
+            let references = self.references.get(begin..end).unwrap_or_default();
+            begin = end;
+            (message, references)
+        })
+    }
+}
+
 /// The conversations, each by its first message.
-pub fn threads(algorithm: Algorithm, messages: Vec<Threadable>) -> Vec<Node> {
+pub fn threads(algorithm: Algorithm, messages: Threadables) -> Forest {
     match algorithm {
-        Algorithm::OrderedSubject => ordered_subject::threads(messages),
-        Algorithm::References => references::threads(messages),
+        Algorithm::OrderedSubject => ordered_subject::threads(messages.messages),
+        Algorithm::References => references::threads(&messages),
     }
 }
 
-/// What is still to be written of a thread.
-enum Step<'n> {
-    Node(&'n Node),
-    Open,
-    Close,
-}
-
-impl Node {
-    /// Writes `thread-list`. Not recursive: a sender chooses how deep a conversation is.
+impl Forest {
+    /// Writes one `thread-list` for each conversation. Not recursive: a sender chooses how deep a conversation is.
     pub(crate) fn encode(&self, number: &impl Fn(u32) -> u32, out: &mut Vec<u8>) {
-        let mut steps = vec![Step::Close, Step::Node(self), Step::Open];
-        while let Some(step) = steps.pop() {
-            match step {
-                Step::Open => out.push(b'('),
-                Step::Close => out.push(b')'),
-                Step::Node(node) => node.encode_one(number, &mut steps, out),
+        // Of each branching point above, how many of its children are not yet written.
+        let mut branches: Vec<u32> = Vec::new();
+        let mut begins = true;
+        for node in &self.0 {
+            if begins {
+                out.push(b'(');
             }
-        }
-    }
-
-    fn encode_one<'n>(&'n self, number: &impl Fn(u32) -> u32, steps: &mut Vec<Step<'n>>, out: &mut Vec<u8>) {
-        if let Some(uid) = self.uid {
-            crate::response::encode::number(number(uid).into(), out);
-            if !self.children.is_empty() {
-                out.push(b' ');
-            }
-        }
-        match self.children.as_slice() {
-            [only] => steps.push(Step::Node(only)),
-            several => {
-                for child in several.iter().rev() {
-                    steps.extend([Step::Close, Step::Node(child), Step::Open]);
+            if let Some(uid) = node.uid {
+                crate::response::encode::number(number(uid).into(), out);
+                if node.children > 0 {
+                    out.push(b' ');
                 }
             }
+            begins = node.children != 1;
+            match node.children {
+                0 => close(&mut branches, out),
+                1 => {}
+                several => branches.push(several),
+            }
         }
     }
 }
 
-impl Drop for Node {
-    /// Takes a deep conversation apart level by level.
-    fn drop(&mut self) {
-        let mut rest = std::mem::take(&mut self.children);
-        while let Some(mut node) = rest.pop() {
-            rest.append(&mut node.children);
+/// Ends the list that a leaf ends, and those that end with it.
+fn close(branches: &mut Vec<u32>, out: &mut Vec<u8>) {
+    out.push(b')');
+    while let Some(left) = branches.last_mut() {
+        *left -= 1;
+        if *left > 0 {
+            return;
         }
+        branches.pop();
+        out.push(b')');
     }
 }
 

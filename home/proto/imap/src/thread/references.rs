@@ -1,285 +1,240 @@
-//! REFERENCES (RFC 5256 §3): who answers whom, and then equal subjects.
-//!
-//! Messages and the dummies for those that are only mentioned stand in one list, `containers`; links are indices into
-//! it. The steps are those of the RFC.
+//! REFERENCES (RFC 5256 §3): who answers whom, and then equal subjects. The steps are those of the RFC.
+
+mod containers;
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
-use super::{Node, SubjectKind, Threadable};
+use foldhash::fast::RandomState;
 
-/// A message, or a dummy for one that is not there.
-#[derive(Debug, Default)]
-struct Container {
-    message: Option<usize>,
-    parent: Option<usize>,
-    children: Vec<usize>,
+use super::{Forest, Node, SubjectKind, Threadable, Threadables};
+use containers::{Container, Containers};
+
+/// By a number that a sender may have chosen, so that the hash has a key of its own in each run.
+type Table = HashMap<u64, Container, RandomState>;
+
+/// The containers of the messages are the first ones, in the messages' order; those behind them are dummies, for messages
+/// that are only mentioned.
+struct Threader<'m> {
+    messages: &'m [Threadable],
+    containers: Containers,
 }
 
-struct Threader {
-    messages: Vec<Threadable>,
-    containers: Vec<Container>,
+/// The first of a conversation.
+struct Root {
+    sent: (i64, u32),
+    at: Container,
+    subject: Option<NonZeroU64>,
 }
 
-pub(super) fn threads(messages: Vec<Threadable>) -> Vec<Node> {
-    let mut threader = Threader { messages, containers: Vec::new() };
-    threader.link();
-    let orphans = (0..threader.containers.len()).filter(|&at| threader.at(at).parent.is_none()).collect();
-    let roots = threader.prune(orphans);
-    let roots = threader.merge_subjects(threader.sorted(roots));
+pub(super) fn threads(messages: &Threadables) -> Forest {
+    let mut threader =
+        Threader { messages: &messages.messages, containers: Containers::new(messages.messages.len()) };
+    threader.link(messages);
+    let roots = threader.prune();
+    let roots = threader.merge_subjects(roots);
     threader.forest(roots)
 }
 
-impl Threader {
-    fn at(&self, at: usize) -> &Container {
-        self.containers.get(at).unwrap_or(&EMPTY)
+impl Threader<'_> {
+    /// Nothing for a dummy.
+    fn message(&self, at: Container) -> Option<&Threadable> {
+        self.messages.get(at.index())
     }
 
-    fn message(&self, at: usize) -> Option<&Threadable> {
-        self.at(at).message.and_then(|index| self.messages.get(index))
-    }
-
-    fn add(&mut self, message: Option<usize>) -> usize {
-        self.containers.push(Container { message, ..Container::default() });
-        self.containers.len() - 1
+    fn is_dummy(&self, at: Container) -> bool {
+        at.index() >= self.messages.len()
     }
 
     /// Step 1: parents and children by References. The first message with an id has it.
-    fn link(&mut self) {
-        let messages = std::mem::take(&mut self.messages);
-        let mut by_id: HashMap<u64, usize> = HashMap::with_capacity(messages.len());
-        let own: Vec<usize> = (0..messages.len()).map(|index| self.add(Some(index))).collect();
-        for (message, &at) in messages.iter().zip(&own) {
+    fn link(&mut self, messages: &Threadables) {
+        let mut by_id = Table::with_capacity_and_hasher(self.messages.len(), RandomState::default());
+        for (at, message) in self.containers.all().zip(self.messages) {
             if let Some(id) = message.message_id {
-                by_id.entry(id).or_insert(at);
+                by_id.entry(id.get()).or_insert(at);
             }
         }
-        for (message, &at) in messages.iter().zip(&own) {
+        for (at, (_, references)) in self.containers.all().zip(messages.iter()) {
             let mut above = None;
-            for &id in &message.references {
-                let mentioned = *by_id.entry(id).or_insert_with(|| self.add(None));
-                if let Some(parent) = above.filter(|_| self.at(mentioned).parent.is_none()) {
-                    self.adopt(parent, mentioned);
+            for &id in references {
+                let mentioned = *by_id.entry(id).or_insert_with(|| self.containers.add());
+                if let Some(parent) = above.filter(|_| self.containers.parent(mentioned).is_none()) {
+                    self.containers.adopt(parent, mentioned);
                 }
                 above = Some(mentioned);
             }
-            if self.at(at).parent != above {
-                self.leave_parent(at);
+            if self.containers.parent(at) != above {
+                self.containers.leave_parent(at);
                 if let Some(parent) = above {
-                    self.adopt(parent, at);
+                    self.containers.adopt(parent, at);
                 }
             }
         }
-        self.messages = messages;
     }
 
-    /// Makes a link unless it would close a circle.
-    fn adopt(&mut self, parent: usize, child: usize) {
-        // What has no children can be above nobody, but itself.
-        let mut above = Some(parent).filter(|_| parent == child || !self.at(child).children.is_empty());
-        while let Some(at) = above {
-            if at == child {
-                return;
-            }
-            above = self.at(at).parent;
-        }
-        if let Some(container) = self.containers.get_mut(child) {
-            container.parent = Some(parent);
-        }
-        if let Some(container) = self.containers.get_mut(parent) {
-            container.children.push(child);
-        }
-    }
-
-    fn leave_parent(&mut self, child: usize) {
-        let parent = self.containers.get_mut(child).and_then(|container| container.parent.take());
-        if let Some(container) = parent.and_then(|parent| self.containers.get_mut(parent)) {
-            container.children.retain(|&at| at != child);
-        }
-    }
-
-    /// Step 3: dummies go, and their children take their place; at the top only a single child does. From the roots
-    /// down, without recursion.
-    fn prune(&mut self, roots: Vec<usize>) -> Vec<usize> {
+    /// Steps 2 and 3: dummies go, and their children take their place; at the top only a single child does. Gives the roots.
+    /// From the top down, without recursion.
+    fn prune(&mut self) -> Vec<Container> {
+        let roots: Vec<Container> =
+            self.containers.all().filter(|&at| self.containers.parent(at).is_none()).collect();
         let mut next = roots.clone();
         while let Some(at) = next.pop() {
-            let children = self.nearest_messages(at);
-            next.extend_from_slice(&children);
-            if let Some(container) = self.containers.get_mut(at) {
-                container.children = children;
-            }
+            self.take_dummies_apart(at);
+            next.extend(self.containers.children(at));
         }
-        let top = |at: usize| match (self.at(at).message, self.at(at).children.as_slice()) {
-            (None, []) => None,
-            (None, [only]) => Some(*only),
+        let top = |at| self.top(at);
+        let roots: Vec<Container> = roots.into_iter().filter_map(top).collect();
+        roots.iter().for_each(|&at| self.containers.leave_parent(at));
+        roots
+    }
+
+    /// What becomes of a root: itself, but of a dummy with a single child the child, and of one with none nothing.
+    fn top(&self, at: Container) -> Option<Container> {
+        let mut children = self.containers.children(at);
+        match (self.is_dummy(at), children.next(), children.next()) {
+            (true, only, None) => only,
             _ => Some(at),
-        };
-        let top: Vec<usize> = roots.into_iter().filter_map(top).collect();
-        for &at in &top {
-            if let Some(container) = self.containers.get_mut(at) {
-                container.parent = None;
-            }
         }
-        top
     }
 
-    /// The messages below a container with nothing but dummies between, in order; each dummy is taken apart once.
-    fn nearest_messages(&mut self, at: usize) -> Vec<usize> {
-        let mut found = Vec::new();
-        let mut rest = self.take_children_reversed(at);
-        while let Some(at) = rest.pop() {
-            match self.at(at).message {
-                Some(_) => found.push(at),
-                None => rest.extend(self.take_children_reversed(at)),
+    /// Puts in the place of each dummy below what is below it, in order; each is taken apart once.
+    fn take_dummies_apart(&mut self, at: Container) {
+        if !self.containers.children(at).any(|child| self.is_dummy(child)) {
+            return;
+        }
+        let mut rest = self.containers.take_children_reversed(at);
+        while let Some(child) = rest.pop() {
+            match self.is_dummy(child) {
+                true => rest.extend(self.containers.take_children_reversed(child)),
+                false => self.containers.append(at, child),
             }
         }
-        found
-    }
-
-    fn take_children_reversed(&mut self, at: usize) -> Vec<usize> {
-        let container = self.containers.get_mut(at);
-        let mut children =
-            container.map(|container| std::mem::take(&mut container.children)).unwrap_or_default();
-        children.reverse();
-        children
     }
 
     /// When a container was sent; a dummy counts as its first child. Dummies are at the top only.
-    fn sent(&self, at: usize) -> (i64, u32) {
+    fn sent(&self, at: Container) -> (i64, u32) {
+        let sent = |message: &Threadable| (message.sent, message.uid);
         match self.message(at) {
-            Some(message) => (message.sent, message.uid),
-            None => self
-                .at(at)
-                .children
-                .iter()
-                .map(|&child| self.sent_of_message(child))
-                .min()
-                .unwrap_or_default(),
+            Some(message) => sent(message),
+            None => {
+                let children = self.containers.children(at).filter_map(|child| self.message(child));
+                children.map(sent).min().unwrap_or_default()
+            }
         }
-    }
-
-    fn sent_of_message(&self, at: usize) -> (i64, u32) {
-        self.message(at).map_or((0, 0), |message| (message.sent, message.uid))
     }
 
     /// Steps 4 and 6: siblings by the moment they were sent.
-    fn sorted(&self, mut siblings: Vec<usize>) -> Vec<usize> {
-        siblings.sort_by_cached_key(|&at| self.sent(at));
-        siblings
+    fn sort(&self, siblings: &mut [Container]) {
+        if siblings.len() > 1 {
+            siblings.sort_by_cached_key(|&at| self.sent(at));
+        }
     }
 
     /// The message whose subject a thread has.
-    fn subject_of(&self, at: usize) -> Option<&Threadable> {
-        let first = || self.at(at).children.iter().copied().min_by_key(|&child| self.sent_of_message(child));
+    fn subject_of(&self, at: Container) -> Option<&Threadable> {
+        let first = || self.containers.children(at).min_by_key(|&child| self.sent(child));
         self.message(at).or_else(|| self.message(first()?))
     }
 
-    fn is_reply(&self, at: usize) -> bool {
+    fn base_subject(&self, at: Container) -> Option<NonZeroU64> {
+        self.subject_of(at).and_then(|message| message.base_subject)
+    }
+
+    fn is_reply(&self, at: Container) -> bool {
         self.message(at).is_some_and(|message| message.kind == SubjectKind::ReplyOrForward)
     }
 
-    /// Step 5: threads of one subject become one.
-    fn merge_subjects(&mut self, mut roots: Vec<usize>) -> Vec<usize> {
+    fn root(&self, at: Container) -> Root {
+        Root { sent: self.sent(at), at, subject: self.base_subject(at) }
+    }
+
+    /// Steps 4 and 5: threads of one subject become one. Gives the roots that are left, in the order of step 6.
+    fn merge_subjects(&mut self, roots: Vec<Container>) -> Vec<Container> {
+        let mut roots: Vec<Root> = roots.into_iter().map(|at| self.root(at)).collect();
+        roots.sort_by_key(|root| root.sent);
         let mut table = self.subject_table(&roots);
-        for at in roots.clone() {
-            let Some(subject) = self.subject_of(at).and_then(|message| message.base_subject) else {
-                continue;
-            };
-            let Some(held) = table.get(&subject).copied().filter(|&held| held != at) else { continue };
-            if let Some(dummy) = self.merge(held, at) {
-                roots.push(dummy);
-                table.insert(subject, dummy);
+        let mut dummies = Vec::new();
+        for root in &roots {
+            let Some(held) = root.subject.and_then(|subject| table.get_mut(&subject.get())) else { continue };
+            if *held != root.at
+                && let Some(dummy) = self.merge(*held, root.at)
+            {
+                dummies.push(dummy);
+                *held = dummy;
             }
         }
         // What went below another root, and dummies whose children did.
-        roots.retain(|&at| {
-            let container = self.at(at);
-            container.parent.is_none() && (container.message.is_some() || !container.children.is_empty())
+        roots.retain(|root| {
+            let has_children = || self.containers.children(root.at).next().is_some();
+            self.containers.parent(root.at).is_none() && (!self.is_dummy(root.at) || has_children())
         });
-        self.sorted(roots)
+        roots.extend(dummies.into_iter().map(|at| self.root(at)));
+        // A dummy is as old as its oldest child, and may have got others since.
+        roots
+            .iter_mut()
+            .filter(|root| self.is_dummy(root.at))
+            .for_each(|root| root.sent = self.sent(root.at));
+        roots.sort_by_key(|root| root.sent);
+        roots.into_iter().map(|root| root.at).collect()
     }
 
     /// Steps 5.A and 5.B: for each subject the thread that the others join.
-    fn subject_table(&self, roots: &[usize]) -> HashMap<u64, usize> {
-        let mut table: HashMap<u64, usize> = HashMap::new();
-        for &at in roots {
-            let Some(subject) = self.subject_of(at).and_then(|message| message.base_subject) else {
+    fn subject_table(&self, roots: &[Root]) -> Table {
+        let mut table = Table::with_capacity_and_hasher(roots.len(), RandomState::default());
+        for root in roots {
+            let Some(subject) = root.subject else { continue };
+            let held = table.entry(subject.get()).or_insert(root.at);
+            if self.is_dummy(*held) || *held == root.at {
                 continue;
-            };
-            let is_dummy = self.at(at).message.is_none();
-            match table.get_mut(&subject) {
-                None => {
-                    table.insert(subject, at);
-                }
-                Some(held) => {
-                    let held_is_dummy = self.at(*held).message.is_none();
-                    let better = is_dummy || (self.is_reply(*held) && !self.is_reply(at));
-                    if !held_is_dummy && better {
-                        *held = at;
-                    }
-                }
+            }
+            if self.is_dummy(root.at) || (self.is_reply(*held) && !self.is_reply(root.at)) {
+                *held = root.at;
             }
         }
         table
     }
 
     /// Step 5.C: joins two threads; gives the new dummy where both become its children.
-    fn merge(&mut self, held: usize, at: usize) -> Option<usize> {
-        let dummy = |this: &Threader, at: usize| this.at(at).message.is_none();
-        match (dummy(self, held), dummy(self, at)) {
+    fn merge(&mut self, held: Container, at: Container) -> Option<Container> {
+        match (self.is_dummy(held), self.is_dummy(at)) {
             (true, true) => {
-                let children =
-                    self.containers.get_mut(at).map(|container| std::mem::take(&mut container.children));
-                for child in children.unwrap_or_default() {
-                    self.reparent(held, child);
+                for child in self.containers.take_children_reversed(at).into_iter().rev() {
+                    self.containers.append(held, child);
                 }
                 None
             }
             (true, false) => {
-                self.reparent(held, at);
+                self.containers.append(held, at);
                 None
             }
             _ if self.is_reply(at) && !self.is_reply(held) => {
-                self.reparent(held, at);
+                self.containers.append(held, at);
                 None
             }
             _ => {
-                let dummy = self.add(None);
-                self.reparent(dummy, held);
-                self.reparent(dummy, at);
+                let dummy = self.containers.add();
+                self.containers.append(dummy, held);
+                self.containers.append(dummy, at);
                 Some(dummy)
             }
         }
     }
 
-    /// Both are roots, so there is no circle to look for.
-    fn reparent(&mut self, parent: usize, child: usize) {
-        if let Some(container) = self.containers.get_mut(child) {
-            container.parent = Some(parent);
+    /// Step 6, and the result: from the top down, without recursion.
+    fn forest(&self, mut roots: Vec<Container>) -> Forest {
+        roots.reverse();
+        let mut next = roots;
+        let mut nodes = Vec::with_capacity(self.messages.len());
+        let mut children = Vec::new();
+        while let Some(at) = next.pop() {
+            children.extend(self.containers.children(at));
+            self.sort(&mut children);
+            nodes.push(Node {
+                uid: self.message(at).map(|message| message.uid),
+                children: u32::try_from(children.len()).unwrap_or(u32::MAX),
+            });
+            next.extend(children.drain(..).rev());
         }
-        if let Some(container) = self.containers.get_mut(parent) {
-            container.children.push(child);
-        }
-    }
-
-    /// Step 6, and the result: from the leaves up, without recursion.
-    fn forest(&self, roots: Vec<usize>) -> Vec<Node> {
-        let mut order = roots.clone();
-        let mut next = 0;
-        while let Some(&at) = order.get(next) {
-            order.extend_from_slice(&self.at(at).children);
-            next += 1;
-        }
-        let mut made: Vec<Option<Node>> = self.containers.iter().map(|_| None).collect();
-        let take = |made: &mut Vec<Option<Node>>, at: usize| made.get_mut(at).and_then(Option::take);
-        for &at in order.iter().rev() {
-            let children = self.sorted(self.at(at).children.clone());
-            let children = children.into_iter().filter_map(|child| take(&mut made, child)).collect();
-            if let Some(place) = made.get_mut(at) {
-                *place = Some(Node { uid: self.message(at).map(|message| message.uid), children });
-            }
-        }
-        roots.into_iter().filter_map(|at| take(&mut made, at)).collect()
+        Forest(nodes)
     }
 }
-
-static EMPTY: Container = Container { message: None, parent: None, children: Vec::new() };

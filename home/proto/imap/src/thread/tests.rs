@@ -5,43 +5,49 @@ use proptest::prelude::*;
 use super::*;
 
 /// A number for a text: another one for another text.
-fn number(text: &str) -> u64 {
+fn number(text: &str) -> NonZeroU64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    hasher.finish()
+    NonZeroU64::new(hasher.finish()).unwrap()
 }
 
-fn message(uid: u32, subject: &str, id: &str, references: &[&str]) -> Threadable {
+/// A message, and what it refers to.
+type Made = (Threadable, Vec<u64>);
+
+fn message(uid: u32, subject: &str, id: &str, references: &[&str]) -> Made {
     let base = subject.trim_start_matches("Re: ");
     let kind = if base == subject { SubjectKind::Original } else { SubjectKind::ReplyOrForward };
-    Threadable {
+    let message = Threadable {
         uid,
         sent: i64::from(uid),
         base_subject: (!base.is_empty()).then(|| number(base)),
         kind,
         message_id: (!id.is_empty()).then(|| number(id)),
-        references: references.iter().map(|id| number(id)).collect(),
-    }
+    };
+    (message, references.iter().map(|id| number(id).get()).collect())
 }
 
-fn written(algorithm: Algorithm, messages: Vec<Threadable>) -> String {
+fn written(algorithm: Algorithm, made: Vec<Made>) -> String {
+    let mut messages = Threadables::default();
+    made.into_iter().for_each(|(message, references)| messages.push(message, references));
+    encoded(&threads(algorithm, messages))
+}
+
+fn encoded(forest: &Forest) -> String {
     let mut out = Vec::new();
-    threads(algorithm, messages).iter().for_each(|node| node.encode(&|uid| uid, &mut out));
+    forest.encode(&|uid| uid, &mut out);
     String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn nests_as_the_rfc_shows() {
-    let leaf = |uid| Node { uid: Some(uid), children: Vec::new() };
-    let above = |uid, children| Node { uid: Some(uid), children };
+    let node = |uid, children| Node { uid, children };
     // RFC 5256 §4, the first example.
-    let thread =
-        above(3, vec![above(6, vec![above(4, vec![leaf(23)]), above(44, vec![above(7, vec![leaf(96)])])])]);
-    let mut out = Vec::new();
-    leaf(2).encode(&|uid| uid, &mut out);
-    thread.encode(&|uid| uid, &mut out);
-    Node { uid: None, children: vec![leaf(3), leaf(5)] }.encode(&|uid| uid, &mut out);
-    assert_eq!(String::from_utf8(out).unwrap(), "(2)(3 6 (4 23)(44 7 96))((3)(5))");
+    let example = [(3, 1), (6, 2), (4, 1), (23, 0), (44, 1), (7, 1), (96, 0)];
+    let mut nodes = vec![node(Some(2), 0)];
+    nodes.extend(example.map(|(uid, children)| node(Some(uid), children)));
+    nodes.extend([node(None, 2), node(Some(3), 0), node(Some(5), 0)]);
+    assert_eq!(encoded(&Forest(nodes)), "(2)(3 6 (4 23)(44 7 96))((3)(5))");
 }
 
 #[test]
@@ -84,7 +90,7 @@ fn a_subject_joins_what_no_reference_does() {
 fn circles_and_depth() {
     let circle = vec![message(1, "a", "one", &["two"]), message(2, "b", "two", &["one"])];
     assert_eq!(written(Algorithm::References, circle), "(2 1)");
-    let chain: Vec<Threadable> = (1..50_000u32)
+    let chain: Vec<Made> = (1..50_000u32)
         .map(|uid| message(uid, &uid.to_string(), &uid.to_string(), &[&(uid - 1).to_string()]))
         .collect();
     assert!(written(Algorithm::References, chain).starts_with("(1 2 3 4 "));
@@ -103,12 +109,27 @@ fn many_children_below_a_long_line_of_missing_parents() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
+/// Each leaves its parent for another one: looking it up among its siblings, these would take minutes.
+#[test]
+fn many_siblings_that_leave() {
+    const COUNT: u32 = 60_000;
+    let id = |number: u32| format!("id{number}");
+    // The first ones name all the others as children of one message; then each says that it answers another one.
+    let mut messages = vec![message(1, "a", "top", &[])];
+    messages.extend((2..COUNT).map(|uid| message(uid, "a", "", &["top", &id(uid)])));
+    messages.extend((2..COUNT).map(|uid| message(COUNT + uid, "a", &id(uid), &["other"])));
+    let begun = std::time::Instant::now();
+    let text = written(Algorithm::References, messages);
+    assert_eq!(text.matches('(').count(), text.matches(')').count());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 proptest! {
     #[test]
     fn every_message_stands_once(
         made in prop::collection::vec(("[ab]", prop::bool::ANY, 0u8..6, prop::collection::vec(0u8..8, 0..4)), 0..12),
     ) {
-        let messages: Vec<Threadable> = (1..).zip(&made).map(|(uid, (subject, reply, id, references))| {
+        let messages: Vec<Made> = (1..).zip(&made).map(|(uid, (subject, reply, id, references))| {
             let subject = if *reply { format!("Re: {subject}") } else { subject.clone() };
             let ids: Vec<String> = references.iter().map(u8::to_string).collect();
             message(uid, &subject, &id.to_string(), &ids.iter().map(String::as_str).collect::<Vec<_>>())

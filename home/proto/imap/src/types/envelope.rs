@@ -45,14 +45,12 @@ pub struct Address {
 impl Envelope {
     /// Writes the parenthesised list.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let or_from = |list: &'_ Vec<Address>| if list.is_empty() { self.from.clone() } else { list.clone() };
         out.push(b'(');
         encode::nstring(self.date.as_deref(), out);
         out.push(b' ');
         encode::nstring(self.subject.as_deref(), out);
-        for list in
-            [&self.from, &or_from(&self.sender), &or_from(&self.reply_to), &self.to, &self.cc, &self.bcc]
-        {
+        let Envelope { from, sender, reply_to, to, cc, bcc, .. } = self;
+        for list in [from, or(sender, from), or(reply_to, from), to, cc, bcc] {
             out.push(b' ');
             addresses(list, out);
         }
@@ -62,6 +60,10 @@ impl Envelope {
         encode::nstring(self.message_id.as_deref(), out);
         out.push(b')');
     }
+}
+
+fn or<'e>(list: &'e [Address], from: &'e [Address]) -> &'e [Address] {
+    if list.is_empty() { from } else { list }
 }
 
 fn addresses(list: &[Address], out: &mut Vec<u8>) {
