@@ -50,20 +50,37 @@ impl Inspection {
         Account::inspect(&self.state_dir.join("accounts").join(id.to_string()), id)
     }
 
-    /// Checks the databases that belong to no account: a line for each damage.
+    /// Checks the databases that belong to no account, and the files that the queue's rows name: a line for each damage.
     pub fn verify_server(&self) -> Vec<String> {
-        let databases: [(&str, &'static Schema); 2] =
-            [("server.sqlite", &directory::schema::SCHEMA), ("queue.sqlite", &queue::schema::SCHEMA)];
         // A home that has not run since there are these has none, and lacks nothing.
         let newer: [(&str, &'static Schema); 2] =
             [("reports.sqlite", &reports::schema::SCHEMA), ("journal.sqlite", &journal::schema::SCHEMA)];
-        let is_there = |(name, _): &(&str, _)| self.state_dir.path().join(name).is_file();
-        let check = |(name, schema)| {
-            let found = self.database(name, schema).and_then(|database| database.damages());
-            let found = found.unwrap_or_else(|error| vec![error.to_string()]);
-            found.into_iter().map(move |damage| format!("{name}: {damage}"))
-        };
-        databases.into_iter().chain(newer.into_iter().filter(is_there)).flat_map(check).collect()
+        let mut damages = self.damages("server.sqlite", &directory::schema::SCHEMA, |_| Ok(Vec::new()));
+        damages.extend(self.damages("queue.sqlite", &queue::schema::SCHEMA, |database| {
+            queue::verify::damages(database, &self.state_dir.join("queue"))
+        }));
+        for (name, schema) in newer {
+            if self.state_dir.path().join(name).is_file() {
+                damages.extend(self.damages(name, schema, |_| Ok(Vec::new())));
+            }
+        }
+        damages
+    }
+
+    /// What is wrong with a database, and with what else hangs on it.
+    fn damages(
+        &self,
+        name: &str,
+        schema: &'static Schema,
+        beside: impl FnOnce(&Database) -> Result<Vec<String>>,
+    ) -> Vec<String> {
+        let all = self.database(name, schema).and_then(|database| {
+            let mut found = database.damages()?;
+            found.extend(beside(&database).unwrap_or_else(|error| vec![error.to_string()]));
+            Ok(found)
+        });
+        let found = all.unwrap_or_else(|error| vec![error.to_string()]);
+        found.into_iter().map(|damage| format!("{name}: {damage}")).collect()
     }
 
     fn database(&self, name: &str, schema: &'static Schema) -> Result<Database> {

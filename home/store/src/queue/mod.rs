@@ -11,7 +11,7 @@
 //! ```
 //! `NAME` is 32 random hexadecimal digits and a number, written in the message's row. The file is there, with its name flushed,
 //! before the row is; it is removed after the row is gone. So a crash can leave a file without a row, which
-//! [`Queue::open`] removes, and never a row without its file.
+//! [`Queue::open`] removes, and never a row without its file (`verify` reads them all).
 //!
 //! # States of a recipient
 //! | from | event | to | in the same transaction |
@@ -53,6 +53,7 @@ mod due;
 mod enqueue;
 mod inspect;
 mod settle;
+pub(crate) mod verify;
 
 #[cfg(test)]
 mod crash;

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::Error;
+use crate::Inspection;
 use crate::account::AccountId;
 use crate::db::Connection;
 
@@ -453,4 +454,46 @@ fn a_message_with_a_time_of_its_own_goes_no_sooner() {
     goes_no_sooner();
     assert!(queue.show(id).unwrap().unwrap().summary.not_before.is_some());
     assert!(queue.drop_message(id).unwrap());
+}
+
+#[test]
+fn a_check_names_each_message_whose_content_is_not_whole() {
+    let (directory, queue) = open();
+    crate::directory::Directory::open(crate::seal::tests::state_dir(directory.path())).unwrap();
+    let inspection = Inspection::of(crate::seal::tests::state_dir(directory.path()));
+    let [whole, gone, cut, empty] = [&b"whole\r\n"[..], b"gone\r\n", b"cut\r\n", b"empty\r\n"]
+        .map(|content| queue.enqueue(message(&["bo@far.example"], content)).unwrap());
+    assert_eq!(inspection.verify_server(), Vec::<String>::new());
+
+    let path = |id: QueueId| {
+        let name: String = queue
+            .database
+            .read(|connection: &Connection| {
+                Ok::<_, Error>(connection.query_row(
+                    "SELECT content FROM message WHERE id = ?1",
+                    [id.0],
+                    |row| row.get(0),
+                )?)
+            })
+            .unwrap();
+        directory.path().join("queue").join(name)
+    };
+    let shorten = |id: QueueId, by: u64| {
+        let file = std::fs::OpenOptions::new().write(true).open(path(id)).unwrap();
+        file.set_len(file.metadata().unwrap().len().saturating_sub(by)).unwrap();
+    };
+    std::fs::remove_file(path(gone)).unwrap();
+    shorten(cut, 1);
+    shorten(empty, u64::MAX);
+
+    let damages = inspection.verify_server();
+    assert_eq!(damages.len(), 3, "{damages:?}");
+    for (damage, id) in damages.iter().zip([gone, cut, empty]) {
+        assert!(damage.starts_with(&format!("queue.sqlite: message {id}: queue/")), "{damage}");
+    }
+    for id in [gone, cut, empty] {
+        assert!(queue.drop_message(id).unwrap());
+    }
+    assert_eq!(inspection.verify_server(), Vec::<String>::new());
+    assert!(queue.content(whole).unwrap().is_some());
 }

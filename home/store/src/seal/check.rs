@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::convert::{Files, Form, databases, form};
-use super::{StoredFile, StoredReader};
+use super::file::read_through;
 use crate::db::open::connect;
 use crate::place::Place;
 use crate::{Error, Result, files};
@@ -64,13 +64,8 @@ fn unreadable(from: &Place, database: &Path, files: &Files, connection: &Connect
     let mut damages = Vec::new();
     for (_, file, _) in files.named_in(connection)? {
         let path: PathBuf = directory.join(file);
-        damages.extend(read_through(&from.join(&path)).err().map(|error| error.to_string()));
+        let place = from.join(&path);
+        damages.extend(read_through(&place).err().map(|error| files::at(place.path(), &error).to_string()));
     }
     Ok(damages)
-}
-
-fn read_through(place: &Place) -> Result<()> {
-    let opened = StoredFile::open(place.path(), place.seal());
-    let read = opened.and_then(|file| std::io::copy(&mut StoredReader::new(file), &mut std::io::sink()));
-    read.map(drop).map_err(|error| files::at(place.path(), &error))
 }

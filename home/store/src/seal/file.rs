@@ -22,6 +22,7 @@ use aws_lc_rs::rand;
 use super::Seal;
 use super::cipher::{Cipher, TAG};
 use crate::hex::{hex, unhex};
+use crate::place::Place;
 
 const MAGIC: [u8; 8] = *b"PosternS";
 const SALT: usize = 16;
@@ -257,6 +258,15 @@ impl Sealing {
 enum Position {
     Inner = 0,
     Last = 1,
+}
+
+/// Reads a file to its end and gives the number of its octets.
+///
+/// # Errors
+/// As [`StoredFile::open`]; `InvalidData` where a chunk does not hold its seal.
+pub(crate) fn read_through(place: &Place) -> io::Result<u64> {
+    let file = StoredFile::open(place.path(), place.seal())?;
+    io::copy(&mut StoredReader::new(file), &mut io::sink())
 }
 
 fn nonce(number: u64, position: Position) -> [u8; 12] {

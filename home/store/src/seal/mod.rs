@@ -53,7 +53,7 @@ pub use convert::{Progress, rekey, seal, unseal};
 pub use key::{Envelope, KEY_OCTETS_MIN, Phase, Secret, SecretKind};
 
 pub use file::StoredReader;
-pub(crate) use file::{StoredFile, StoredWriter};
+pub(crate) use file::{StoredFile, StoredWriter, read_through};
 pub use opened::Opened;
 pub(crate) use vfs::RESERVED;
 
