@@ -146,15 +146,17 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     read(path)
 }
 
-/// The octets without the end of a last line, which editors add.
+/// The octets; of text without the end of the last line, which editors add. Random octets may end like a line, and stay whole.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let length = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
     if length > KEY_OCTETS_MAX {
         return Err(Failure::failed(format!("{}: this is no key: it has {length} octets.", path.display())));
     }
     let mut key = Zeroizing::new(fs::read(path).map_err(|error| unreadable(path, &error))?);
-    while key.last().is_some_and(|octet| matches!(octet, b'\r' | b'\n')) {
-        key.pop();
+    let line_ends = key.iter().rev().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
+    let text = key.len() - line_ends;
+    if key.iter().take(text).all(|octet| matches!(octet, b' '..=b'~')) {
+        key.truncate(text);
     }
     Ok(key)
 }
@@ -182,4 +184,23 @@ fn no_key() -> Failure {
         "the mail is sealed, and home.toml names no key. Say where it is with `key` in the section [store]: \
          \"file:/PATH\", \"credential:NAME\" or \"passphrase\".",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_line_is_no_part_of_a_text_and_is_one_of_random_octets() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("key");
+        for (written, key) in [
+            (&b"0123456789abcdef0123456789abcdef\r\n"[..], &b"0123456789abcdef0123456789abcdef"[..]),
+            (b"0123456789abcdef0123456789abcdef", b"0123456789abcdef0123456789abcdef"),
+            (b"\xf1\x02345678901234567890123456789\r\n", b"\xf1\x02345678901234567890123456789\r\n"),
+        ] {
+            fs::write(&path, written).expect("written");
+            assert_eq!(read(&path).expect("read").as_slice(), key);
+        }
+    }
 }
