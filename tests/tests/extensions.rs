@@ -45,6 +45,16 @@ fn assert_says(report: &str, lines: &[&str]) {
     }
 }
 
+/// Waits until the stranger's Postfix has written that home left, and that this was among the commands.
+fn await_goodbye(lab: &Lab, commands: &str) -> Result<()> {
+    let is_goodbye =
+        |line: &str| line.contains("disconnect from mail.home.example") && line.contains(commands);
+    wait_until("home has left", mail::DELIVERY_LIMIT, || {
+        let log = lab.log_text(Host::Stranger);
+        log.lines().any(is_goodbye).then_some(()).context(log)
+    })
+}
+
 /// The stranger's Postfix offers DSN and reports by itself; when it no longer does, home reports that it cannot know
 /// more; a mailbox of home's own is reported by home.
 #[test]
@@ -73,6 +83,8 @@ fn a_delivery_is_reported_by_whoever_makes_it() -> Result<()> {
         &["Action: delivered", "Reporting-MTA: dns; mail.home.example", "Subject: own mailbox"],
     );
 
+    // What it offers it has said on the connection that waits for another message.
+    await_goodbye(&lab, "")?;
     let silent = "postconf -e smtpd_discard_ehlo_keywords=dsn && postfix reload";
     lab.host(Host::Stranger).sh(silent)?.success()?;
     submit(&lab, SAM, "relayed", "ENVID=relayed", "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;sam+2Bnews@far.test")?;
@@ -109,8 +121,7 @@ fn large_messages_go_and_come_in_chunks() -> Result<()> {
     lab.submit(465, ANA, SAM, &large)?.success()?;
     let delivered = lab.await_stranger_message("in chunks").map_err(|error| lab.explain(error))?;
     lab.authenticate(&delivered)?.require_pass()?;
-    let chunks = |line: &str| line.contains("mail.home.example") && line.contains(" bdat=");
-    assert!(lab.log_text(Host::Stranger).lines().any(chunks), "{}", lab.log_text(Host::Stranger));
+    await_goodbye(&lab, " bdat=")?;
 
     let coming = mail::message_with_attachment(SAM, ANA, "also in chunks", 100_000);
     let session = ["python3", "-c", CHUNKS, "mail.home.example", SAM, ANA];
