@@ -1,6 +1,6 @@
 """A mail server that makes it hard: awkward_mta.py DIRECTORY.
 
-The file `mode` there says how, read at every connection:
+The file `mode` there says how, read at every connection and at every MAIL, since a connection may carry several messages:
   cut       the first connection is closed before the greeting, the next one after it, and so on through the dialogue; the last
             of them after the final dot, with the message in hand but not a word
   grey      a recipient is refused for now until two seconds have passed since the first attempt
@@ -53,6 +53,8 @@ class Dialogue:
             if verb == "QUIT":
                 return self.reply("221 2.0.0 bye")
             self.at(verb)
+            if verb == "MAIL":
+                self.mode = mode()
             if verb == "RCPT" and self.is_too_early():
                 self.reply("451 4.7.1 greylisted, try again later")
             elif verb == "DATA":
@@ -80,15 +82,18 @@ class Dialogue:
         return time.monotonic() - first_attempt < 2
 
 
+def mode():
+    return (directory / "mode").read_text(encoding="ascii").strip()
+
+
 def serve(connection):
     global connections
-    mode = (directory / "mode").read_text(encoding="ascii").strip()
     cut_at = None
-    if mode == "cut":
+    if mode() == "cut":
         cut_at = PLACES[connections] if connections < len(PLACES) else None
         connections += 1
     try:
-        Dialogue(connection, mode, cut_at).hold()
+        Dialogue(connection, mode(), cut_at).hold()
     except (Cut, OSError):
         pass
     finally:
