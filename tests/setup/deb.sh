@@ -18,7 +18,7 @@ if [ -z "${POSTERN_DEB_MOUNTS:-}" ]; then
     POSTERN_DEB_MOUNTS=1 exec unshare --mount tests/setup/deb.sh "$directory"
 fi
 
-machine=${CHROOT:-target/deb/machine}
+machine=${CHROOT:-$(readlink -f "$directory")/machine}
 [ -e "$machine/etc/debian_version" ] || debootstrap --variant=minbase --include=ca-certificates,nftables bookworm "$machine" >/dev/null
 mount -t proc proc "$machine/proc"
 mount --rbind /dev "$machine/dev"
