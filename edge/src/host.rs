@@ -119,6 +119,23 @@ pub fn public(config: &Config, survey: &Survey) -> Public {
     Public { interface, addresses }
 }
 
+/// The addresses of this machine at which connections from the world arrive: the public ones, or, where those are translated
+/// in front of it, the ones of the public interface.
+pub fn arrivals(public: &Public, survey: &Survey) -> Vec<IpAddr> {
+    let is_here = |address: &IpAddr| survey.interfaces.values().any(|own| own.contains(address));
+    let mut arrivals: Vec<IpAddr> = public.addresses.iter().copied().filter(is_here).collect();
+    let of_interface = public.interface.as_ref().and_then(|name| survey.interfaces.get(name));
+    let is_link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    for is_ipv4 in [true, false] {
+        let missing = public.addresses.iter().any(|address| address.is_ipv4() == is_ipv4)
+            && !arrivals.iter().any(|address| address.is_ipv4() == is_ipv4);
+        let instead = of_interface.into_iter().flatten().copied();
+        let instead = instead.filter(|address| address.is_ipv4() == is_ipv4 && !is_link_local(address));
+        arrivals.extend(instead.filter(|_| missing));
+    }
+    arrivals
+}
+
 /// What in this machine does not fit the configuration; each entry is a whole sentence or more.
 pub fn warnings(config: &Config, survey: &Survey) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -228,6 +245,17 @@ mod tests {
         let outer: IpAddr = "203.0.113.9".parse().unwrap();
         let config = Config { public_addresses: vec![outer], ..Config::default() };
         assert_eq!(public(&config, &machine()).addresses, [outer]);
+    }
+
+    #[test]
+    fn where_the_public_address_is_translated_connections_arrive_at_the_interfaces_own() {
+        let parse =
+            |addresses: &[&str]| -> Vec<IpAddr> { addresses.iter().map(|a| a.parse().unwrap()).collect() };
+        let public =
+            |addresses: &[&str]| Public { interface: Some("lan".to_owned()), addresses: parse(addresses) };
+        assert_eq!(arrivals(&public(&["203.0.113.9"]), &machine()), parse(&["10.0.0.1"]));
+        assert_eq!(arrivals(&public(&["198.51.100.7"]), &machine()), parse(&["198.51.100.7"]));
+        assert!(arrivals(&public(&["2001:db8::99"]), &machine()).is_empty());
     }
 
     #[test]

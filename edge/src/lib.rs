@@ -9,6 +9,7 @@ pub mod dns;
 pub mod forward;
 pub mod health;
 pub mod hold;
+pub mod look;
 pub mod tunnel;
 
 pub mod control;

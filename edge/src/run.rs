@@ -130,13 +130,14 @@ async fn refresh(service: &Service) {
     }
 }
 
-/// Holds new connections while home is silent.
+/// Holds new connections while home is silent, and shuts the mirror when its time is over.
 async fn follow_health(service: &Service, hold_after: Duration) {
     let mut tunnel = service.watch_tunnel();
     let mut health = Health::new(hold_after, Instant::now());
     loop {
         let status = tunnel.borrow_and_update().clone();
         service.set_passage(health.judge(&status, Instant::now())).await;
+        service.shut_mirror_in_time().await;
         // A tunnel that has ended ends the daemon elsewhere.
         let _ = timeout(HEALTH_CHECK, tunnel.changed()).await;
     }

@@ -7,6 +7,7 @@
 
 mod bans;
 mod forward;
+mod look;
 mod secondaries;
 mod zones;
 
@@ -26,12 +27,14 @@ use postern_shared::tunnel::{EpochId, Tunnel, TunnelStatus};
 use postern_shared::zone::ZoneError;
 use tokio::sync::{Mutex, watch};
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::dns::{Served, SharedSecondaries, SharedZones, ZoneSet};
 use crate::enrol::{EnrolError, EnrolStatus, Enrolment, NotAuthorized, StepError, Terms};
 use crate::forward::{ForwardError, Forwarding, Passage};
 use crate::host::{self, Public};
+use crate::look::Turn;
 use crate::state::{KeptBans, State};
 use crate::status::{EdgeStatus, TunnelReport};
 use crate::tunnel::inner_addresses;
@@ -51,6 +54,8 @@ pub struct Service {
     /// What the tunnel says of itself.
     heard: watch::Receiver<TunnelStatus>,
     changes: Mutex<Changes>,
+    /// Whose turn it is to have the world looked at.
+    looks: Turn,
 }
 
 #[derive(Debug)]
@@ -60,6 +65,8 @@ struct Changes {
     tunnel: Tunnel,
     forwarding: Forwarding,
     bans: KeptBans,
+    /// When the mirror is shut; absent where it is.
+    mirror_until: Option<Instant>,
     /// Zones from before the last enrolment, whose serials bind nobody: joining again is home's way back from any state.
     unbound: BTreeSet<LowerName>,
 }
@@ -119,10 +126,19 @@ impl Service {
     ) -> Self {
         let heard = tunnel.watch_status();
         let bans = state.load_bans();
+        let (mirror_until, unbound) = (None, BTreeSet::new());
         let changes =
-            Mutex::new(Changes { state, enrolment, tunnel, forwarding, bans, unbound: BTreeSet::new() });
+            Mutex::new(Changes { state, enrolment, tunnel, forwarding, bans, mirror_until, unbound });
         let Served { zones, secondaries } = served;
-        let service = Self { config, public: RwLock::new(public), zones, secondaries, heard, changes };
+        let service = Self {
+            config,
+            public: RwLock::new(public),
+            zones,
+            secondaries,
+            heard,
+            changes,
+            looks: Turn::default(),
+        };
         service.refresh_epochs().await;
         service.refresh_bans().await;
         service

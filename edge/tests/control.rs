@@ -7,6 +7,7 @@ mod support;
 use std::future::Future;
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use hickory_proto::rr::rdata::{NS, SOA};
@@ -25,6 +26,9 @@ use postern_shared::enrolment::{BOOTSTRAP_HOME_V4, EnrolRequest, EnrolResponse};
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_shared::identity::{Identity, SIGNATURE_HEADER};
 use postern_shared::join_code::JoinCode;
+use postern_shared::look::{
+    Facts, MOST_ECHO_OCTETS, MOST_MIRROR_SECONDS, Mirror, MirrorWish, OutboundSeen, OutboundWish,
+};
 use postern_shared::rotation::kem::{RandomPart, Seed};
 use postern_shared::rotation::{Commit, Offer};
 use postern_shared::tunnel::{EpochId, PrivateKey};
@@ -295,5 +299,63 @@ fn a_home_that_joins_again_may_start_its_serials_anew() {
         assert_eq!(status(&edge).await.zones[0].serial, 900, "the zone is served until the next push");
         assert_eq!(home.put(&edge, path, &zone("home.example.", 7)).await.status, StatusCode::OK);
         assert_eq!(home.put(&edge, path, &zone("home.example.", 6)).await.status, StatusCode::CONFLICT);
+    });
+}
+
+#[test]
+fn home_has_things_looked_at_by_its_signature_and_within_bounds() {
+    let (state, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    in_namespace(|| async {
+        let mut home = Home::new(keys.path());
+        let edge = edge(state.path()).await;
+        home.join(&edge).await;
+        let facts = from_home(&edge, Request::new(Method::GET, "/v1/facts")).await;
+        let facts: Facts = facts.json().unwrap();
+        assert!(facts.memory.is_some() && facts.disk.unwrap().not_writable.is_none());
+
+        for path in ["/v1/echo", "/v1/outbound", "/v1/mirror"] {
+            let unsigned = from_home(&edge, Request::new(Method::POST, path)).await;
+            assert_eq!(unsigned.status, StatusCode::FORBIDDEN, "{path}");
+        }
+        let echo = |octets: usize| Request {
+            body: vec![7; octets].into(),
+            ..Request::new(Method::POST, "/v1/echo")
+        };
+        let echoed = from_home(&edge, home.sign(echo(100_000))).await;
+        assert!(echoed.status == StatusCode::OK && echoed.body == vec![7; 100_000]);
+        let refused = from_home(&edge, home.sign(echo(MOST_ECHO_OCTETS + 1))).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+        let outbound = |server: &str| {
+            let wish = OutboundWish { servers: vec![server.parse().unwrap()] };
+            Request::new(Method::POST, "/v1/outbound").with_json(&wish).unwrap()
+        };
+        let refused = from_home(&edge, home.sign(outbound("10.118.0.1"))).await;
+        assert!(refused.error_text().contains("is no address of the internet"), "{}", refused.error_text());
+        let seen: OutboundSeen = from_home(&edge, home.sign(outbound("203.0.113.77"))).await.json().unwrap();
+        assert!(seen.servers[0].error.as_ref().unwrap().contains("failed"), "no way there: {seen:?}");
+        assert_eq!(
+            from_home(&edge, home.sign(outbound("203.0.113.77"))).await.status,
+            StatusCode::TOO_MANY_REQUESTS
+        );
+
+        let mirror =
+            |seconds| Request::new(Method::POST, "/v1/mirror").with_json(&MirrorWish { seconds }).unwrap();
+        let open: Mirror = from_home(&edge, home.sign(mirror(1))).await.json().unwrap();
+        assert!(open.seconds == 1 && open.ports.contains(&25) && open.held.is_none(), "{open:?}");
+        let table = || {
+            String::from_utf8(
+                Command::new("nft").args(["list", "table", "inet", "postern"]).output().unwrap().stdout,
+            )
+            .unwrap()
+        };
+        assert!(table().contains("snat ip to 192.0.0.8"), "{}", table());
+        edge.shut_mirror_in_time().await;
+        assert!(table().contains("snat ip to"), "its time is not over");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        edge.shut_mirror_in_time().await;
+        assert!(!table().contains("snat ip to"), "{}", table());
+        let long: Mirror = from_home(&edge, home.sign(mirror(u32::MAX))).await.json().unwrap();
+        assert_eq!(long.seconds, MOST_MIRROR_SECONDS);
     });
 }

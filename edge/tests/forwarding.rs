@@ -16,8 +16,8 @@ use std::net::IpAddr;
 
 use postern_edge::forward::{
     Bans, DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME,
-    DesiredState, Forwarding, HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, OnStop, OpenPorts, Passage,
-    read_counters,
+    DesiredState, Forwarding, HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, Mirror, OnStop, OpenPorts,
+    Passage, read_counters,
 };
 use support::{Namespace, Server, require_root};
 
@@ -132,6 +132,7 @@ fn wanted() -> DesiredState {
         limits: Limits::default(),
         passage: Passage::ToHome,
         hold_port: 2525,
+        mirror: Mirror::Shut,
     }
 }
 
@@ -169,6 +170,27 @@ fn home_reaches_mail_servers_as_the_edge_and_nothing_else() {
             None
         );
         assert!(counted(DROPPED_FROM_HOME) >= 3);
+    });
+}
+
+#[test]
+fn home_sees_itself_as_the_world_does_while_the_mirror_is_open() {
+    let net = World::new();
+    net.forwarding(wanted(), |forwarding| {
+        assert!(is_shut(&net.home, "203.0.113.1", "25"), "the edge itself has nothing at port 25");
+        forwarding.change(DesiredState { mirror: Mirror::Open, ..wanted() }).unwrap();
+        assert_eq!(address_seen(&net.home, "203.0.113.1", "25").as_deref(), Some("192.0.0.8"));
+        assert_eq!(address_seen(&net.home, "2001:db8:1::1", "25").as_deref(), Some("100:0:0:1::1"));
+        assert_eq!(address_seen(&net.home, "203.0.113.1", "993").as_deref(), Some("192.0.0.8"));
+        assert_eq!((counted("port_25"), counted("port_993")), (2, 1), "by the chains of strangers");
+        assert_eq!(address_seen(&net.world, "203.0.113.1", "25").as_deref(), Some("203.0.113.2"));
+        assert_eq!(address_seen(&net.home, "203.0.113.2", "25").as_deref(), Some("203.0.113.1"));
+        assert!(ask(&net.home, "10.118.0.1", "8053").is_some(), "the control port is the edge's");
+        assert!(is_shut(&net.home, "203.0.113.2", "80") && is_shut(&net.world, "10.118.0.2", "2525"));
+        forwarding.change(DesiredState { passage: Passage::Held, mirror: Mirror::Open, ..wanted() }).unwrap();
+        assert!(is_shut(&net.home, "203.0.113.1", "25"), "nothing is mirrored while home is silent");
+        forwarding.change(wanted()).unwrap();
+        assert!(is_shut(&net.home, "203.0.113.1", "25"));
     });
 }
 

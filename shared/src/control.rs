@@ -15,6 +15,7 @@
 //! | `PUT /v1/epochs/{id}` | [`Offer`](crate::rotation::Offer) | [`Answer`](crate::rotation::Answer) | yes |
 //! | `POST /v1/epochs/{id}/commit` | [`Commit`](crate::rotation::Commit) | [`Changed`] | yes |
 //! | `DELETE /v1/epochs/{id}` | | [`Changed`] | yes |
+//! | `GET /v1/facts`, `POST /v1/echo`, `/v1/outbound`, `/v1/mirror` | see [`look`](crate::look) | | all but facts |
 //!
 //! `{origin}` is the apex with or without its final dot. Fields that a version does not know are ignored, and new
 //! fields have defaults, so that edge and home tolerate each other one version apart. A commit without a body is that of a

@@ -20,6 +20,7 @@ pub mod bans;
 pub mod control;
 pub mod http;
 pub mod local;
+pub mod look;
 pub mod zone;
 
 pub mod secondary;

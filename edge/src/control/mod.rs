@@ -5,6 +5,8 @@
 //! did not sign, anything but enrolment from a home that is still joining, bodies over [`LIMITS`]. The calls are listed in
 //! [`postern_shared::control`].
 
+mod look;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -147,6 +149,9 @@ pub async fn handle(service: &Service, peer: IpAddr, request: Request) -> Respon
             Ok(list) => changed(service.put_secondaries(list).await),
             Err(refusal) => refusal,
         },
+        (_, ["v1", name @ ("facts" | "echo" | "outbound" | "mirror")]) => {
+            look::handle(service, name, &request).await
+        }
         (_, ["v1", "epochs", id, rest @ ..]) => match id.parse() {
             Ok(id) => epoch(service, EpochId(id), rest, &request).await,
             Err(_) => Response::not_found(),

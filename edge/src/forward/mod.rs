@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `state` | what is wanted |
-//! | `rules`, `limits`, `words` | chains and rules, as a pure function of that |
+//! | `rules`, `limits`, `mirror`, `words` | chains and rules, as a pure function of that |
 //! | `bans` | the banned networks, and the way from one list to the next |
 //! | `table` | the transactions |
 //! | `nft` | runs them |
@@ -17,6 +17,7 @@
 mod state;
 
 mod limits;
+mod mirror;
 mod rules;
 mod words;
 
@@ -37,7 +38,7 @@ pub use bans::Bans;
 pub use kernel::KernelError;
 pub use state::{
     DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME, DesiredState,
-    HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, OpenPorts, Passage, SMTP, port_counter,
+    HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, Mirror, OpenPorts, Passage, SMTP, port_counter,
 };
 pub use table::TABLE;
 

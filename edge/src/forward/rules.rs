@@ -18,6 +18,8 @@
 //! While home is silent ([`Passage::Held`]) port 25 is redirected to a local listener and the other ports are answered
 //! with a TCP reset. Known flows are not looked at again, so those to home go on through either change.
 //!
+//! While the mirror is open (`mirror`), what home sends to this machine's public addresses goes through the same chains.
+//!
 //! Forwarding that does not concern the tunnel (containers, other tunnels of this host) passes untouched: the base
 //! chain's policy is accept, and the two inner chains end in a counted drop.
 
@@ -32,19 +34,19 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bans::{BANNED_V4, BANNED_V6};
-use super::limits;
 use super::state::{
     DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_TOWARDS_HOME, DesiredState, HELD_OTHERS,
     HELD_SMTP, HOME_OUTBOUND, OpenPorts, Passage, SMTP, port_counter,
 };
 use super::table::{FAMILY, TABLE};
 use super::words::*;
+use super::{limits, mirror};
 
 /// Rules as `nft` takes them, each with its chain.
 pub type Rules = Vec<(&'static str, Vec<Value>)>;
 
 /// The same, as the crate has them.
-type Statements = Vec<(&'static str, Vec<Statement<'static>>)>;
+pub type Statements = Vec<(&'static str, Vec<Statement<'static>>)>;
 
 /// Something of the crate's as JSON.
 pub fn json(value: &impl Serialize) -> Value {
@@ -100,6 +102,7 @@ fn base_chain(
 /// Every rule, in order within its chain.
 pub fn rules(state: &DesiredState) -> Rules {
     let plain = [
+        mirror::rules(state),
         banned_rules(state),
         arriving_rules(state),
         nat_rules(state),
@@ -323,7 +326,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::net::{Ipv4Addr, Ipv6Addr};
 
-    use super::super::state::Limits;
+    use super::super::state::{Limits, Mirror};
     use super::super::table::{remove, replace, update};
     use super::*;
 
@@ -342,6 +345,7 @@ mod tests {
             limits: Limits::default(),
             passage: Passage::ToHome,
             hold_port: 2525,
+            mirror: Mirror::Shut,
         }
     }
 

@@ -72,6 +72,8 @@ pub struct DesiredState {
     pub passage: Passage,
     /// The local TCP port that answers SMTP while home is silent.
     pub hold_port: u16,
+    /// Whether home sees itself as the world does.
+    pub mirror: Mirror,
 }
 
 impl DesiredState {
@@ -88,6 +90,16 @@ pub enum Passage {
     ToHome,
     /// Nowhere: home is silent. SMTP is answered here, the other ports are closed.
     Held,
+}
+
+/// Whether home can reach itself by the edge's public addresses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mirror {
+    /// What home sends to the edge's public addresses ends at the edge.
+    #[default]
+    Shut,
+    /// It is led back to home, as a stranger's would be.
+    Open,
 }
 
 /// The ports that a closed input still answers on.

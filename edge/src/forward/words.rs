@@ -8,8 +8,8 @@ use nftables::expr::{
     PayloadField, RT, RTKey, SetItem, TcpOption,
 };
 use nftables::stmt::{
-    Counter as CounterStatement, JumpTarget, Mangle, Match, NAT, NATFamily, Operator, Reject, RejectType,
-    Statement,
+    Counter as CounterStatement, JumpTarget, Limit, Mangle, Match, NAT, NATFamily, Operator, Reject,
+    RejectType, Statement,
 };
 use nftables::types::RejectCode;
 
@@ -60,6 +60,10 @@ pub fn source_is_not(address: IpAddr) -> Statement<'static> {
 
 pub fn destination_is(address: IpAddr) -> Statement<'static> {
     matches(payload(ip_protocol(address), "daddr"), Operator::EQ, text(&address.to_string()))
+}
+
+pub fn destination_is_not(address: IpAddr) -> Statement<'static> {
+    matches(payload(ip_protocol(address), "daddr"), Operator::NEQ, text(&address.to_string()))
 }
 
 /// An address of this machine, also where the public address is translated one-to-one in front of it.
@@ -125,6 +129,27 @@ pub fn dnat(address: IpAddr, port: u16) -> Statement<'static> {
         port: Some(Expression::Number(u32::from(port))),
         flags: None,
     }))
+}
+
+pub fn snat(address: IpAddr) -> Statement<'static> {
+    Statement::SNAT(Some(NAT {
+        addr: Some(text(&address.to_string())),
+        family: Some(if address.is_ipv4() { NATFamily::IP } else { NATFamily::IP6 }),
+        port: None,
+        flags: None,
+    }))
+}
+
+/// More than so many MiB in a second.
+pub fn faster_than(mebibytes: u32) -> Statement<'static> {
+    Statement::Limit(Limit {
+        rate: mebibytes,
+        rate_unit: Some("mbytes".into()),
+        per: Some("second".into()),
+        burst: Some(mebibytes),
+        burst_unit: Some("mbytes".into()),
+        inv: Some(true),
+    })
 }
 
 /// To the machine itself, at another port.

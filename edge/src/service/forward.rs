@@ -10,7 +10,7 @@ use tokio::task::block_in_place;
 
 use super::{ChangeError, Changes, Service};
 use crate::config::Config;
-use crate::forward::{DesiredState, OnStop, OpenPorts, Passage, read_counters};
+use crate::forward::{DesiredState, Mirror, OnStop, OpenPorts, Passage, read_counters};
 
 /// Ports that home cannot have forwarded by itself: the machine's ssh and the name server.
 const RESERVED_PORTS: [u16; 2] = [22, 53];
@@ -55,7 +55,11 @@ impl Service {
     /// The table for what home pushed. What changes by itself stays as it is.
     pub(super) fn wanted(&self, changes: &Changes, pushed: Option<&Forward>) -> DesiredState {
         let now = changes.forwarding.state();
-        DesiredState { passage: now.passage, ..desired_state(&self.config, pushed, now.hold_port) }
+        DesiredState {
+            passage: now.passage,
+            mirror: now.mirror,
+            ..desired_state(&self.config, pushed, now.hold_port)
+        }
     }
 }
 
@@ -78,6 +82,7 @@ pub fn desired_state(config: &Config, pushed: Option<&Forward>, hold_port: u16) 
         limits: config.limits,
         passage: Passage::ToHome,
         hold_port,
+        mirror: Mirror::Shut,
     }
 }
 
