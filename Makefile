@@ -5,7 +5,7 @@ SECONDS ?= 30
 ARCH ?= $(shell dpkg --print-architecture)
 EMULATOR = $(if $(filter-out $(shell dpkg --print-architecture),$(ARCH)),qemu-aarch64-static)
 
-.PHONY: help demo test test-terraform test-packaging test-deb test-image deb image soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers rust fuzz
+.PHONY: help demo test test-terraform test-packaging test-deb test-image deb image soak bench-tunnel bench-dns bench-store bench-smtp build packages checkers machine rust fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -14,7 +14,7 @@ help: ## Show this list
 demo: packages build ## Build, and do the main job before your eyes (ONCE=1: end by itself)
 	@target/debug/lab demo $(if $(ONCE),--once)
 
-test: packages checkers rust test-terraform ## Run every test: unit, transcripts, properties, scenarios in the lab, Terraform's plans
+test: packages checkers machine rust test-terraform ## Run every test: unit, transcripts, properties, scenarios in the lab, Terraform's plans
 	@tests/setup/test.sh
 	@$(MAKE) --no-print-directory test-packaging
 
@@ -74,6 +74,9 @@ checkers: packages ## Install the programs of others that judge the domain's DNS
 	@[ "$(PACKAGES)" = none ] || tests/setup/packages.sh tests/checkers/debian-packages.txt
 	@[ "$(PACKAGES)" = none ] || tests/setup/checkers.sh
 	@[ "$(PACKAGES)" = none ] || tests/setup/strangers.sh
+
+machine: packages ## Make the Debian with systemd in which the tests install the packages (needs root)
+	@tests/setup/machine.sh
 
 rust:
 	@tests/setup/rust.sh

@@ -11,6 +11,7 @@
 
 mod validation;
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::TLSA;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::system_conf::parse_resolv_conf;
 use mail_auth::MessageAuthenticator;
 
 pub use validation::Proven;
@@ -57,6 +58,9 @@ pub enum Answer<T> {
     NoSuchName,
 }
 
+/// The file in which the system names its resolvers (resolv.conf(5)).
+const SYSTEM: &str = "/etc/resolv.conf";
+
 /// One MX record (RFC 1035 §3.3.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mx {
@@ -89,9 +93,20 @@ pub enum ResolveError {
 /// The resolver cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The system's configuration cannot be used.
+    /// The resolver cannot be made.
     #[error("cannot set up the DNS resolver: {0}")]
     Net(#[from] NetError),
+    /// The system says no name server.
+    #[error(
+        "{path}: {reason}. It should name the resolvers that this machine asks, as in \"nameserver 192.168.1.1\"; or list \
+         resolvers in home.toml: key `dns.resolver`."
+    )]
+    System {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The configured keys cannot be read.
     #[error("{path}: {reason}. The file holds the root zone's DNSKEY records (key `dns.trust_anchor`).")]
     TrustAnchor {
@@ -118,7 +133,7 @@ impl Resolver {
     /// Where `/etc/resolv.conf` is needed and cannot be read, or the keys cannot.
     pub fn new(name_servers: &[SocketAddr], dnssec: Dnssec<'_>) -> Result<Resolver, SetupError> {
         let servers = match name_servers {
-            [] => read_system_conf()?.0.into_parts().2,
+            [] => system_servers(Path::new(SYSTEM))?,
             given => given.iter().map(name_server).collect(),
         };
         let addresses = servers.iter().map(address).collect();
@@ -302,6 +317,17 @@ impl Resolver {
     }
 }
 
+/// The name servers that a file in the form of resolv.conf(5) names.
+fn system_servers(path: &Path) -> Result<Vec<NameServerConfig>, SetupError> {
+    let refused = |reason: String| SetupError::System { path: path.display().to_string(), reason };
+    let text = fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let (config, _) = parse_resolv_conf(text).map_err(|error| refused(error.to_string()))?;
+    match config.into_parts().2 {
+        servers if servers.is_empty() => Err(refused(String::from("no name server is in it"))),
+        servers => Ok(servers),
+    }
+}
+
 /// Tells the two negative responses of RFC 2308 §2 from every failure to get a response.
 fn no_records<T>(error: NetError) -> Result<Answer<T>, NetError> {
     match &error {
@@ -422,5 +448,25 @@ mod tests {
         let found = resolver.proven_ipv4("mx.example").await;
         assert!(matches!(found, Err(ResolveError::Temporary { .. })), "{found:?}");
         assert_eq!(resolver.warning(), None);
+    }
+
+    #[test]
+    fn a_system_without_name_servers_is_named_with_its_file() {
+        let file = std::env::temp_dir().join(format!("postern-resolv-{}", std::process::id()));
+        let complaint = || match system_servers(&file) {
+            Err(error) => error.to_string(),
+            Ok(servers) => format!("{} servers", servers.len()),
+        };
+        let path = file.display().to_string();
+        assert!(complaint().starts_with(&format!("{path}: No such file")), "{}", complaint());
+        fs::write(&file, "search example\n").expect("written");
+        assert!(
+            complaint().starts_with(&format!("{path}: ")) && complaint().contains("dns.resolver"),
+            "{}",
+            complaint()
+        );
+        fs::write(&file, "nameserver 192.0.2.1\nnameserver 2001:db8::1\n").expect("written");
+        assert_eq!(complaint(), "2 servers");
+        fs::remove_file(&file).expect("removed");
     }
 }

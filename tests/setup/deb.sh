@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs the packages of target/deb, or of the directory given, in a Debian of its own, uses the programs there, upgrades, removes
-# and purges them. lintian has nothing to say. Needs root, and the programs debootstrap and lintian.
+# Installs the packages of target/deb, or of the directory given, in the Debian of target/machine, uses the programs there, upgrades, removes
+# and purges them. lintian has nothing to say. Needs root, and lintian.
 set -eu
 cd "$(dirname "$(readlink -f "$0")")/../.."
 
-for program in debootstrap lintian chroot; do
+for program in lintian chroot; do
     command -v "$program" >/dev/null || { echo "deb: $program is not here: apt-get install $program" >&2; exit 1; }
 done
 directory=${1:-target/deb}
@@ -18,20 +18,23 @@ if [ -z "${POSTERN_DEB_MOUNTS:-}" ]; then
     POSTERN_DEB_MOUNTS=1 exec unshare --mount tests/setup/deb.sh "$directory"
 fi
 
-machine=${CHROOT:-$(readlink -f "$directory")/machine}
-[ -e "$machine/etc/debian_version" ] || debootstrap --variant=minbase --include=ca-certificates,nftables bookworm "$machine" >/dev/null
+tests/setup/machine.sh
+# Nothing of this stays: what is written goes into a layer in memory.
+mount -t tmpfs tmpfs /mnt
+machine=/mnt/root
+mkdir /mnt/upper /mnt/work "$machine"
+mount -t overlay -o "lowerdir=$PWD/target/machine/root,upperdir=/mnt/upper,workdir=/mnt/work" overlay "$machine"
 mount -t proc proc "$machine/proc"
 mount --rbind /dev "$machine/dev"
 cp "$@" "$machine/root"
+# Nobody answers, and systemd-resolved does not run here.
+rm "$machine/etc/resolv.conf"
+echo 'nameserver 127.0.0.1' > "$machine/etc/resolv.conf"
 
 # inside COMMAND...: runs it there.
 inside() {
     chroot "$machine" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"
 }
-
-# A run of this test that was broken off leaves nothing behind.
-inside dpkg --purge postern-edge postern-home >/dev/null 2>&1 || true
-rm -rf "$machine/var/lib/postern-home"
 
 echo "deb: install"
 inside apt-get install --quiet=2 --yes "/root/${1##*/}" "/root/${2##*/}" >/dev/null

@@ -107,7 +107,7 @@ done
 printf '#!/bin/sh\nfor last; do :; done\nprintf "%%s" "$PACKAGE" > postern-edge.deb\n' > bin/curl
 chmod +x bin/*
 PATH=$PWD/bin:$PATH PACKAGE='a package' sh install
-grep -q '^apt-get install --yes ./postern-edge.deb' asked
+grep -q '^apt-get install --yes .*./postern-edge.deb' asked
 grep -q '^systemctl enable --now postern-edge' asked
 rm asked
 export PACKAGE='another package'

@@ -26,6 +26,14 @@ pub fn command_from_outside<S: AsRef<std::ffi::OsStr>>(
     command
 }
 
+/// A command in a machine, whose process 1 is `systemd`.
+pub fn machine_command<S: AsRef<std::ffi::OsStr>>(systemd: i32, arguments: &[S]) -> Command {
+    let mut command = shell::command("nsenter");
+    command.args(["--target", &systemd.to_string(), "--all", "--wd=/root", "--"]);
+    command.args(arguments).env("HOME", "/root");
+    command
+}
+
 /// The supervisor's command line: process 1 of a process namespace, so that the kernel ends the whole lab
 /// with it, in a mount namespace that hides what it mounts from the machine.
 pub fn supervisor_command(program: &std::path::Path) -> Command {

@@ -14,8 +14,16 @@ use crate::topology::Host;
 #[derive(Debug, Clone, Copy)]
 pub struct HostHandle {
     host: Host,
-    supervisor: i32,
-    anchor: i32,
+    door: Door,
+}
+
+/// The way in.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    /// Through the lab's supervisor to the process that holds the host's namespaces.
+    Namespaces { supervisor: i32, anchor: i32 },
+    /// To the process 1 of a machine that stands in the host's place.
+    Machine { systemd: i32 },
 }
 
 /// How a program ended and what it printed.
@@ -51,13 +59,23 @@ impl Output {
 
 impl HostHandle {
     pub(crate) fn new(host: Host, supervisor: i32, anchor: i32) -> HostHandle {
-        HostHandle { host, supervisor, anchor }
+        HostHandle { host, door: Door::Namespaces { supervisor, anchor } }
+    }
+
+    /// The machine in a host's place whose process 1 is `systemd`, as this process sees it.
+    pub(crate) fn machine(host: Host, systemd: i32) -> HostHandle {
+        HostHandle { host, door: Door::Machine { systemd } }
     }
 
     /// The command line that runs a program here, for a caller that wants its own pipes.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let arguments: Vec<S> = arguments.into_iter().collect();
-        enter::command_from_outside(self.supervisor, self.anchor, &arguments)
+        match self.door {
+            Door::Namespaces { supervisor, anchor } => {
+                enter::command_from_outside(supervisor, anchor, &arguments)
+            }
+            Door::Machine { systemd } => enter::machine_command(systemd, &arguments),
+        }
     }
 
     /// Runs a program to its end, without input.

@@ -1,10 +1,12 @@
 //! A lab as its owner and its visitors see it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub const ANA_PASSWORD: &str = "correct horse battery staple";
 pub struct Lab {
     name: String,
     owned: Option<Owned>,
+    /// The machines that stand in a host's place: the process 1 of each.
+    pub(crate) machines: Mutex<BTreeMap<Host, i32>>,
 }
 
 /// What keeps an owned lab alive: the supervisor goes when its standard input ends.
@@ -82,7 +86,7 @@ impl Lab {
     /// # Errors
     /// When it does not run.
     pub fn attach(name: &str) -> Result<Lab> {
-        let lab = Lab { name: name.to_owned(), owned: None };
+        let lab = Lab { name: name.to_owned(), owned: None, machines: Mutex::default() };
         lab.ask(&Request::Status).with_context(|| {
             format!("no lab {name:?} runs; `lab up {name}` starts it, `lab list` shows those that run")
         })?;
@@ -102,12 +106,15 @@ impl Lab {
         Ok(self.ask(&Request::Status)?.supervisor)
     }
 
-    /// A host of the lab.
+    /// A host of the lab, or the machine that stands in its place.
     pub fn host(&self, host: Host) -> HostHandle {
         self.try_host(host).expect("a running lab has all hosts")
     }
 
     fn try_host(&self, host: Host) -> Result<HostHandle> {
+        if let Some(systemd) = self.machines.lock().expect("no user of it panics").get(&host) {
+            return Ok(HostHandle::machine(host, *systemd));
+        }
         let reply = self.ask(&Request::Status)?;
         let anchor = reply.status.anchors.get(&host).context("every host has an anchor")?;
         Ok(HostHandle::new(host, reply.supervisor, *anchor))
@@ -359,6 +366,15 @@ impl Lab {
                 text += &format!("--- end of {} ---\n{}\n", path.display(), tail.join("\n"));
             }
         }
+        let machines: Vec<Host> =
+            self.machines.lock().expect("no user of it panics").keys().copied().collect();
+        for host in machines {
+            let journal = self.host(host).run(["journalctl", "--no-pager", "--lines=40"]);
+            text += &format!(
+                "--- end of {host}'s journal ---\n{}\n",
+                journal.map_or_else(|e| e.to_string(), |o| o.stdout)
+            );
+        }
         text
     }
 
@@ -479,5 +495,5 @@ fn launch(options: &Options) -> Result<Lab> {
     let answer: Answer = serde_json::from_str(&line).context("the supervisor ended early")?;
     answer.map_err(|error| anyhow!(error))?;
     let owned = (options.lifetime == Lifetime::Owner).then_some(Owned { supervisor, input });
-    Ok(Lab { name: options.name.clone(), owned })
+    Ok(Lab { name: options.name.clone(), owned, machines: Mutex::default() })
 }
