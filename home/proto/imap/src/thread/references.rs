@@ -1,6 +1,7 @@
 //! REFERENCES (RFC 5256 §3): who answers whom, and then equal subjects. The steps are those of the RFC.
 
 mod containers;
+mod paths;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -8,7 +9,7 @@ use std::num::NonZeroU64;
 use foldhash::fast::RandomState;
 
 use super::{Forest, Node, SubjectKind, Threadable, Threadables};
-use containers::{Container, Containers};
+use containers::{Container, Containers, FAR};
 
 /// By a number that a sender may have chosen, so that the hash has a key of its own in each run.
 type Table = HashMap<u64, Container, RandomState>;
@@ -28,9 +29,15 @@ struct Root {
 }
 
 pub(super) fn threads(messages: &Threadables) -> Forest {
-    let mut threader =
-        Threader { messages: &messages.messages, containers: Containers::new(messages.messages.len()) };
+    threads_walking(messages, FAR)
+}
+
+/// With so many steps up in search of circles before it is done in another way.
+fn threads_walking(messages: &Threadables, far: usize) -> Forest {
+    let containers = Containers::new(messages.messages.len(), far);
+    let mut threader = Threader { messages: &messages.messages, containers };
     threader.link(messages);
+    threader.containers.forget_paths();
     let roots = threader.prune();
     let roots = threader.merge_subjects(roots);
     threader.forest(roots)
@@ -236,5 +243,20 @@ impl Threader<'_> {
             next.extend(children.drain(..).rev());
         }
         Forest(nodes)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// As they were before there was another way: each circle is searched for by walking, however far.
+    pub(crate) fn by_walking(messages: &Threadables) -> Forest {
+        threads_walking(messages, usize::MAX)
+    }
+
+    /// Never by walking.
+    pub(crate) fn by_paths(messages: &Threadables) -> Forest {
+        threads_walking(messages, 0)
     }
 }

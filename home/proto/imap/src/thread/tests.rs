@@ -27,10 +27,14 @@ fn message(uid: u32, subject: &str, id: &str, references: &[&str]) -> Made {
     (message, references.iter().map(|id| number(id).get()).collect())
 }
 
-fn written(algorithm: Algorithm, made: Vec<Made>) -> String {
+fn threadables(made: Vec<Made>) -> Threadables {
     let mut messages = Threadables::default();
     made.into_iter().for_each(|(message, references)| messages.push(message, references));
-    encoded(&threads(algorithm, messages))
+    messages
+}
+
+fn written(algorithm: Algorithm, made: Vec<Made>) -> String {
+    encoded(&threads(algorithm, threadables(made)))
 }
 
 fn encoded(forest: &Forest) -> String {
@@ -124,7 +128,58 @@ fn many_siblings_that_leave() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
+/// Pairs whose first message hangs below a long line of missing ones after its answer came: walking to the top for each,
+/// these took time with the square of their number.
+fn pairs_below_a_line(messages: u32, line: u32) -> Threadables {
+    let mut made = Threadables::default();
+    let mut push = |uid: u32, id: u64, references: &mut dyn Iterator<Item = u64>| {
+        let message =
+            Threadable { message_id: NonZeroU64::new(id), ..message(uid, &uid.to_string(), "", &[]).0 };
+        made.push(message, references);
+    };
+    let line = u64::from(line);
+    let lines = (0..line).step_by(99);
+    let mut uid = 0;
+    for begin in lines {
+        uid += 1;
+        push(uid, 0, &mut (begin..(begin + 100).min(line)).map(|at| at + 1));
+    }
+    while uid < messages {
+        let id = 1_000_000 + u64::from(uid);
+        push(uid + 1, 0, &mut std::iter::once(id));
+        push(uid + 2, id, &mut std::iter::once(line));
+        uid += 2;
+    }
+    made
+}
+
+#[test]
+fn answered_messages_below_a_long_line_of_missing_parents() {
+    let begun = std::time::Instant::now();
+    let forest = threads(Algorithm::References, pairs_below_a_line(40_405, 40_000));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(forest.0.iter().filter(|node| node.uid.is_some()).count(), 40_405);
+    let small = pairs_below_a_line(2_000, 1_000);
+    assert_eq!(threads(Algorithm::References, small.clone()), references::tests::by_walking(&small));
+}
+
 proptest! {
+    /// References at random, circles and all: the same threads as by walking to the top each time.
+    #[test]
+    fn circles_are_found_as_by_walking(
+        made in prop::collection::vec((0u8..30, prop::collection::vec(0u8..40, 0..6)), 0..60),
+    ) {
+        let messages = (1..).zip(&made).map(|(uid, (id, references))| {
+            let ids: Vec<String> = references.iter().map(u8::to_string).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            message(uid, &uid.to_string(), &id.to_string(), &ids)
+        });
+        let messages = threadables(messages.collect());
+        let walked = references::tests::by_walking(&messages);
+        prop_assert_eq!(&references::tests::by_paths(&messages), &walked);
+        prop_assert_eq!(&threads(Algorithm::References, messages), &walked);
+    }
+
     #[test]
     fn every_message_stands_once(
         made in prop::collection::vec(("[ab]", prop::bool::ANY, 0u8..6, prop::collection::vec(0u8..8, 0..4)), 0..12),

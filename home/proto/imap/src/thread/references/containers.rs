@@ -1,8 +1,17 @@
 //! The containers of RFC 5256 §3: who is below whom, siblings in the order in which they came.
 //!
 //! All in one list; links are places in it. A container leaves its parent in constant time, however many siblings it has.
+//!
+//! No link may close a circle. Whether one would is seen by walking up, where that is not far; the first time that it is
+//! farther than [`FAR`], the forest is taken over by [`Paths`], which answers in a time that no depth changes much. The answer
+//! is the same.
 
 use std::num::NonZeroU32;
+
+use super::paths::Paths;
+
+/// So many steps up are walked; conversations are seldom as deep.
+pub(super) const FAR: usize = 128;
 
 /// A container's place in the list, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,33 +39,42 @@ struct Links {
 }
 
 #[derive(Debug)]
-pub(super) struct Containers(Vec<Links>);
+pub(super) struct Containers {
+    links: Vec<Links>,
+    /// Once it was far to a top, until [`Containers::forget_paths`].
+    paths: Option<Paths>,
+    /// Steps up that are walked.
+    far: usize,
+}
 
 impl Containers {
-    /// So many, none below another.
-    pub(super) fn new(count: usize) -> Containers {
+    /// So many, none below another. Up to `far` steps up are walked.
+    pub(super) fn new(count: usize, far: usize) -> Containers {
         let mut links = Vec::with_capacity(count + count / 2);
         links.resize(count, Links::default());
-        Containers(links)
+        Containers { links, paths: None, far }
     }
 
     /// All that are there now.
     pub(super) fn all(&self) -> impl Iterator<Item = Container> + use<> {
-        (0..self.0.len()).map(Container::at)
+        (0..self.links.len()).map(Container::at)
     }
 
     /// One more.
     pub(super) fn add(&mut self) -> Container {
-        self.0.push(Links::default());
-        Container::at(self.0.len() - 1)
+        self.links.push(Links::default());
+        if let Some(paths) = &mut self.paths {
+            paths.add();
+        }
+        Container::at(self.links.len() - 1)
     }
 
     fn links(&self, at: Container) -> Links {
-        self.0.get(at.index()).copied().unwrap_or_default()
+        self.links.get(at.index()).copied().unwrap_or_default()
     }
 
     fn change(&mut self, at: Option<Container>, change: impl FnOnce(&mut Links)) {
-        if let Some(links) = at.and_then(|at| self.0.get_mut(at.index())) {
+        if let Some(links) = at.and_then(|at| self.links.get_mut(at.index())) {
             change(links);
         }
     }
@@ -72,16 +90,35 @@ impl Containers {
 
     /// Makes a link to one without a parent, unless it would close a circle.
     pub(super) fn adopt(&mut self, parent: Container, child: Container) {
-        // What has no children can be above nobody, but itself.
-        let may_be_above = parent == child || self.links(child).first_child.is_some();
-        let mut above = Some(parent).filter(|_| may_be_above);
-        while let Some(at) = above {
-            if at == child {
-                return;
-            }
-            above = self.parent(at);
+        if self.is_above(child, parent) {
+            return;
+        }
+        if let Some(paths) = &mut self.paths {
+            paths.link(child.index(), parent.index());
         }
         self.append(parent, child);
+    }
+
+    /// Whether a container without a parent is another one, or above it.
+    fn is_above(&mut self, top: Container, at: Container) -> bool {
+        // What has no children can be above nobody, but itself.
+        if top == at || self.links(top).first_child.is_none() {
+            return top == at;
+        }
+        if self.paths.is_none() {
+            let mut walk = std::iter::successors(Some(at), |&at| self.parent(at)).take(self.far);
+            if let Some(above) = walk.find(|&above| above == top || self.parent(above).is_none()) {
+                return above == top;
+            }
+            let parents = self.links.iter().map(|links| links.parent.map(Container::index));
+            self.paths = Some(Paths::new(parents));
+        }
+        self.paths.as_mut().is_some_and(|paths| paths.top(at.index()) == top.index())
+    }
+
+    /// From here on only links are made that cannot close a circle.
+    pub(super) fn forget_paths(&mut self) {
+        self.paths = None;
     }
 
     /// Makes a link that cannot close a circle, to one without a parent.
@@ -99,6 +136,9 @@ impl Containers {
 
     pub(super) fn leave_parent(&mut self, child: Container) {
         let Links { parent, previous, next, .. } = self.links(child);
+        if let Some(paths) = self.paths.as_mut().filter(|_| parent.is_some()) {
+            paths.cut(child.index());
+        }
         self.change(parent, |links| {
             links.first_child = if previous.is_none() { next } else { links.first_child };
             links.last_child = if next.is_none() { previous } else { links.last_child };
