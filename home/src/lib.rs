@@ -40,6 +40,7 @@ pub mod web;
 
 pub mod admin;
 pub mod backup;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod status;

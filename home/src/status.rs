@@ -24,6 +24,8 @@ use crate::reputation::{self, Naming, Standing};
 use crate::survey::Seen;
 use crate::zone::publish::Report;
 
+pub use conditions::little_room;
+
 /// How home is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {

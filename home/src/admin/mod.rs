@@ -7,6 +7,7 @@
 //! | path | GET | POST | PUT | DELETE |
 //! |---|---|---|---|---|
 //! | `/v1/status` | [`Status`](crate::status::Status) | | | |
+//! | `/v1/doctor` | [`Report`](crate::doctor::Report) | | | |
 //! | `/v1/domains` | list of [`wire::Domain`] | [`wire::AddDomain`] | [`wire::SetDns`] | [`wire::RemoveDomain`] |
 //! | `/v1/dns/DOMAIN` | [`wire::dns::DomainDns`] | | | |
 //! | `/v1/dns/DOMAIN/import` | | [`wire::dns::Import`]: [`wire::dns::Imported`] | | |
@@ -176,6 +177,7 @@ impl Admin {
     /// Answers one request.
     pub async fn handle(self, request: Request) -> Response {
         match (request.method.clone(), request.segments().as_slice()) {
+            (Method::GET, ["v1", "doctor"]) => answer(Ok(crate::doctor::examine(&self).await)),
             (Method::GET, ["v1", "dns", domain, "delegation"]) => {
                 answer(dns::delegation(&self, domain).await)
             }

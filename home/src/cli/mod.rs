@@ -3,7 +3,7 @@
 //! In: the arguments. Out: the daemon itself for `run`, and for everything else but `store` a question to the running daemon
 //! over its local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`status`, `tunnel status`, `cert list`,
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`doctor`, `status`, `tunnel status`, `cert list`,
 //! `relay overflow`, `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`, `backup verify|restore|drill`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
@@ -35,6 +35,7 @@ mod bans;
 
 mod notices;
 
+mod doctor;
 mod identity;
 mod join;
 mod status;
@@ -210,6 +211,15 @@ pub enum Command {
     /// What the owner is told of by itself
     #[command(subcommand, after_help = "Example:\n  postern-home notices test")]
     Notices(NoticesCommand),
+    /// Look at everything that mail depends on, now, and say what is wrong and how to mend it
+    #[command(
+        after_help = "Exits with 0 where all is well, 1 where something failed, 3 where not all is well yet.\n\nExamples:\n  postern-home doctor\n  postern-home doctor --watch"
+    )]
+    Doctor {
+        /// Look again every 15 seconds until all is well
+        #[arg(long)]
+        watch: bool,
+    },
     /// Show how home is; ends with 3 when a person should look
     #[command(after_help = "Example:\n  postern-home status --json")]
     Status,
@@ -634,6 +644,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Relay(command) => relay::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),
         Command::Notices(command) => notices::execute(&client()?, command),
+        Command::Doctor { watch } => doctor::doctor(&client()?, watch),
         Command::Status => status::status(&client()?),
         Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, shell),
         Command::Man { directory } => cli::manual::<Cli>(&directory),

@@ -240,7 +240,7 @@ fn of_disk(state_dir: &Path) -> Option<Condition> {
 }
 
 /// What there is little of. File systems without a fixed number of files say that they have none.
-fn little_room(octets: u64, all_octets: u64, files: u64, all_files: u64) -> Option<String> {
+pub fn little_room(octets: u64, all_octets: u64, files: u64, all_files: u64) -> Option<String> {
     if octets < all_octets / ROOM_PART && octets < ROOM_OCTETS {
         Some(format!("only {} MiB left", octets >> 20))
     } else if all_files > 0 && files < all_files / ROOM_PART {
