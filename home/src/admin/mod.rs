@@ -24,6 +24,7 @@
 //! | `/v1/quota` | [`wire::OfAccounts`] with [`wire::QuotaListed`] | | [`wire::SetQuota`]: [`Usage`](postern_store::account::Usage) | |
 //! | `/v1/mail/deleted` | | [`wire::OfUser`]: list of [`Removed`](postern_store::account::Removed) | | |
 //! | `/v1/mail/restore` | | [`wire::Restore`]: [`wire::Restored`] | | |
+//! | `/v1/imports` | list of [`Shown`](crate::import::jobs::Shown) | [`wire::import::StartImport`] | | [`wire::OfUser`] |
 //! | `/v1/shares` | [`wire::OfAccounts`] with [`wire::share::Share`] | | [`wire::share::Share`]: the same | [`wire::share::Share`] |
 //! | `/v1/aliases` | list of [`wire::Alias`] | [`wire::AddAlias`] | | [`wire::RemoveAlias`] |
 //! | `/v1/queue` | list of [`Summary`](postern_store::queue::Summary) | | | |
@@ -62,6 +63,7 @@ mod shares;
 
 mod users;
 
+mod imports;
 mod mail;
 
 mod aliases;
@@ -99,6 +101,7 @@ use crate::bans::Bans;
 use crate::certificate::keeper::Wishes;
 use crate::certificate::report::Report as CertificateReport;
 use crate::hostname::Hostname;
+use crate::import::jobs::Imports;
 use crate::link::Link;
 use crate::mta_sts;
 use crate::notices::{Notices, Teller};
@@ -119,6 +122,8 @@ pub struct Admin {
     pub directory: Directory,
     /// Their mail.
     pub store: Store,
+    /// Mail that is moved in from other servers.
+    pub imports: Imports,
     /// Mail on its way out.
     pub queue: Arc<Queue>,
     /// What others report of our mail.
@@ -231,6 +236,9 @@ impl Admin {
             (&Method::PUT, ["v1", "quota"]) => change(request, |body| mail::set_quota(self, body)),
             (&Method::POST, ["v1", "mail", "deleted"]) => change(request, |body| mail::deleted(self, body)),
             (&Method::POST, ["v1", "mail", "restore"]) => change(request, |body| mail::restore(self, body)),
+            (&Method::GET, ["v1", "imports"]) => answer(Ok(imports::list(self))),
+            (&Method::POST, ["v1", "imports"]) => change(request, |body| imports::start(self, body)),
+            (&Method::DELETE, ["v1", "imports"]) => change(request, |body| imports::stop(self, &body)),
             (&Method::GET, ["v1", "shares"]) => answer(shares::list(self)),
             (&Method::PUT, ["v1", "shares"]) => change(request, |body| shares::set(self, body)),
             (&Method::DELETE, ["v1", "shares"]) => change(request, |body| shares::remove(self, body)),

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod dns;
+pub mod import;
 pub mod relay;
 pub mod report;
 pub mod secondary;

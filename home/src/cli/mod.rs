@@ -4,7 +4,7 @@
 //! over its local socket, with the answer on standard output. Refused: malformed names and addresses, before anything is sent.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 something to look at (`doctor`, `status`, `tunnel status`, `cert list`,
-//! `relay overflow`, `dns delegation`, `dns diff`, `config check`, `store verify`, `store export`, `store seal --status`, `backup verify|restore|drill`), 4 the daemon is not reachable.
+//! `relay overflow`, `dns delegation`, `dns diff`, `config check`, `import imap`, `store verify`, `store export`, `store seal --status`, `backup verify|restore|drill`), 4 the daemon is not reachable.
 //! Passwords and join codes are never arguments: other users of the machine can read those.
 
 mod client;
@@ -15,6 +15,9 @@ mod domain;
 
 mod user;
 
+mod bar;
+
+mod import;
 mod mail;
 mod mailbox;
 mod quota;
@@ -153,6 +156,12 @@ pub enum Command {
     /// Mailboxes that users share with each other
     #[command(subcommand, after_help = "Example:\n  postern-home mailbox shares")]
     Mailbox(mailbox::MailboxCommand),
+    /// Mail moved in from other servers
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postern-home import imap ana@home.example imap.far.example --login ana@far.example"
+    )]
+    Import(import::ImportCommand),
     /// How much users may keep
     #[command(subcommand, after_help = "Example:\n  postern-home quota set ana@home.example --octets 10G")]
     Quota(quota::QuotaCommand),
@@ -622,6 +631,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::User(command) => user::execute(&client()?, command),
         Command::Mail(command) => mail::execute(&client()?, command),
         Command::Mailbox(command) => mailbox::execute(&client()?, command),
+        Command::Import(command) => import::execute(&client()?, command),
         Command::Quota(command) => quota::execute(&client()?, command),
         Command::Store { key, command } => {
             let config = Config::load(&cli.config)?;

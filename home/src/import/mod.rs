@@ -1,4 +1,6 @@
-//! Mail brought in from a Maildir or from mbox files.
+//! Mail brought in: from a Maildir or from mbox files, and from other servers ([`imap`], run by [`jobs`]).
+//!
+//! What follows is the former.
 //!
 //! In: a directory or a file, and the account of one user, which nobody else has open. Out: its messages in mailboxes of
 //! the same names, with octets, flags, keywords and dates of receipt, and a [`Report`]. Refused: what is neither form. A
@@ -7,7 +9,12 @@
 //! *No message twice.* One that its mailbox holds already, with the same octets and the same date, is passed over, as often
 //! as it is there. So an import that was killed is begun again and goes on where it was; nothing is kept for that.
 
+pub mod imap;
+pub mod jobs;
+
 mod folders;
+mod intake;
+mod labels;
 mod maildir;
 mod mbox;
 mod open;
@@ -19,7 +26,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use postern_store::account::{Account, Append, Flags, Holdings, MailboxId};
 use postern_store::{BlobHash, Error, Staging, Store, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use folders::{Folder, Form, folders};
 
@@ -59,7 +66,7 @@ pub enum Mode<'a> {
 }
 
 /// What was brought in, and what was not.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Each mailbox that was found.
     pub mailboxes: Vec<Imported>,
@@ -68,7 +75,7 @@ pub struct Report {
 }
 
 /// What came into one mailbox.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     /// Its name.
     pub mailbox: String,
@@ -87,6 +94,20 @@ impl Report {
     /// Messages that were there already.
     pub fn present(&self) -> u64 {
         self.mailboxes.iter().map(|imported| imported.present).sum()
+    }
+
+    /// Takes in what another part of the same import did.
+    fn add(&mut self, more: Report) {
+        for one in more.mailboxes {
+            match self.mailboxes.iter_mut().find(|known| known.mailbox == one.mailbox) {
+                Some(known) => {
+                    known.messages += one.messages;
+                    known.present += one.present;
+                }
+                None => self.mailboxes.push(one),
+            }
+        }
+        self.lost.extend(more.lost);
     }
 }
 

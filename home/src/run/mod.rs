@@ -93,6 +93,7 @@ async fn serve(config: Config, choice: Choice, opened: Opened, ready: impl FnOnc
     tracing::info!("stopping");
     // Receivers are only gone when nothing serves any more.
     let _ = stop.send(true);
+    services.imports.stop_all();
     while serving.join_next().await.is_some() {}
     services.link.shutdown().await;
     outcome

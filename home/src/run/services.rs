@@ -28,6 +28,7 @@ use crate::certificate::report::Report as CertificateReport;
 use crate::config::{Config, Listen, ServiceKind};
 use crate::forward::Forwarder;
 use crate::hostname::Hostname;
+use crate::import::jobs::Imports;
 use crate::inbound::checks::lists::Lists;
 use crate::inbound::regulars::Regulars;
 use crate::inbound::{self, Inbound};
@@ -61,6 +62,8 @@ pub(super) struct Services {
     pub(super) config: Config,
     pub(super) directory: Directory,
     pub(super) store: Store,
+    /// Mail that is moved in from other servers.
+    pub(super) imports: Imports,
     pub(super) queue: Arc<Queue>,
     /// What others report of our mail.
     pub(super) reports: Arc<Reports>,
@@ -153,6 +156,7 @@ impl Services {
             config,
             directory,
             store,
+            imports: Imports::default(),
             queue,
             reports,
             journal,
@@ -186,6 +190,7 @@ impl Services {
         Admin {
             directory: self.directory.clone(),
             store: self.store.clone(),
+            imports: self.imports.clone(),
             queue: self.queue.clone(),
             reports: self.reports.clone(),
             journal: self.journal.clone(),

@@ -1,10 +1,8 @@
 //! `postern-home store import`: a Maildir or mbox files brought into a user's mailboxes. Works on the disk itself, while the
 //! daemon does not run; what it would do is counted while the daemon runs, too.
 
-use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _, stderr};
+use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use clap::{Args, ValueHint};
 use postern_message::address::EmailAddress;
@@ -12,6 +10,7 @@ use postern_shared::cli::{Exit, Failure, Output};
 use postern_store::account::{Account, AccountId};
 use postern_store::{Inspection, Place, Store};
 
+use super::super::bar::Bar;
 use super::{account_of, failed, hold};
 use crate::import::{self, Folder, Form, Mode, Report};
 
@@ -67,8 +66,8 @@ fn store(state_dir: &Place, id: AccountId, folders: &[Folder]) -> Result<Report,
 }
 
 fn with_progress(folders: &[Folder], account: Option<&Account>, mode: &Mode<'_>) -> Result<Report, Failure> {
-    let mut bar = Bar::new(folders.iter().map(|folder| folder.octets).sum());
-    let report = import::import(account, mode, folders, |behind, mailbox| bar.show(behind, mailbox));
+    let (mut bar, total) = (Bar::new(), folders.iter().map(|folder| folder.octets).sum());
+    let report = import::import(account, mode, folders, |behind, mailbox| bar.show(behind, total, mailbox));
     drop(bar);
     report.map_err(|error| {
         Failure::failed(format!(
@@ -88,64 +87,4 @@ fn story(report: &Report, import: &Import) -> String {
         let _ = write!(text, "\nleft out: {lost}");
     }
     text
-}
-
-/// Columns of the bar.
-const WIDTH: u64 = 30;
-/// Columns for the mailbox's name.
-const NAME: usize = 30;
-/// Between two pictures.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How far the import is, on standard error where that is a terminal.
-struct Bar {
-    total: u64,
-    shown: Option<Instant>,
-    is_wanted: bool,
-}
-
-impl Bar {
-    fn new(total: u64) -> Bar {
-        Bar { total, shown: None, is_wanted: stderr().is_terminal() }
-    }
-
-    fn show(&mut self, behind: u64, mailbox: &str) {
-        if !self.is_wanted || self.shown.is_some_and(|shown| shown.elapsed() < PAUSE) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        // A picture that cannot be shown is missed by nobody.
-        let _ = write!(stderr(), "\r{}\x1b[K", picture(behind, self.total, mailbox));
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if self.shown.is_some() {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-fn picture(behind: u64, total: u64, mailbox: &str) -> String {
-    let (behind, total) = (behind.min(total), total.max(1));
-    let full = usize::try_from(behind * WIDTH / total).unwrap_or(0);
-    let empty = usize::try_from(WIDTH).unwrap_or(0) - full;
-    let name: String = mailbox.chars().filter(|character| !character.is_control()).take(NAME).collect();
-    format!("[{}{}] {:3} % {name}", "#".repeat(full), "-".repeat(empty), behind * 100 / total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bar_grows_and_never_bursts() {
-        assert_eq!(picture(0, 0, "INBOX"), format!("[{}]   0 % INBOX", "-".repeat(30)));
-        assert_eq!(picture(50, 100, "a\x1b"), format!("[{}{}]  50 % a", "#".repeat(15), "-".repeat(15)));
-        assert_eq!(
-            picture(300, 100, &"x".repeat(99)),
-            format!("[{}] 100 % {}", "#".repeat(30), "x".repeat(30))
-        );
-    }
 }
