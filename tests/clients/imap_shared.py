@@ -7,6 +7,8 @@ import imaplib
 import sys
 
 server, owner, reader, password = sys.argv[1:]
+for name in ("GETMETADATA", "SETMETADATA"):
+    imaplib.Commands[name] = ("AUTH", "SELECTED")
 MESSAGE = b"From: ana@home.example\r\nSubject: the bills\r\n\r\nThe same octets for both.\r\n"
 SHARED = f'"Other Users/{owner}/Bills"'
 
@@ -45,6 +47,15 @@ until(bo, b"completed")
 assert ok(bo.fetch("1", "(BODY.PEEK[])"))[0][1] == MESSAGE
 ok(bo.copy("1", "Archive"))
 assert bo.copy("1", SHARED)[0] == "NO", "Bo may not put anything there"
+
+# Notes: the private ones are each user's own, the shared ones the mailbox's.
+for user, name, value in ((bo, SHARED, "Bo"), (ana, "Bills", "Ana")):
+    ok(user._simple_command("SETMETADATA", name, f'(/private/comment "{value}")'))
+ok(bo._simple_command("SETMETADATA", SHARED, '(/shared/comment "due on Monday")'))
+for user, name, value in ((bo, SHARED, b"Bo"), (ana, "Bills", b"Ana")):
+    ok(user._simple_command("GETMETADATA", name, "(/private/comment /shared/comment)"))
+    told = b"".join(user._untagged_response("OK", [None], "METADATA")[1])
+    assert b'/private/comment "%s"' % value in told and b'/shared/comment "due on Monday"' in told, told
 
 # Ana takes it back while Bo waits: that connection ends.
 bo.send(b"I2 IDLE\r\n")

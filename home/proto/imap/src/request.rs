@@ -3,6 +3,8 @@
 //! The session asks one [`Request`] at a time and goes on when it has the [`Answer`]. Answers that do not belong
 //! to their request are our own fault and end the command with `NO [SERVERBUG]`.
 
+use std::collections::BTreeMap;
+
 use postern_sasl::{Password, ScramCredentials};
 
 pub use crate::commands::Replaced;
@@ -44,9 +46,12 @@ pub enum Request {
     },
     /// All mailboxes. Answered by `Mailboxes`.
     Mailboxes,
-    /// The same; from now on the session is to be told of changes to every account that a mailbox may be in, other users'
-    /// included.
-    Watch,
+    /// What there is for the user to see; from now on the session is to be told of changes to every account that a mailbox may
+    /// be in, other users' included. Answered by `Watched`.
+    Watch {
+        /// Whether annotations are followed, and up to where they are known: of an account that is not here nothing is.
+        annotations: Option<Positions>,
+    },
     /// Counters of a mailbox. Answered by `Status`.
     Status(MailboxName),
     /// Answered by `Created`.
@@ -351,6 +356,8 @@ pub enum Answer {
     FailureCounted,
     /// To `Mailboxes`.
     Mailboxes(Vec<MailboxInfo>),
+    /// To `Watch`.
+    Watched(Watched),
     /// To `Status`.
     Status(MailboxStatus),
     /// To `Open`.
@@ -443,6 +450,31 @@ pub struct MailboxInfo {
     pub rights: Rights,
     /// How it stands; there is nothing to count behind a name that is only subscribed.
     pub counters: Option<Counters>,
+}
+
+/// Of accounts, the mod-sequence up to which something is known.
+pub type Positions = BTreeMap<u32, u64>;
+
+/// What a user sees at one moment, for NOTIFY (RFC 5465).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// As for `Mailboxes`.
+    pub mailboxes: Vec<MailboxInfo>,
+    /// Levels of names below which nothing can be seen just now. Nothing is known to have changed there.
+    pub unseen: Vec<MailboxName>,
+    /// What was annotated anew; nothing, where annotations are not followed.
+    pub annotated: Vec<Annotated>,
+    /// Up to where that is complete, of the accounts that could be seen.
+    pub positions: Positions,
+}
+
+/// Annotations that were set or removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotated {
+    /// Of what; of the account, if absent.
+    pub mailbox: Option<MailboxName>,
+    /// Their names.
+    pub entries: Vec<String>,
 }
 
 /// What can be told of a mailbox without looking into it.

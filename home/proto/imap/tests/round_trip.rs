@@ -352,8 +352,14 @@ fn notify() -> impl Strategy<Value = Body> {
     ];
     let messages = |items| vec![Event::MessageNew(items), Event::MessageExpunge, Event::FlagChange];
     let of_names = prop::sample::subsequence(
-        vec![Event::MailboxName, Event::SubscriptionChange, Event::Unknown("X".into())],
-        0..3,
+        vec![
+            Event::MailboxName,
+            Event::SubscriptionChange,
+            Event::MailboxMetadataChange,
+            Event::ServerMetadataChange,
+            Event::Unknown("X".into()),
+        ],
+        0..5,
     );
     let group = (others, of_names, prop::bool::ANY).prop_map(move |(filter, mut events, all)| {
         events.extend(if all { messages(Vec::new()) } else { Vec::new() });

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use postern_imap::request::{MailboxId, Refusal};
 use postern_imap::types::{DELIMITER, MailboxName, OTHER_USERS, SearchKey};
 use postern_store::Store;
-use postern_store::account::{self as store, Account, AccountId, ModSeq, Rights};
+use postern_store::account::{self as store, Account, AccountId, AnnotationChange, ModSeq, Rights};
 use postern_store::directory::{Directory, User};
 use tokio::sync::watch;
 use tracing::error;
@@ -78,6 +78,18 @@ pub(super) struct Shared {
     pub(super) account: AccountId,
     pub(super) mailbox: store::Mailbox,
     pub(super) rights: Rights,
+}
+
+/// The mailbox, or nothing for the account, and the entry.
+pub(super) type AnnotationName = (Option<MailboxName>, String);
+
+/// What the others share with the user.
+#[derive(Default)]
+pub(super) struct SharedList {
+    /// Owner by owner.
+    pub(super) mailboxes: Vec<Shared>,
+    /// The levels of those whose account cannot be read just now.
+    pub(super) unseen: Vec<MailboxName>,
 }
 
 /// The accounts as one user sees them.
@@ -206,22 +218,66 @@ impl Accounts {
         owner.map(|owner| other_user(&owner.address)).unwrap_or_default()
     }
 
-    /// The other users' mailboxes that the user may list, owner by owner. One owner's account that cannot be read is passed
-    /// over, for the others' mailboxes, and the user's own, are as good as ever.
+    /// The other users' mailboxes that the user may list. One owner's account that cannot be read keeps nothing else back, for
+    /// the others' mailboxes, and the user's own, are as good as ever.
     ///
     /// # Errors
     /// `Unavailable` when the accounts cannot be listed.
-    pub(super) fn shared(&self) -> Result<Vec<Shared>> {
+    pub(super) fn shared(&self) -> Result<SharedList> {
         let directory = self.directory.snapshot();
         let on_disk = self.store.accounts()?;
-        let mut shared = Vec::new();
+        let mut list = SharedList::default();
         for owner in directory.users().filter(|owner| self.may_share(owner, &on_disk)) {
             match self.shared_by(owner) {
-                Ok(listed) => shared.extend(listed),
-                Err(error) => self.complain_once(owner, &error),
+                Ok(listed) => list.mailboxes.extend(listed),
+                Err(error) => {
+                    self.complain_once(owner, &error);
+                    list.unseen.push(MailboxName::new(&other_user(&owner.address)));
+                }
             }
         }
-        Ok(shared)
+        Ok(list)
+    }
+
+    /// The annotations of an account that the user may read and that changed since a mod-sequence, with the names of their
+    /// mailboxes; and the mod-sequence up to which that is complete.
+    ///
+    /// # Errors
+    /// `Unavailable`, and what the store says.
+    pub(super) fn annotated(
+        &self,
+        id: AccountId,
+        since: Option<ModSeq>,
+    ) -> Result<(ModSeq, Vec<AnnotationName>)> {
+        let account = self.account(id)?;
+        let (until, changes) = account.annotations_changed(self.user, since)?;
+        let mut named = Vec::new();
+        for AnnotationChange { mailbox, entry } in changes {
+            match mailbox {
+                None if id == self.user => named.push((None, entry)),
+                None => {}
+                Some(mailbox) if may_annotate(self.permitted(account.clone(), mailbox)?.rights) => {
+                    named.push((Some(self.name_in(&account, mailbox)?), entry));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok((until, named))
+    }
+
+    /// The name that the user knows a mailbox by.
+    fn name_in(&self, account: &Account, mailbox: store::MailboxId) -> Result<MailboxName> {
+        let name = account.mailbox(mailbox)?.name;
+        if account.id() == self.user {
+            return Ok(MailboxName::new(&name));
+        }
+        let owner = self.directory.user(account.id()).ok_or(Refusal::NonExistent)?;
+        Ok(MailboxName::new(&format!("{}{DELIMITER}{name}", other_user(&owner.address))))
+    }
+
+    /// The number of the user's account.
+    pub(super) fn user(&self) -> AccountId {
+        self.user
     }
 
     /// Who never had mail has nothing to share, and need not be opened for it.
@@ -329,6 +385,12 @@ impl Located {
     pub(super) fn is_inbox(&self) -> bool {
         MailboxName::new(&self.name).is_inbox()
     }
+}
+
+/// Whether these rights let a user set and read the annotations of a mailbox (RFC 5464 §3.3).
+pub(super) fn may_annotate(rights: Rights) -> bool {
+    let any = Rights::READ.and(Rights::SEEN).and(Rights::WRITE).and(Rights::INSERT).and(Rights::POST);
+    rights.contains(Rights::LOOKUP) && rights.intersects(any)
 }
 
 /// What is another user's has a lasting name that differs from all of the user's own (RFC 8474 §7).

@@ -145,9 +145,15 @@ fn counters(account: store::AccountId, mailbox: &store::Mailbox) -> Counters {
 }
 
 /// Another user's mailbox in a list. Its special use is its owner's, and no program must take it for the user's own.
-pub(super) fn shared_info(shared: Shared, subscription: Subscription) -> MailboxInfo {
+pub(super) fn shared_info(shared: &Shared, subscription: Subscription) -> MailboxInfo {
     let own = mailbox_info(shared.account, &shared.mailbox);
-    MailboxInfo { name: shared.name, special_use: None, subscription, rights: letters(shared.rights), ..own }
+    MailboxInfo {
+        name: shared.name.clone(),
+        special_use: None,
+        subscription,
+        rights: letters(shared.rights),
+        ..own
+    }
 }
 
 /// With what is looked up for STATUS alone: the messages that are recent, and the octets of the deleted ones.

@@ -11,7 +11,7 @@ use postern_sasl::Password;
 use postern_store::account::ModSeq;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, block_in_place, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::error;
 
 use super::Parts;
@@ -22,6 +22,9 @@ use crate::net::Host;
 
 /// After so long the client hears that its command is under way, and again each time.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a part of what NOTIFY is about could not be seen, it is looked at again after so long.
+const BLINDNESS: Duration = Duration::from_secs(60);
 
 /// What stands behind one session.
 pub(super) struct ImapHost {
@@ -34,6 +37,8 @@ pub(super) struct ImapHost {
     changes_of_other: Option<watch::Receiver<ModSeq>>,
     /// Of the accounts that others may share something from, since NOTIFY.
     changes_of_watched: Vec<watch::Receiver<ModSeq>>,
+    /// When to look again at what NOTIFY is about, since a part of it could not be seen.
+    look_again: Option<Instant>,
     /// What takes long; the backend comes back from it.
     work: Option<JoinHandle<Worked>>,
     /// What came of it, until the session is given that.
@@ -53,6 +58,7 @@ impl ImapHost {
             changes: None,
             changes_of_other: None,
             changes_of_watched: Vec::new(),
+            look_again: None,
             work: None,
             worked: None,
         }
@@ -99,6 +105,7 @@ impl ImapHost {
         session.follow_nothing();
         (self.backend, self.changes, self.changes_of_other) = (None, None, None);
         self.changes_of_watched.clear();
+        self.look_again = None;
         Answer::Done
     }
 
@@ -109,11 +116,11 @@ impl ImapHost {
         };
         let mut work = spawn_blocking(move || {
             // Before it is looked at what there is, so that nothing is missed between the two.
-            let watched = matches!(request, Request::Watch).then(|| backend.changes_of_others());
+            let watched = matches!(request, Request::Watch { .. }).then(|| backend.changes_of_others());
             let answer = backend.answer(request);
             let follow = match (&answer, watched) {
                 (Answer::Opened(snapshot), _) => Follow::Selected(backend.changes_of_other(snapshot.mailbox)),
-                (_, Some(watched)) => Follow::Watched(watched),
+                (answer, Some(watched)) => Follow::Watched(watched, completeness(answer)),
                 _ => Follow::Unchanged,
             };
             (backend, answer, follow)
@@ -137,9 +144,13 @@ impl ImapHost {
                         session.follow_other(changes.clone());
                         self.changes_of_other = changes;
                     }
-                    Follow::Watched(changes) => {
+                    Follow::Watched(changes, completeness) => {
                         session.follow_watched(changes.clone());
                         self.changes_of_watched = changes;
+                        self.look_again = match completeness {
+                            Completeness::Whole => None,
+                            Completeness::Partial => Some(Instant::now() + BLINDNESS),
+                        };
                     }
                 }
                 answer
@@ -159,14 +170,30 @@ enum Follow {
     /// Of the account of the selected mailbox, if it is another user's.
     Selected(Option<watch::Receiver<ModSeq>>),
     /// Of all these.
-    Watched(Vec<watch::Receiver<ModSeq>>),
+    Watched(Vec<watch::Receiver<ModSeq>>, Completeness),
+}
+
+/// Whether all that is watched could be seen.
+enum Completeness {
+    Whole,
+    /// No change will be told of what could not.
+    Partial,
+}
+
+fn completeness(answer: &Answer) -> Completeness {
+    match answer {
+        Answer::Watched(watched) if watched.unseen.is_empty() => Completeness::Whole,
+        _ => Completeness::Partial,
+    }
 }
 
 /// Gives the session its answer.
 fn give(session: &mut ImapSession, answer: Answer) {
     match answer {
         // What LIST does with thousands of names takes a while; the other tasks of this thread do not wait for it.
-        answer @ Answer::Mailboxes(_) => block_in_place(|| session.core.handle_answer(answer)),
+        answer @ (Answer::Mailboxes(_) | Answer::Watched(_)) => {
+            block_in_place(|| session.core.handle_answer(answer))
+        }
         answer => session.core.handle_answer(answer),
     }
 }
@@ -203,6 +230,7 @@ impl Host<ImapSession> for ImapHost {
                 () = changed(&mut self.changes) => {}
                 () = changed(&mut self.changes_of_other) => {}
                 () = any_changed(&mut self.changes_of_watched) => {}
+                () = due(self.look_again) => {}
             },
         }
     }
@@ -215,6 +243,10 @@ impl Host<ImapSession> for ImapHost {
                 give(session, answer);
             }
             None if self.is_busy() => session.core.handle_delay(),
+            None if self.look_again.is_some_and(|moment| moment <= Instant::now()) => {
+                self.look_again = None;
+                session.core.handle_change();
+            }
             None => {}
         }
     }
@@ -228,6 +260,14 @@ async fn changed(changes: &mut Option<watch::Receiver<ModSeq>>) {
     };
     if !told {
         std::future::pending().await
+    }
+}
+
+/// Completes at this moment, if there is one.
+async fn due(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

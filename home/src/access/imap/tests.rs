@@ -32,6 +32,7 @@ use postern_store::directory::Directory;
 use postern_store::{Store, Timestamp};
 
 mod rights;
+mod watching;
 
 use super::backend::Backend;
 
@@ -244,7 +245,7 @@ impl Connection {
                 Answer::Done
             }
             other => {
-                let reads = matches!(other, Request::Changes { .. } | Request::Watch);
+                let reads = matches!(other, Request::Changes { .. } | Request::Watch { .. });
                 let answer = self.backend.as_mut().expect("logged in").answer(other);
                 // What the watch of the account does in the host; it may tell of a change where there was none.
                 if !reads {

@@ -50,7 +50,7 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 
 pub use acl::{Grant, Grantee, RightsChange, Sign};
-pub use annotations::Annotation;
+pub use annotations::{Annotation, AnnotationChange};
 pub(crate) use append::{PendingAppend, Target};
 pub use census::Census;
 pub use fetch::{Messages, Remaining};

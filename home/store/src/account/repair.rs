@@ -40,7 +40,8 @@ const REPAIRS: &[(&str, &str)] = &[
     ),
     (
         "mod-sequences",
-        "UPDATE account SET mod_seq = max(mod_seq, (SELECT max(max(highest_mod_seq, mod_seq)) FROM mailbox))
+        "UPDATE account SET mod_seq = max(mod_seq, (SELECT max(max(highest_mod_seq, mod_seq)) FROM mailbox),
+                                (SELECT coalesce(max(mod_seq), 0) FROM annotation))
           WHERE EXISTS ({broken})",
     ),
     (

@@ -45,7 +45,8 @@
 //!
 //! *Columns.* `email_columns` has again, packed, what SORT and THREAD look at, see the module `columns`.
 //!
-//! *Annotations* are named values of a mailbox, or of the account where they have none, see the module `annotations`.
+//! *Annotations* are named values of a mailbox, or of the account where they have none, see the module `annotations`. A row
+//! without a value is the tombstone of one.
 //!
 //! *Undelete.* `removed` is what was expunged and can be put back, see the module `removed`. Each row counts as a reference
 //! to its blob. `account.removed_size` is the octets of them all.
@@ -68,6 +69,7 @@ pub(super) static SCHEMA: Schema = Schema {
         ANNOTATIONS,
         ACCESS_CONTROL,
         EMAIL_COLUMNS,
+        ANNOTATIONS_OF_USERS,
     ],
     durability: Durability::Everything,
 };
@@ -261,4 +263,20 @@ CREATE TABLE email_columns (
     chunk   INTEGER PRIMARY KEY,                    -- email_id / 256
     columns BLOB NOT NULL                           -- see the module columns
 ) STRICT;
+";
+
+const ANNOTATIONS_OF_USERS: &str = "
+CREATE TABLE annotation_of_user (                   -- see the module annotations
+    mailbox_id INTEGER REFERENCES mailbox ON DELETE CASCADE,    -- NULL: of the account
+    private_to INTEGER NOT NULL,                    -- another account, whose private entry it is; 0: shared, or the owner's
+    entry      TEXT NOT NULL,                       -- lower case
+    value      BLOB,                                -- NULL: it was removed
+    mod_seq    INTEGER NOT NULL                     -- when it was set or removed
+) STRICT;
+INSERT INTO annotation_of_user SELECT mailbox_id, 0, entry, value, 0 FROM annotation;
+DROP TABLE annotation;
+ALTER TABLE annotation_of_user RENAME TO annotation;
+CREATE UNIQUE INDEX annotation_entry ON annotation (coalesce(mailbox_id, 0), private_to, entry);
+CREATE INDEX annotation_mailbox ON annotation (mailbox_id);
+CREATE INDEX annotation_mod_seq ON annotation (mod_seq);
 ";

@@ -119,11 +119,11 @@ fn killed_at_every_write_of_a_migration_an_account_is_whole() {
     for directory in &directories {
         let store = Store::open(directory.path()).unwrap();
         assert_eq!(subjects(&store.account(AccountId(1)).unwrap()).len(), 4);
-        // These need what the third to the sixth schema brought.
+        // These need what the third to the eighth schema brought.
         deliver(&store, "new").unwrap();
         let account = store.account(AccountId(1)).unwrap();
         account.purge_removed(Timestamp::now(), Duration::ZERO).unwrap();
-        account.annotate(None, vec![("/private/note".to_owned(), Some(Vec::new()))]).unwrap();
+        account.annotate(None, AccountId(1), vec![("/private/note".to_owned(), Some(Vec::new()))]).unwrap();
         assert!(account.shared_with(AccountId(2)).unwrap().is_empty());
     }
 }

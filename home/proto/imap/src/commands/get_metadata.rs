@@ -157,6 +157,19 @@ impl Task for GetMetadata {
     }
 }
 
+/// Tells which entries changed, without their values (RFC 5464 §4.4.2).
+pub(crate) fn tell_annotated(core: &mut Core, mailbox: Option<&MailboxName>, entries: &[&str]) {
+    let names = core.names;
+    let out = &mut core.output;
+    out.extend_from_slice(b"* METADATA ");
+    encode_mailbox(mailbox, names, out);
+    for entry in entries {
+        out.push(b' ');
+        encode::astring(entry.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// A mailbox's name; the empty one stands for the account (RFC 5464 §4.1).
 pub(super) fn mailbox_or_account(parser: &mut Parser<'_>) -> Result<Option<MailboxName>> {
     Ok(Some(parser.mailbox()?).filter(|name| !name.as_str().is_empty()))

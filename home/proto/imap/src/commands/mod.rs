@@ -59,6 +59,7 @@ pub use enable::Enable;
 pub use expunge::Expunge;
 pub use fetch::{Fetch, FetchModifiers, Vanished, header_fields};
 pub use get_acl::GetAcl;
+pub(crate) use get_metadata::tell_annotated;
 pub use get_metadata::{Depth, GetMetadata};
 pub use id::Id;
 pub(crate) use list::{Extended, NameTree, tell_name};

@@ -1,9 +1,10 @@
 //! Tells what happened that nobody asked for: while IDLE runs (RFC 2177), and after NOTIFY at any time (RFC 5465).
 
 use crate::commands::Fetch;
-use crate::request::{Answer, Refusal, Request};
+use crate::request::{Answer, Refusal};
 use crate::response::Completion;
 use crate::session::core::{Core, Expunges, Numbering, RIGHTS_LOST};
+use crate::session::notify::Watch;
 use crate::session::task::{Input, Progress, Task};
 use crate::types::SequenceSet;
 
@@ -54,9 +55,9 @@ impl TellNews {
     }
 
     fn look_around(core: &mut Core) -> Progress {
-        match core.watch.as_mut().is_some_and(|watch| watch.take_due()) {
-            true => Progress::Ask(Request::Watch),
-            false => told(),
+        match core.watch.as_mut().and_then(Watch::take_due) {
+            Some(request) => Progress::Ask(request),
+            None => told(),
         }
     }
 }
@@ -70,8 +71,8 @@ impl Task for TellNews {
                 core.apply_changes(changes, self.expunges);
                 self.show_arrivals(core)
             }
-            Input::Answer(Answer::Mailboxes(mailboxes)) => {
-                core.tell_watched(mailboxes);
+            Input::Answer(Answer::Watched(watched)) => {
+                core.tell_watched(watched);
                 told()
             }
             Input::Answer(Answer::Refused(Refusal::NoPermission)) => {

@@ -1,17 +1,24 @@
 //! What a client that gave NOTIFY is told of mailboxes (RFC 5465), by comparing what there was with what there is.
 //!
 //! In: the mailboxes with their counters, after each change of an account. Out: STATUS and LIST lines for what the client
-//! asked for. At most [`MOST_WATCHED`] mailboxes are remembered; beyond that everything stops with NOTIFICATIONOVERFLOW.
+//! asked for, and METADATA lines ([`annotated`]). At most [`MOST_WATCHED`] mailboxes are remembered; beyond that everything
+//! stops with NOTIFICATIONOVERFLOW. What cannot be seen for a while, as of an account that cannot be opened, counts as unchanged
+//! until it is seen again: a client that is told that a mailbox is gone may throw away what it has of it.
 //!
 //! Deviates: STATUS is told of the client's own changes too, which §5 says SHOULD be left out; LIST is not.
+
+mod annotated;
 
 use std::collections::BTreeMap;
 
 use crate::commands::{Event, EventGroup, Extended, Filter, NameTree, tell_name, tell_status};
-use crate::request::{Answer, Counters, MailboxId, MailboxInfo, MailboxKind, MailboxStatus, Request};
+use crate::request::{
+    Answer, Counters, MailboxId, MailboxInfo, MailboxKind, MailboxStatus, Request, Subscription, Watched,
+};
 use crate::session::core::{Core, Expunges};
 use crate::session::enabled::Extension;
 use crate::types::{DELIMITER, FetchItem, MailboxName, StatusItem};
+use annotated::Annotations;
 
 /// Most mailboxes that are remembered for one client.
 pub(crate) const MOST_WATCHED: usize = 2_000;
@@ -31,6 +38,7 @@ pub(crate) struct Watch {
     asked: Vec<MailboxName>,
     /// Messages of the selected mailbox that are to be shown.
     arrivals: Vec<u32>,
+    annotations: Annotations,
 }
 
 /// A line to be told.
@@ -48,12 +56,19 @@ impl Watch {
             own: Vec::new(),
             asked: Vec::new(),
             arrivals: Vec::new(),
+            annotations: Annotations::default(),
         }
     }
 
+    /// What is to be asked for.
+    pub(crate) fn request(&self) -> Request {
+        Request::Watch { annotations: self.follows_annotations().then(|| self.annotations.positions()) }
+    }
+
     /// Remembers what there is.
-    pub(crate) fn begin(mut self, mailboxes: Vec<MailboxInfo>) -> Watch {
-        self.known = by_name(mailboxes);
+    pub(crate) fn begin(mut self, watched: Watched) -> Watch {
+        self.known = by_name(watched.mailboxes);
+        self.annotations.advance(watched.positions);
         self
     }
 
@@ -68,6 +83,7 @@ impl Watch {
 
     /// The client is about to change names itself.
     pub(crate) fn note_request(&mut self, request: &Request) {
+        self.annotations.note_request(request);
         self.asked = match request {
             Request::Create { mailbox, .. } => vec![mailbox.without_final_delimiter()],
             Request::Delete(name) | Request::Subscribe(name, _) => vec![name.clone()],
@@ -79,6 +95,7 @@ impl Watch {
     /// It has done so, and need not be told (RFC 5465 §5).
     pub(crate) fn note_answer(&mut self, answer: &Answer) {
         let asked = std::mem::take(&mut self.asked);
+        self.annotations.note_answer(answer);
         if self.follows_others() && !matches!(answer, Answer::Refused(_)) {
             self.own.extend(asked);
         }
@@ -88,8 +105,9 @@ impl Watch {
         self.due || !self.arrivals.is_empty()
     }
 
-    pub(crate) fn take_due(&mut self) -> bool {
-        std::mem::take(&mut self.due)
+    /// What is to be asked for now, if anything is.
+    pub(crate) fn take_due(&mut self) -> Option<Request> {
+        std::mem::take(&mut self.due).then(|| self.request())
     }
 
     fn selected_group(&self) -> Option<&EventGroup> {
@@ -176,12 +194,13 @@ impl Watch {
     }
 
     /// Tells what is different from what was known, and remembers it. `None`: there is too much to remember.
-    fn tell(mut self, core: &mut Core, mailboxes: Vec<MailboxInfo>) -> Option<Watch> {
-        if mailboxes.len() > MOST_WATCHED {
+    fn tell(mut self, core: &mut Core, watched: Watched) -> Option<Watch> {
+        let Watched { mailboxes, unseen, annotated, positions } = watched;
+        let now = self.with_unseen(by_name(mailboxes), &unseen);
+        if now.len() > MOST_WATCHED {
             core.untagged("OK [NOTIFICATIONOVERFLOW] Too many mailboxes to watch");
             return None;
         }
-        let now = by_name(mailboxes);
         let tree = tree(&now);
         for news in self.news(&now, core) {
             match news {
@@ -193,9 +212,22 @@ impl Watch {
                 }
             }
         }
+        self.tell_annotated(core, &now, &annotated);
+        self.annotations.advance(positions);
         self.known = now;
         self.own.clear();
         Some(self)
+    }
+
+    /// What is seen now, and what was known where nothing can be seen. Subscriptions are the user's own and always seen.
+    fn with_unseen(&self, mut now: Mailboxes, unseen: &[MailboxName]) -> Mailboxes {
+        let hidden = |name: &MailboxName| unseen.iter().any(|level| is_below(name, level));
+        for mailbox in self.known.values().filter(|mailbox| is_mailbox(mailbox) && hidden(&mailbox.name)) {
+            let subscription =
+                now.get(&mailbox.name).map_or(Subscription::Unsubscribed, |now| now.subscription);
+            now.insert(mailbox.name.clone(), MailboxInfo { subscription, ..mailbox.clone() });
+        }
+        now
     }
 
     fn news(&self, now: &Mailboxes, core: &Core) -> Vec<News> {
@@ -297,10 +329,10 @@ impl Watch {
 
 impl Core {
     /// Tells of the mailboxes that are watched.
-    pub(crate) fn tell_watched(&mut self, mailboxes: Vec<MailboxInfo>) {
+    pub(crate) fn tell_watched(&mut self, watched: Watched) {
         let Some(watch) = self.watch.take() else { return };
         // RFC 5465 §5.8: as after NOTIFY NONE.
-        let watch = watch.tell(self, mailboxes).unwrap_or_else(|| Watch::new(&[]));
+        let watch = watch.tell(self, watched).unwrap_or_else(|| Watch::new(&[]));
         self.watch = Some(watch);
     }
 }
@@ -334,6 +366,10 @@ fn is_readable(mailbox: &MailboxInfo) -> bool {
 
 fn exists(mailboxes: &Mailboxes, name: &MailboxName) -> bool {
     mailboxes.get(name).is_some_and(is_mailbox)
+}
+
+fn is_below(name: &MailboxName, level: &MailboxName) -> bool {
+    name.as_str().strip_prefix(level.as_str()).is_some_and(|rest| rest.starts_with(DELIMITER))
 }
 
 fn parent(name: &MailboxName) -> Option<MailboxName> {

@@ -36,18 +36,24 @@ struct Attempt {
 enum Need {
     All(&'static str),
     Any(&'static str),
+    /// All of the former, and any of the latter.
+    AllAndAny(&'static str, &'static str),
 }
 
 impl Need {
     fn letters(self) -> Rights {
-        let (Need::All(letters) | Need::Any(letters)) = self;
-        letters.parse().expect("rights")
+        let parsed = |letters: &str| letters.parse::<Rights>().expect("rights");
+        match self {
+            Need::All(letters) | Need::Any(letters) => parsed(letters),
+            Need::AllAndAny(all, any) => parsed(all) | parsed(any),
+        }
     }
 
     fn is_met_by(self, rights: Rights) -> bool {
         match self {
             Need::All(_) => rights.contains(self.letters()),
             Need::Any(_) => rights.intersects(self.letters()),
+            Need::AllAndAny(all, any) => Need::All(all).is_met_by(rights) && Need::Any(any).is_met_by(rights),
         }
     }
 }
@@ -59,6 +65,9 @@ const fn on_projects(command: &'static str, at: At, needs: &'static str) -> Atte
 const fn on_holder(command: &'static str, at: At, needs: &'static str) -> Attempt {
     Attempt { command, at, on: "Holder", needs: Need::All(needs), done: said_ok }
 }
+
+/// RFC 5464 §3.3.
+const ANNOTATING: Need = Need::AllAndAny("l", "rswip");
 
 /// One line for each command and each right that it needs.
 const ATTEMPTS: &[Attempt] = &[
@@ -79,6 +88,15 @@ const ATTEMPTS: &[Attempt] = &[
     on_projects("DELETEACL P anyone", At::Authenticated, "a"),
     on_projects("LISTRIGHTS P cy@home.example", At::Authenticated, "a"),
     Attempt { needs: Need::Any("lrikxa"), ..on_projects("MYRIGHTS P", At::Authenticated, "") },
+    Attempt { needs: ANNOTATING, ..on_projects("GETMETADATA P /shared/comment", At::Authenticated, "") },
+    Attempt {
+        needs: ANNOTATING,
+        ..on_projects("SETMETADATA P (/private/comment \"x\")", At::Authenticated, "")
+    },
+    Attempt {
+        needs: ANNOTATING,
+        ..on_projects("SETMETADATA P (/shared/comment NIL)", At::Authenticated, "")
+    },
     on_projects("APPEND P {plain.eml+}", At::Authenticated, "i"),
     on_projects("REPLACE 1 P {plain.eml+}", At::OwnInbox, "i"),
     on_projects("REPLACE 1 INBOX {plain.eml+}", At::Projects, "rte"),

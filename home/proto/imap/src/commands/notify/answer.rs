@@ -1,7 +1,7 @@
 //! What NOTIFY answers.
 
 use super::{Event, EventGroup, Notify, StatusIndicator};
-use crate::request::{Answer, Request};
+use crate::request::Answer;
 use crate::response::{Code, Completion};
 use crate::session::core::Core;
 use crate::session::notify::{MOST_WATCHED, Watch};
@@ -16,12 +16,12 @@ impl Task for Notify {
             Input::Start if self.groups().iter().all(|group| group.filter.is_selected()) => {
                 self.watch(core, Watch::new(self.groups()))
             }
-            Input::Start => Progress::Ask(Request::Watch),
-            Input::Answer(Answer::Mailboxes(mailboxes)) if mailboxes.len() > MOST_WATCHED => {
+            Input::Start => Progress::Ask(Watch::new(self.groups()).request()),
+            Input::Answer(Answer::Watched(watched)) if watched.mailboxes.len() > MOST_WATCHED => {
                 Completion::no("NOTIFICATIONOVERFLOW", "Too many mailboxes to watch").into()
             }
-            Input::Answer(Answer::Mailboxes(mailboxes)) => {
-                self.watch(core, Watch::new(self.groups()).begin(mailboxes))
+            Input::Answer(Answer::Watched(watched)) => {
+                self.watch(core, Watch::new(self.groups()).begin(watched))
             }
             other => refused(other),
         }

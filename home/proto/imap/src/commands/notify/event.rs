@@ -17,13 +17,18 @@ pub enum Event {
     MailboxName,
     /// A name was subscribed, or no longer is.
     SubscriptionChange,
+    /// An annotation of a mailbox was set or removed.
+    MailboxMetadataChange,
+    /// An annotation of the account was.
+    ServerMetadataChange,
     /// One that is not known, in upper case.
     Unknown(String),
 }
 
 impl Event {
     /// What BADEVENT lists.
-    pub(crate) const KNOWN: &str = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange";
+    pub(crate) const KNOWN: &str = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange \
+                                    ServerMetadataChange";
 
     pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Event> {
         let word = parser.keyword()?;
@@ -33,6 +38,8 @@ impl Event {
             "FLAGCHANGE" => Event::FlagChange,
             "MAILBOXNAME" => Event::MailboxName,
             "SUBSCRIPTIONCHANGE" => Event::SubscriptionChange,
+            "MAILBOXMETADATACHANGE" => Event::MailboxMetadataChange,
+            "SERVERMETADATACHANGE" => Event::ServerMetadataChange,
             _ => Event::Unknown(word),
         })
     }
@@ -44,6 +51,8 @@ impl Event {
             Event::FlagChange => "FlagChange",
             Event::MailboxName => "MailboxName",
             Event::SubscriptionChange => "SubscriptionChange",
+            Event::MailboxMetadataChange => "MailboxMetadataChange",
+            Event::ServerMetadataChange => "ServerMetadataChange",
             Event::Unknown(word) => word,
         };
         out.extend_from_slice(word.as_bytes());
@@ -55,9 +64,15 @@ impl Event {
         }
     }
 
-    /// Whether it is about the names of mailboxes, not about messages.
-    pub(super) fn is_of_names(&self) -> bool {
-        matches!(self, Event::MailboxName | Event::SubscriptionChange)
+    /// Whether it is about messages, as everything must be that is told of the selected mailbox (RFC 5465 §6.1).
+    pub(super) fn is_of_messages(&self) -> bool {
+        match self {
+            Event::MessageNew(_) | Event::MessageExpunge | Event::FlagChange | Event::Unknown(_) => true,
+            Event::MailboxName
+            | Event::SubscriptionChange
+            | Event::MailboxMetadataChange
+            | Event::ServerMetadataChange => false,
+        }
     }
 }
 

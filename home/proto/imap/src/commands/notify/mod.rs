@@ -5,8 +5,8 @@
 //! Refused: events that are not known, with BADEVENT; more mailboxes than can be watched, with NOTIFICATIONOVERFLOW;
 //! combinations that RFC 5465 §5 forbids.
 //!
-//! Deviates: MailboxMetadataChange and ServerMetadataChange are refused, though §5.6 requires them beside METADATA: the store
-//! keeps no history of annotations. INBOXES is the same as PERSONAL, as §6.3 allows: a filter may file into any mailbox.
+//! INBOXES is the same as PERSONAL, as §6.3 allows: a filter may file into any mailbox. ServerMetadataChange means the same with
+//! any mailboxes that it stands with.
 
 mod answer;
 mod event;
@@ -118,7 +118,9 @@ impl EventGroup {
         let refused = match () {
             () if comes != goes => "MessageNew and MessageExpunge stand together only",
             () if has(|event| *event == Event::FlagChange) && !comes => "FlagChange needs MessageNew",
-            () if self.filter.is_selected() && has(Event::is_of_names) => "SELECTED has message events only",
+            () if self.filter.is_selected() && has(|event| !event.is_of_messages()) => {
+                "SELECTED has message events only"
+            }
             () if attributes && !self.filter.is_selected() => "Only SELECTED has fetch items",
             () => return Ok(()),
         };
