@@ -107,13 +107,14 @@ where
                 within(WRITE_TIMEOUT, stream.write_all(&octets)).await?;
                 continue;
             }
+            // What works on an event, or on a handshake, lives apart and as long as that takes: an idle session has no room for it.
             Output::Event(event) => {
-                host.handle_event(session, event).await;
+                Box::pin(host.handle_event(session, event)).await;
                 continue;
             }
             Output::StartTls => {
                 stream.flush().await?;
-                stream = within(HANDSHAKE_TIMEOUT, stream.accept_tls(tls.clone())).await?;
+                stream = Box::pin(within(HANDSHAKE_TIMEOUT, stream.accept_tls(tls.clone()))).await?;
                 let parameters = stream.tls_parameters().ok_or(io::ErrorKind::InvalidData)?;
                 session.handle_tls(parameters, now());
                 continue;
@@ -135,7 +136,7 @@ where
                 }
             },
             () = until(deadline) => session.handle_timeout(now()),
-            () = host.notice() => host.handle_notice(session).await,
+            () = host.notice() => Box::pin(host.handle_notice(session)).await,
             () = ordered(&mut shutdown), if !told_of_shutdown => {
                 told_of_shutdown = true;
                 session.handle_shutdown(now());

@@ -134,7 +134,8 @@ impl Service {
         let work = async move {
             let _place = place;
             let _ = tcp.set_nodelay();
-            match secure(tcp, security).await {
+            // Apart, for it is over long before the session is.
+            match Box::pin(secure(tcp, security)).await {
                 Ok(stream) => handle(Connection { stream, peer, session_id }).await,
                 Err(error) => debug!(%error, "TLS handshake failed"),
             }

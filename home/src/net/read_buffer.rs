@@ -1,7 +1,7 @@
 //! Where a connection's octets are read to: little memory while it idles, and much at once while it sends.
 
 /// Octets while nothing much comes: the commands of a session that idles.
-const LEAST: usize = 1024;
+const LEAST: usize = 256;
 /// Octets read at once, at most.
 const MOST: usize = 16 * 1024;
 
@@ -42,10 +42,10 @@ mod tests {
     fn room_follows_what_comes() {
         let mut buffer = ReadBuffer::new();
         let mut sizes = Vec::new();
-        for count in [1024, 4096, 16 * 1024, 16 * 1024, 5000, 80, 80] {
+        for count in [256, 1024, 4096, 16 * 1024, 16 * 1024, 5000, 80, 80] {
             buffer.adapt(count);
             sizes.push(buffer.space().len());
         }
-        assert_eq!(sizes, [4096, MOST, MOST, MOST, MOST, LEAST, LEAST]);
+        assert_eq!(sizes, [1024, 4096, MOST, MOST, MOST, MOST, LEAST, LEAST]);
     }
 }
