@@ -52,7 +52,7 @@ pub enum StoreCommand {
     /// Bring a Maildir or mbox files into a user's mailboxes, with flags and dates; the daemon must not run. Again after an
     /// interruption: what is there already is passed over
     #[command(
-        after_help = "Examples:\n  postern-home store import ana@home.example /srv/Maildir --dry-run\n  postern-home store import ana@home.example /srv/Maildir\n  postern-home store import ana@home.example lists.mbox --mailbox Lists"
+        after_help = "Examples:\n  postern-home store import ana@home.example /srv/Maildir --dry-run\n  postern-home store import ana@home.example /srv/Maildir\n  postern-home store import ana@home.example lists.mbox --mailbox Lists\n  postern-home store import ana@home.example takeout-20261123-001.zip"
     )]
     Import(import::Import),
     /// Encrypt the mail, the queue and the users with the key of home.toml; the daemon must not run. Again after an interruption

@@ -11,7 +11,7 @@ use postern_imap::types::NameEncoding;
 use super::maildir::Maildir;
 use super::mbox::{Mbox, Quoting};
 use super::open::{self, Kind};
-use super::{Source, octets};
+use super::{Source, octets, takeout};
 use crate::export::mbox::ENDING;
 use crate::export::name::unescape;
 
@@ -24,6 +24,8 @@ pub enum Form {
     Mbox,
     /// The same, where only `>From ` loses its `>` (mboxo)
     Mboxo,
+    /// What Google Takeout gives of Gmail: its .zip, the unpacked folder, or the .mbox in it; labels become mailboxes
+    Takeout,
 }
 
 /// One mailbox in a directory.
@@ -35,15 +37,21 @@ pub struct Folder {
     pub path: PathBuf,
     /// Octets that there are to read.
     pub octets: u64,
-    form: Form,
+    pub(super) form: Form,
 }
 
 impl Folder {
+    /// Whether its messages say themselves where they belong.
+    pub(super) fn is_takeout(&self) -> bool {
+        self.form == Form::Takeout
+    }
+
     pub(super) fn open(&self) -> io::Result<Box<dyn Source>> {
         Ok(match self.form {
             Form::Maildir => Box::new(Maildir::open(&self.path)?),
             Form::Mbox => Box::new(Mbox::open(&self.path, Quoting::Every)?),
             Form::Mboxo => Box::new(Mbox::open(&self.path, Quoting::First)?),
+            Form::Takeout => Box::new(takeout::open(&self.path, &self.mailbox)?),
         })
     }
 }
@@ -55,13 +63,21 @@ impl Folder {
 pub fn folders(path: &Path, form: Option<Form>, under: Option<&str>) -> io::Result<Vec<Folder>> {
     // The operator's own path may lead over links.
     let path = &path.canonicalize()?;
+    if form == Some(Form::Takeout) || (form.is_none() && takeout::is_archive(path)) {
+        return match under {
+            None => takeout::folders(path),
+            Some(_) => {
+                Err(io::Error::other("Takeout's labels say where each message goes; leave --mailbox out"))
+            }
+        };
+    }
     let is_maildir = open::kind(&path.join("cur")) == Kind::Directory;
     let form = form.unwrap_or(if is_maildir { Form::Maildir } else { Form::Mbox });
     let mut found = match form {
         Form::Maildir if is_maildir => maildir_folders(path)?,
         Form::Maildir => return Err(io::Error::other("not a Maildir: it has no directory `cur`")),
         Form::Mbox | Form::Mboxo if path.is_dir() => mbox_files(path, "")?,
-        Form::Mbox | Form::Mboxo => vec![("INBOX".to_owned(), path.to_owned())],
+        Form::Mbox | Form::Mboxo | Form::Takeout => vec![("INBOX".to_owned(), path.to_owned())],
     };
     found.sort_by_key(|(name, _)| (name != "INBOX", name.clone()));
     let folders = found.into_iter().map(|(name, path)| {

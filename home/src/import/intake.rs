@@ -6,11 +6,13 @@
 //! named in the report, and the others go on.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use postern_store::account::{Account, Append, Flags, Holdings, MailboxId, SpecialUse};
-use postern_store::{Error, StagedMessage, Timestamp};
+use postern_store::account::{Account, Append, Flags, Holdings, Mailbox, MailboxId, SpecialUse};
+use postern_store::{BlobHash, Error, StagedMessage, Timestamp};
 
+use super::imap::Effect;
 use super::{Imported, Report};
 
 /// Where a message belongs.
@@ -27,28 +29,44 @@ pub(super) const ARCHIVE: Place = Place::Special(SpecialUse::Archive);
 
 /// A mailbox that is filled.
 struct Open {
-    id: MailboxId,
+    /// `None` where it is only counted.
+    id: Option<MailboxId>,
     held: Holdings,
     waiting: Vec<Append>,
     imported: Imported,
 }
 
-/// Takes messages in; see the module.
+/// A message on its way.
+pub(super) enum Message {
+    Staged(Arc<StagedMessage>),
+    /// Only its hash: it is counted.
+    Hashed(BlobHash),
+}
+
+/// Takes messages in, or counts them; see the module.
 pub(super) struct Intake<'a> {
-    account: &'a Account,
+    /// One that is not there yet holds nothing.
+    account: Option<&'a Account>,
+    effect: Effect,
     mailboxes: HashMap<Place, Open>,
     lost: Vec<String>,
 }
 
 impl<'a> Intake<'a> {
+    /// What is taken is stored.
     pub(super) fn new(account: &'a Account) -> Intake<'a> {
-        Intake { account, mailboxes: HashMap::new(), lost: Vec::new() }
+        Intake { account: Some(account), effect: Effect::Done, mailboxes: HashMap::new(), lost: Vec::new() }
+    }
+
+    /// What is taken is counted.
+    pub(super) fn counting(account: Option<&'a Account>) -> Intake<'a> {
+        Intake { account, effect: Effect::Counted, mailboxes: HashMap::new(), lost: Vec::new() }
     }
 
     /// Keeps a message for the next commit.
     pub(super) fn take(
         &mut self,
-        message: &Arc<StagedMessage>,
+        message: &Message,
         flags: &Flags,
         internal_date: Timestamp,
         places: &[Place],
@@ -62,11 +80,17 @@ impl<'a> Intake<'a> {
                 }
                 mailbox => mailbox?,
             };
-            if mailbox.held.take(message.hash(), internal_date) {
-                mailbox.imported.present += 1;
-            } else {
-                let message = Arc::clone(message);
-                mailbox.waiting.push(Append { message, flags: flags.clone(), internal_date });
+            let hash = match message {
+                Message::Staged(message) => message.hash(),
+                Message::Hashed(hash) => *hash,
+            };
+            match message {
+                _ if mailbox.held.take(hash, internal_date) => mailbox.imported.present += 1,
+                Message::Hashed(_) => mailbox.imported.messages += 1,
+                Message::Staged(message) => {
+                    let message = Arc::clone(message);
+                    mailbox.waiting.push(Append { message, flags: flags.clone(), internal_date });
+                }
             }
         }
         Ok(())
@@ -87,16 +111,24 @@ impl<'a> Intake<'a> {
 
     fn mailbox(&mut self, place: &Place) -> Result<&mut Open, Error> {
         let opened = match self.mailboxes.entry(place.clone()) {
-            std::collections::hash_map::Entry::Occupied(open) => return Ok(open.into_mut()),
-            std::collections::hash_map::Entry::Vacant(vacant) => vacant,
+            Entry::Occupied(open) => return Ok(open.into_mut()),
+            Entry::Vacant(vacant) => vacant,
         };
-        let id = match place {
-            Place::Special(special_use) => self.account.mailbox_for(*special_use)?,
-            Place::Named(name) => self.account.mailbox_named_or_made(name)?,
+        let found = match (self.account, self.effect) {
+            (Some(account), Effect::Done) => Some(account.mailbox(made(account, place)?)?),
+            (Some(account), Effect::Counted) => there(account, place)?,
+            (None, _) => None,
         };
-        let name = self.account.mailbox(id)?.name;
-        let imported = Imported { mailbox: name, messages: 0, present: 0 };
-        let held = self.account.holdings(id)?;
+        let held = match (self.account, &found) {
+            (Some(account), Some(mailbox)) => account.holdings(mailbox.id)?,
+            _ => Holdings::default(),
+        };
+        let (id, mailbox) = match (found, place) {
+            (Some(mailbox), _) => (Some(mailbox.id), mailbox.name),
+            (None, Place::Special(special_use)) => (None, special_use.name().to_owned()),
+            (None, Place::Named(name)) => (None, name.clone()),
+        };
+        let imported = Imported { mailbox, messages: 0, present: 0 };
         Ok(opened.insert(Open { id, held, waiting: Vec::new(), imported }))
     }
 
@@ -105,16 +137,18 @@ impl<'a> Intake<'a> {
     /// # Errors
     /// What the store refuses for now, the quota among it; what waited is forgotten then and must be taken again.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
+        let Some(account) = self.account else { return Ok(()) };
         for mailbox in self.mailboxes.values_mut() {
+            let Some(id) = mailbox.id else { continue };
             let waiting = std::mem::take(&mut mailbox.waiting);
             if waiting.is_empty() {
                 continue;
             }
-            match self.account.append(mailbox.id, waiting.clone()) {
+            match account.append(id, waiting.clone()) {
                 Ok(stored) => mailbox.imported.messages += stored.len() as u64,
                 Err(Error::Permanent(_)) => {
                     for append in waiting {
-                        store_alone(self.account, mailbox, append, &mut self.lost)?;
+                        store_alone(account, id, append, &mut mailbox.imported, &mut self.lost)?;
                     }
                 }
                 Err(error) => return Err(error),
@@ -131,24 +165,43 @@ impl<'a> Intake<'a> {
     }
 }
 
+fn made(account: &Account, place: &Place) -> Result<MailboxId, Error> {
+    match place {
+        Place::Special(special_use) => account.mailbox_for(*special_use),
+        Place::Named(name) => account.mailbox_named_or_made(name),
+    }
+}
+
+/// The same, and nothing is made.
+fn there(account: &Account, place: &Place) -> Result<Option<Mailbox>, Error> {
+    let mailboxes = account.mailboxes()?;
+    Ok(match place {
+        Place::Special(special_use) => {
+            mailboxes.into_iter().find(|mailbox| mailbox.special_use == Some(*special_use))
+        }
+        Place::Named(name) => mailboxes.into_iter().find(|mailbox| mailbox.name == *name),
+    })
+}
+
 /// One message that the store refuses for good does not take the others with it. If only its keywords are too much for the
 /// account, it goes without.
 fn store_alone(
     account: &Account,
-    mailbox: &mut Open,
+    mailbox: MailboxId,
     append: Append,
+    imported: &mut Imported,
     lost: &mut Vec<String>,
 ) -> Result<(), Error> {
     let (mut bare, received) = (append.clone(), append.internal_date);
     bare.flags.keywords.clear();
     for (append, what) in [(append, "keywords of the message"), (bare, "the message")] {
-        match account.append(mailbox.id, vec![append]) {
+        match account.append(mailbox, vec![append]) {
             Ok(stored) => {
-                mailbox.imported.messages += stored.len() as u64;
+                imported.messages += stored.len() as u64;
                 return Ok(());
             }
             Err(Error::Permanent(why)) => {
-                lost.push(format!("{}: {what} of {received}: {why}", mailbox.imported.mailbox));
+                lost.push(format!("{}: {what} of {received}: {why}", imported.mailbox));
             }
             Err(error) => return Err(error),
         }

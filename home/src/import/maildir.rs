@@ -56,7 +56,7 @@ impl Maildir {
         self.position += metadata.len();
         copy(BufReader::with_capacity(STEP, file), octets)?;
         let internal_date = Timestamp::try_from(metadata.modified()?).map_err(io::Error::other)?;
-        Ok(Head { flags: flags(&name(path), &self.keywords), internal_date })
+        Ok(Head { flags: flags(&name(path), &self.keywords), internal_date, labels: None })
     }
 }
 

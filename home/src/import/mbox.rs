@@ -40,6 +40,10 @@ const NOTES: [&str; 7] =
 /// Those that `export` writes, at the beginning of a header.
 const OWN_NOTES: [&str; 3] = ["Status", "X-Status", "X-Keywords"];
 
+/// Those that Google Takeout writes there.
+const LABELS: &str = "X-Gmail-Labels";
+const THREAD: &str = "X-GM-THRID";
+
 /// The subject of the message in which programs that use the C-Client library keep their own affairs. Whoever else writes it
 /// asks for what comes of it.
 const INTERNAL_SUBJECT: &str = "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
@@ -64,9 +68,11 @@ pub(super) enum Quoting {
 
 pub(super) struct Mbox {
     path: PathBuf,
-    file: BufReader<File>,
-    length: u64,
+    file: Box<dyn BufRead>,
+    /// The same file and its octets, to look ahead in; none where the file is read out of an archive.
+    ahead: Option<(File, u64)>,
     quoting: Quoting,
+    notes: Notes,
     position: u64,
     line: Vec<u8>,
     /// The line that is read next begins a line of the file.
@@ -80,12 +86,34 @@ pub(super) struct Mbox {
 impl Mbox {
     pub(super) fn open(path: &Path, quoting: Quoting) -> io::Result<Mbox> {
         let file = open::file(path)?;
-        let length = file.metadata()?.len();
+        let ahead = Some((file.try_clone()?, file.metadata()?.len()));
+        Mbox::begin(
+            Box::new(BufReader::with_capacity(256 * 1024, file)),
+            ahead,
+            path,
+            quoting,
+            Notes::Unknown,
+        )
+    }
+
+    /// One that Google Takeout made; `path` is for people.
+    pub(super) fn of_takeout(file: Box<dyn BufRead>, path: &Path) -> io::Result<Mbox> {
+        Mbox::begin(file, None, path, Quoting::Every, Notes::Takeout)
+    }
+
+    fn begin(
+        file: Box<dyn BufRead>,
+        ahead: Option<(File, u64)>,
+        path: &Path,
+        quoting: Quoting,
+        notes: Notes,
+    ) -> io::Result<Mbox> {
         let mut mbox = Mbox {
             path: path.to_owned(),
-            file: BufReader::with_capacity(256 * 1024, file),
-            length,
+            file,
+            ahead,
             quoting,
+            notes,
             position: 0,
             line: Vec::new(),
             at_line_start: true,
@@ -110,7 +138,7 @@ impl Mbox {
     }
 
     fn read_message(&mut self, received: Timestamp, octets: &mut dyn Write) -> io::Result<Option<Head>> {
-        let mut header = Header::default();
+        let mut header = Header { notes: self.notes, ..Header::default() };
         self.read_header(&mut header, octets)?;
         match header.content_length.and_then(|length| self.position.checked_add(length)) {
             _ if self.separator.is_some() => {}
@@ -120,7 +148,7 @@ impl Mbox {
         if std::mem::take(&mut self.at_first) && header.is_internal() {
             return Ok(None);
         }
-        Ok(Some(Head { flags: header.flags, internal_date: received }))
+        Ok(Some(Head { flags: header.flags, internal_date: received, labels: header.labels }))
     }
 
     /// Reads fields up to the empty line, or to a separator, and writes those that are the message's own.
@@ -149,10 +177,10 @@ impl Mbox {
     /// Whether a message ends at this place: the file does, or a separator follows.
     fn is_end(&self, end: u64) -> io::Result<bool> {
         let mut next = [0; LONGEST_SEPARATOR];
-        if end > self.length {
+        let Some((file, _)) = self.ahead.as_ref().filter(|(_, length)| end <= *length) else {
             return Ok(false);
-        }
-        let read = self.file.get_ref().read_at(&mut next, end)?;
+        };
+        let read = file.read_at(&mut next, end)?;
         let next = next.get(..read).unwrap_or_default();
         let next = next.strip_prefix(b"\r").unwrap_or(next);
         Ok(next.is_empty() || next == b"\n" || next.strip_prefix(b"\n").is_some_and(begins_with_separator))
@@ -247,6 +275,8 @@ struct Header {
     has_x_imap: bool,
     has_internal_subject: bool,
     notes: Notes,
+    /// As Takeout writes them, folded and encoded.
+    labels: Option<String>,
 }
 
 /// Where notes stand.
@@ -259,6 +289,8 @@ enum Notes {
     First,
     Anywhere,
     Nowhere,
+    /// Takeout's two fields, at the beginning.
+    Takeout,
 }
 
 impl Header {
@@ -266,6 +298,18 @@ impl Header {
     fn end_field(&mut self, field: &[u8], octets: &mut dyn Write) -> io::Result<()> {
         let name = field.split(|octet| *octet == b':').next().unwrap_or_default();
         let is = |note: &str| name.eq_ignore_ascii_case(note.as_bytes());
+        if self.notes == Notes::Takeout && !field.is_empty() {
+            let value =
+                || String::from_utf8_lossy(field.get(name.len() + 1..).unwrap_or_default()).into_owned();
+            match () {
+                () if is(LABELS) => self.labels = Some(value()),
+                () if is(THREAD) => {}
+                () => self.notes = Notes::Nowhere,
+            }
+            if self.notes == Notes::Takeout {
+                return Ok(());
+            }
+        }
         let note = NOTES.into_iter().find(|note| is(note));
         self.notes = match (self.notes, note) {
             (Notes::Unknown, Some("Status")) => Notes::First,
@@ -373,7 +417,7 @@ mod tests {
         loop {
             let mut octets = Vec::new();
             let Some(head) = mbox.next(&mut octets) else { return found };
-            let Head { flags, internal_date } = head.expect("read");
+            let Head { flags, internal_date, .. } = head.expect("read");
             found.push((String::from_utf8(octets).expect("text"), flags, internal_date.as_second()));
         }
     }

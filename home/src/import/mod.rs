@@ -1,4 +1,4 @@
-//! Mail brought in: from a Maildir or from mbox files, and from other servers ([`imap`], run by [`jobs`]).
+//! Mail brought in: from a Maildir, from mbox files or Google Takeout (`takeout`), and from other servers ([`imap`], run by [`jobs`]).
 //!
 //! What follows is the former.
 //!
@@ -18,6 +18,7 @@ mod labels;
 mod maildir;
 mod mbox;
 mod open;
+mod takeout;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -39,6 +40,8 @@ const BATCH_OCTETS: u64 = 16 * 1024 * 1024;
 struct Head {
     flags: Flags,
     internal_date: Timestamp,
+    /// Gmail's, where the source has them.
+    labels: Option<String>,
 }
 
 /// A mailbox that is read, one message after the other.
@@ -127,6 +130,9 @@ pub fn import(
     for folder in folders {
         let mut tell = |position: u64| progress(behind + position, &folder.mailbox);
         match folder.open() {
+            Ok(mut source) if folder.is_takeout() => {
+                report.add(takeout::bring(account, mode, source.as_mut(), &mut tell)?);
+            }
             Ok(mut source) => match Mailbox::open(account, mode, &folder.mailbox) {
                 Ok(mailbox) => mailbox.fill(source.as_mut(), &mut report, &mut tell)?,
                 Err(Error::Permanent(why)) => report.lost.push(format!("{}: {why}", folder.path.display())),
@@ -191,7 +197,7 @@ impl<'a> Mailbox<'a> {
     }
 
     fn take(&mut self, sink: Sink, head: Head, report: &mut Report) -> Result<(), Error> {
-        let Head { flags, internal_date } = head;
+        let Head { flags, internal_date, .. } = head;
         match sink {
             Sink::Hash(context) => self.count(hash(context), internal_date),
             Sink::Stage(staging) => {

@@ -241,3 +241,59 @@ fn a_message_that_is_refused_does_not_take_the_others_with_it() {
     );
     assert_eq!(home.import(source.path(), None).present(), 3);
 }
+
+const TAKEOUT: &str = "\
+From 1700000000000000001@xxx Tue Nov 14 22:13:20 +0000 2023\n\
+X-GM-THRID: 1700000000000000001\n\
+X-Gmail-Labels: =?UTF-8?Q?Posteingang,Markiert,Ungelesen,Gr=C3=BC=C3=9Fe/2023?=\n\
+Subject: one\nX-Gmail-Labels: Spam\nStatus: RO\n\nFrom me\n>From you\n\n\
+From 1700000000000000002@xxx Tue Nov 14 22:13:20 +0000 2023\n\
+X-GM-THRID: 2\nX-Gmail-Labels: Archived,Opened,\n Category Updates\nSubject: two\n\n\n\
+From 3@xxx Tue Nov 14 22:13:20 +0000 2023\nX-GM-THRID: 3\nX-Gmail-Labels: Sent,Opened\nSubject: three\n\nend\n";
+
+/// Of the same export as a zip (packed, and not), a folder and a file, only the first brings anything in.
+#[test]
+fn google_takeout_comes_in_by_its_labels_in_whatever_wrapping() {
+    use std::io::Write as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let mail = directory.path().join("Takeout/Mail");
+    std::fs::create_dir_all(&mail).expect("made");
+    let mbox = mail.join("Alle Nachrichten einschließlich Spam und Papierkorb.mbox");
+    std::fs::write(&mbox, TAKEOUT).expect("written");
+    let zipped = |name: &str, method| {
+        let path = directory.path().join(name);
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).expect("made"));
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        for (name, octets) in [("Takeout/archive_browser.html", "<p>"), ("Takeout/Mail/Alle.mbox", TAKEOUT)] {
+            zip.start_file(name, options).expect("begun");
+            zip.write_all(octets.as_bytes()).expect("written");
+        }
+        zip.finish().expect("ended");
+        path
+    };
+    let packed = zipped("takeout-001.zip", zip::CompressionMethod::Deflated);
+    let home = Home::new();
+    let report = home.import(&packed, None);
+    assert_eq!((report.messages(), report.lost.as_slice()), (4, &[][..]));
+    let found = home.all();
+    let of = |mailbox: &str| found.iter().find(|listed| listed.0 == mailbox).expect("a message");
+    let (_, octets, flags, _, date) = of("INBOX");
+    assert_eq!(octets, b"Subject: one\r\nX-Gmail-Labels: Spam\r\nStatus: RO\r\n\r\nFrom me\r\nFrom you\r\n");
+    assert_eq!((*flags, *date), (SystemFlags::FLAGGED, 1_700_000_000));
+    assert_eq!(of("Grüße/2023").1, *octets);
+    assert_eq!((of("Archive").2, of("Sent").2), (SystemFlags::SEEN, SystemFlags::SEEN));
+    let stored = zipped("takeout-002.zip", zip::CompressionMethod::Stored);
+    for again in [&packed, &stored, &directory.path().join("Takeout"), &mbox] {
+        let folders = folders(again, Some(Form::Takeout), None).expect("a takeout");
+        let counted = import(Some(&home.account()), &Mode::Count, &folders, |_, _| ()).expect("counted");
+        assert_eq!((counted.messages(), counted.present()), (0, 4), "{}", again.display());
+        assert_eq!(home.import(again, Some(Form::Takeout)).messages(), 0, "{}", again.display());
+    }
+    // One octet of the content is another one, and the checksum tells.
+    let mut damaged = std::fs::read(&stored).expect("read");
+    let at = damaged.windows(5).position(|octets| octets == b"three").expect("there");
+    damaged[at] = b'T';
+    std::fs::write(&stored, damaged).expect("written");
+    let report = Home::new().import(&stored, None);
+    assert!(matches!(report.lost.as_slice(), [one] if one.contains("checksum")), "{:?}", report.lost);
+}

@@ -19,10 +19,10 @@ use crate::import::{self, Folder, Form, Mode, Report};
 pub struct Import {
     /// The user
     user: EmailAddress,
-    /// A Maildir, an mbox file, or a directory of mbox files
+    /// A Maildir, an mbox file, a directory of mbox files, or a .zip of Google Takeout
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     source: PathBuf,
-    /// How the mail is written; otherwise a directory with a `cur` is a Maildir, and all else mbox
+    /// How the mail is written; otherwise a directory with a `cur` is a Maildir, a .zip Takeout's, and all else mbox
     #[arg(long, value_name = "FORM")]
     form: Option<Form>,
     /// Into this mailbox, and those of a directory below it, in the place of INBOX

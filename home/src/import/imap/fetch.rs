@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use postern_imap::types::NameEncoding;
 use postern_store::account::{Flags, Keyword, SystemFlags, Uid};
-use postern_store::{Error, StagedMessage, Staging, Store, Timestamp};
+use postern_store::{Error, Staging, Store, Timestamp};
 
 use super::Progress;
 use super::connection::{Connection, Response, Trouble};
 use super::done::Done;
 use super::mailboxes::{Mailbox, wire_argument};
 use super::value::{Value, values};
-use crate::import::intake::{ARCHIVE, Intake};
+use crate::import::intake::{ARCHIVE, Intake, Message};
 use crate::import::labels;
 
 /// Messages, and octets of messages, that are fetched and stored at once.
@@ -44,7 +44,7 @@ impl Survey {
 /// A message as the server sent it.
 struct Fetched {
     uid: Uid,
-    message: Arc<StagedMessage>,
+    message: Message,
     flags: Flags,
     internal_date: Timestamp,
     labels: Option<Vec<String>>,
@@ -234,7 +234,7 @@ fn read_message(response: Response, store: &Store) -> Result<Option<Fetched>, Tr
     let labels = item(&items, "X-GM-LABELS").map(|value| value.items().iter().map(label).collect());
     Ok(Some(Fetched {
         uid,
-        message: Arc::new(staging.finish()?),
+        message: Message::Staged(Arc::new(staging.finish()?)),
         flags: flags(item(&items, "FLAGS").map(Value::items).unwrap_or_default()),
         internal_date: internal_date.unwrap_or_else(Timestamp::now),
         labels,
