@@ -45,6 +45,9 @@ pub struct Certificate {
     pub next_at: Option<Timestamp>,
     /// What went wrong since the last success.
     pub trouble: Option<Failure>,
+    /// Whether home orders it by itself; otherwise it is the operator's to get.
+    #[serde(default)]
+    pub automatic: bool,
 }
 
 /// Where a certificate comes from.
@@ -99,6 +102,8 @@ pub struct Circumstances<'a> {
     pub origin: Origin,
     /// Why nothing is ordered, or what is waited for.
     pub hindrance: Option<String>,
+    /// Whether home orders for the set by itself.
+    pub automatic: bool,
 }
 
 /// Describes one set.
@@ -129,6 +134,7 @@ pub fn describe(book: &Book, circumstances: Circumstances<'_>) -> Certificate {
         next,
         next_at: next_at.map(timestamp),
         trouble: entry.life.trouble.as_ref().map(failure),
+        automatic: circumstances.automatic,
     }
 }
 

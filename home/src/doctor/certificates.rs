@@ -35,7 +35,11 @@ fn certificate(certificate: &Certificate, now: Timestamp) -> Row {
     let mend = format!("`postern-home cert list` tells more.{}", why.clone().unwrap_or_default());
     match (certificate.origin, certificate.until) {
         (Origin::None | Origin::SelfSigned, _) => {
-            let verdict = if certificate.trouble.is_some() { Verdict::Failed } else { Verdict::Waiting };
+            let verdict = match (&certificate.trouble, certificate.automatic) {
+                (Some(_), _) => Verdict::Failed,
+                (None, true) => Verdict::Waiting,
+                (None, false) => Verdict::Warning,
+            };
             row(format!("none that mail programs trust; next: {next}"))
                 .but(verdict)
                 .expected("one of an authority that the world trusts")
@@ -78,7 +82,7 @@ pub fn mta_sts(policies: &[mta_sts::Report]) -> Vec<Row> {
 mod tests {
     use super::*;
 
-    fn with(origin: Origin, until: Option<Timestamp>) -> Verdict {
+    fn with(origin: Origin, until: Option<Timestamp>, automatic: bool) -> Verdict {
         let certificate = Certificate {
             names: vec!["mail.home.example".to_owned()],
             origin,
@@ -90,6 +94,7 @@ mod tests {
             next: "it is renewed".to_owned(),
             next_at: None,
             trouble: None,
+            automatic,
         };
         super::certificate(&certificate, Timestamp::UNIX_EPOCH).verdict
     }
@@ -97,10 +102,11 @@ mod tests {
     #[test]
     fn a_certificate_is_judged_by_whose_it_is_and_when_it_ends() {
         let days = |days: i64| Timestamp::from_second(days * 86_400).ok();
-        assert_eq!(with(Origin::Acme, days(60)), Verdict::Well);
-        assert_eq!(with(Origin::Files, None), Verdict::Well);
-        assert_eq!(with(Origin::Acme, days(13)), Verdict::Warning);
-        assert_eq!(with(Origin::Imported, days(-1)), Verdict::Failed);
-        assert_eq!(with(Origin::SelfSigned, days(60)), Verdict::Waiting);
+        assert_eq!(with(Origin::Acme, days(60), true), Verdict::Well);
+        assert_eq!(with(Origin::Files, None, true), Verdict::Well);
+        assert_eq!(with(Origin::Acme, days(13), true), Verdict::Warning);
+        assert_eq!(with(Origin::Imported, days(-1), true), Verdict::Failed);
+        assert_eq!(with(Origin::SelfSigned, days(60), true), Verdict::Waiting);
+        assert_eq!(with(Origin::None, None, false), Verdict::Warning, "nobody orders it");
     }
 }

@@ -90,6 +90,7 @@ impl Keeper {
                 fallback,
                 origin,
                 hindrance: self.hindrance(set, look),
+                automatic: self.is_ordered(set, look),
             };
             report::describe(&self.book, circumstances)
         };
@@ -98,6 +99,13 @@ impl Keeper {
         let terms = account.and_then(|account| account.terms.clone());
         let troubles = self.trouble.iter().cloned().collect();
         self.parts.report.send_replace(Report { certificates, terms, troubles });
+    }
+
+    /// Whether home orders for a set by itself.
+    fn is_ordered(&self, set: &NameSet, look: &Look) -> bool {
+        let has_files = set.role == Role::Host && self.parts.tls.has_files();
+        let is_served = set.names.iter().all(|name| self.zone_of(name, look).is_some());
+        !has_files && is_served && self.parts.config.directory().is_some()
     }
 
     /// Why nothing is ordered for a set, in words.
