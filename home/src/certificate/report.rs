@@ -252,6 +252,7 @@ mod tests {
             next: String::new(),
             next_at: None,
             trouble,
+            automatic: true,
         }
     }
 
