@@ -12,19 +12,21 @@
 //! | `Other Users`, `Other Users/bo@home.example` | nothing: the levels above |
 //! | anything else | the user's own mailbox |
 
+mod shared;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use postern_imap::request::{MailboxId, Refusal};
 use postern_imap::types::{DELIMITER, MailboxName, OTHER_USERS, SearchKey};
 use postern_store::Store;
-use postern_store::account::{self as store, Account, AccountId, AnnotationChange, ModSeq, Rights};
-use postern_store::directory::{Directory, User};
+use postern_store::account::{self as store, Account, AccountId, ModSeq, Rights};
+use postern_store::directory::Directory;
 use tokio::sync::watch;
-use tracing::error;
 
 use super::refusal::Result;
+pub(super) use shared::{Shared, SharedList, may_annotate};
 
 /// What there must be for something to be done.
 #[derive(Debug, Clone, Copy)]
@@ -70,26 +72,6 @@ pub(super) struct Located {
     /// Its name there.
     pub(super) name: String,
     pub(super) whose: Whose,
-}
-
-/// Another user's mailbox that the user is told of.
-pub(super) struct Shared {
-    pub(super) name: MailboxName,
-    pub(super) account: AccountId,
-    pub(super) mailbox: store::Mailbox,
-    pub(super) rights: Rights,
-}
-
-/// The mailbox, or nothing for the account, and the entry.
-pub(super) type AnnotationName = (Option<MailboxName>, String);
-
-/// What the others share with the user.
-#[derive(Default)]
-pub(super) struct SharedList {
-    /// Owner by owner.
-    pub(super) mailboxes: Vec<Shared>,
-    /// The levels of those whose account cannot be read just now.
-    pub(super) unseen: Vec<MailboxName>,
 }
 
 /// The accounts as one user sees them.
@@ -218,101 +200,9 @@ impl Accounts {
         owner.map(|owner| other_user(&owner.address)).unwrap_or_default()
     }
 
-    /// The other users' mailboxes that the user may list. One owner's account that cannot be read keeps nothing else back, for
-    /// the others' mailboxes, and the user's own, are as good as ever.
-    ///
-    /// # Errors
-    /// `Unavailable` when the accounts cannot be listed.
-    pub(super) fn shared(&self) -> Result<SharedList> {
-        let directory = self.directory.snapshot();
-        let on_disk = self.store.accounts()?;
-        let mut list = SharedList::default();
-        for owner in directory.users().filter(|owner| self.may_share(owner, &on_disk)) {
-            match self.shared_by(owner) {
-                Ok(listed) => list.mailboxes.extend(listed),
-                Err(error) => {
-                    self.complain_once(owner, &error);
-                    list.unseen.push(MailboxName::new(&other_user(&owner.address)));
-                }
-            }
-        }
-        Ok(list)
-    }
-
-    /// The annotations of an account that the user may read and that changed since a mod-sequence, with the names of their
-    /// mailboxes; and the mod-sequence up to which that is complete.
-    ///
-    /// # Errors
-    /// `Unavailable`, and what the store says.
-    pub(super) fn annotated(
-        &self,
-        id: AccountId,
-        since: Option<ModSeq>,
-    ) -> Result<(ModSeq, Vec<AnnotationName>)> {
-        let account = self.account(id)?;
-        let (until, changes) = account.annotations_changed(self.user, since)?;
-        let mut named = Vec::new();
-        for AnnotationChange { mailbox, entry } in changes {
-            match mailbox {
-                None if id == self.user => named.push((None, entry)),
-                None => {}
-                Some(mailbox) if may_annotate(self.permitted(account.clone(), mailbox)?.rights) => {
-                    named.push((Some(self.name_in(&account, mailbox)?), entry));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok((until, named))
-    }
-
-    /// The name that the user knows a mailbox by.
-    fn name_in(&self, account: &Account, mailbox: store::MailboxId) -> Result<MailboxName> {
-        let name = account.mailbox(mailbox)?.name;
-        if account.id() == self.user {
-            return Ok(MailboxName::new(&name));
-        }
-        let owner = self.directory.user(account.id()).ok_or(Refusal::NonExistent)?;
-        Ok(MailboxName::new(&format!("{}{DELIMITER}{name}", other_user(&owner.address))))
-    }
-
     /// The number of the user's account.
     pub(super) fn user(&self) -> AccountId {
         self.user
-    }
-
-    /// Who never had mail has nothing to share, and need not be opened for it.
-    fn may_share(&self, owner: &User, on_disk: &[AccountId]) -> bool {
-        owner.account != self.user && on_disk.contains(&owner.account)
-    }
-
-    /// Changes of all accounts that something may be shared from, whether it is or not; those that cannot be opened are passed
-    /// over.
-    ///
-    /// # Errors
-    /// `Unavailable` when the accounts cannot be listed.
-    pub(super) fn changes_of_others(&self) -> Result<Vec<watch::Receiver<ModSeq>>> {
-        let directory = self.directory.snapshot();
-        let on_disk = self.store.accounts()?;
-        let owners = directory.users().filter(|owner| self.may_share(owner, &on_disk));
-        Ok(owners.filter_map(|owner| Some(self.store.account(owner.account).ok()?.watch())).collect())
-    }
-
-    fn shared_by(&self, owner: &User) -> postern_store::Result<Vec<Shared>> {
-        let shared = self.store.account(owner.account)?.shared_with(self.user)?.into_iter();
-        let listed = shared.filter(|(_, rights)| rights.contains(Rights::LOOKUP));
-        let named = listed.map(|(mailbox, rights)| {
-            let name = format!("{}{DELIMITER}{}", other_user(&owner.address), mailbox.name);
-            Shared { name: MailboxName::new(&name), account: owner.account, mailbox, rights }
-        });
-        Ok(named.collect())
-    }
-
-    /// One line in a session: programs list every minute.
-    fn complain_once(&self, owner: &User, error: &postern_store::Error) {
-        let is_new = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.account);
-        if is_new {
-            error!(owner = %owner.address, %error, "mailboxes shared by this user are not listed");
-        }
     }
 
     /// Changes of the account of a mailbox, if it is another user's.
@@ -385,12 +275,6 @@ impl Located {
     pub(super) fn is_inbox(&self) -> bool {
         MailboxName::new(&self.name).is_inbox()
     }
-}
-
-/// Whether these rights let a user set and read the annotations of a mailbox (RFC 5464 §3.3).
-pub(super) fn may_annotate(rights: Rights) -> bool {
-    let any = Rights::READ.and(Rights::SEEN).and(Rights::WRITE).and(Rights::INSERT).and(Rights::POST);
-    rights.contains(Rights::LOOKUP) && rights.intersects(any)
 }
 
 /// What is another user's has a lasting name that differs from all of the user's own (RFC 8474 §7).

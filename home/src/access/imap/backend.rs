@@ -4,13 +4,10 @@
 //! What is to be done is said to [`Accounts`] before anything is done; the rights that each request needs are those of
 //! RFC 4314 §4.
 
-use std::collections::BTreeSet;
-
 use postern_imap::request::{
-    self, Access, Answer, CopyMode, FlagChange, MailboxId, MailboxInfo, MailboxKind, Positions, Refusal,
-    Request, Snapshot, Subscription, Wanted, Watched,
+    self, Access, Answer, CopyMode, FlagChange, MailboxId, Refusal, Request, Snapshot, Subscription, Wanted,
 };
-use postern_imap::types::{DELIMITER, DateTime, Flag, MailboxName, MessageUrl, SpecialUse};
+use postern_imap::types::{DateTime, Flag, MailboxName, MessageUrl, SpecialUse};
 use postern_store::account::{
     self as store, Account, Detail, Expunge, ModSeq, Remaining, Rights, SystemFlags,
 };
@@ -19,11 +16,11 @@ use postern_store::directory::Directory;
 use postern_store::{Error, Store};
 use tokio::sync::watch;
 
-use super::accounts::{Accounts, Need, Permitted, READ, SharedList, Whose};
+use super::accounts::{Accounts, Need, Permitted, READ, Whose};
 use super::append::{Appending, Replaced};
 use super::catenate::Part;
 use super::refusal::{Refused, Result};
-use super::{acl, convert, metadata, quota, search, sort, transfer};
+use super::{acl, convert, listing, metadata, quota, search, sort, transfer};
 
 const INSERT: Need = Need::All(Rights::INSERT);
 /// What STORE of `\Deleted` and EXPUNGE need together.
@@ -70,8 +67,10 @@ impl Backend {
 
     fn carry_out(&mut self, request: Request) -> Result<Answer> {
         match request {
-            Request::Mailboxes => Ok(Answer::Mailboxes(self.look()?.0)),
-            Request::Watch { annotations } => self.watch(annotations.as_ref()),
+            Request::Mailboxes => Ok(Answer::Mailboxes(listing::look(&self.accounts)?.0)),
+            Request::Watch { annotations } => {
+                Ok(Answer::Watched(listing::watch(&self.accounts, annotations.as_ref())?))
+            }
             Request::Status(name) => self.status(&name),
             Request::Create { mailbox, special_use } => self.create(&mailbox, special_use),
             Request::Delete(name) => self.delete(&name),
@@ -154,45 +153,6 @@ impl Backend {
                 Err(Error::Fault("a request about logins came after login".to_owned()).into())
             }
         }
-    }
-
-    fn watch(&self, annotations: Option<&Positions>) -> Result<Answer> {
-        let (mailboxes, shared) = self.look()?;
-        let (annotated, positions) = match annotations {
-            Some(since) => metadata::changed(&self.accounts, &shared.mailboxes, since),
-            None => Default::default(),
-        };
-        Ok(Answer::Watched(Watched { mailboxes, unseen: shared.unseen, annotated, positions }))
-    }
-
-    /// All mailboxes, the others' behind the user's own, and the subscribed names that have none; and what the others share.
-    /// A name of which it cannot be said just now whether there is a mailbox counts as one that cannot be selected.
-    fn look(&self) -> Result<(Vec<MailboxInfo>, SharedList)> {
-        let own = self.accounts.own();
-        let mut names: BTreeSet<String> = own.subscriptions()?.into_iter().collect();
-        let subscription = |name: &MailboxName| match names.contains(name.as_str()) {
-            true => Subscription::Subscribed,
-            false => Subscription::Unsubscribed,
-        };
-        let mut list: Vec<MailboxInfo> =
-            own.mailboxes()?.iter().map(|mailbox| convert::mailbox_info(own.id(), mailbox)).collect();
-        let shared = self.accounts.shared()?;
-        for shared in &shared.mailboxes {
-            list.push(convert::shared_info(shared, subscription(&shared.name)));
-        }
-        for mailbox in &list {
-            names.remove(mailbox.name.as_str());
-        }
-        let is_unseen = |name: &str| shared.unseen.iter().any(|level| is_below(name, level.as_str()));
-        list.extend(names.iter().map(|name| MailboxInfo {
-            name: MailboxName::new(name),
-            kind: if is_unseen(name) { MailboxKind::NotSelectable } else { MailboxKind::Subscription },
-            special_use: None,
-            subscription: Subscription::Subscribed,
-            rights: convert::letters(Rights::empty()),
-            counters: None,
-        }));
-        Ok((list, shared))
     }
 
     fn status(&self, name: &MailboxName) -> Result<Answer> {
@@ -430,10 +390,6 @@ impl Contents {
         let (_, blob) = index.filter(|_| self.mailbox == Some(mailbox)).and_then(|at| self.blobs.get(at))?;
         Some(*blob)
     }
-}
-
-fn is_below(name: &str, level: &str) -> bool {
-    name.strip_prefix(level).is_some_and(|rest| rest.starts_with(DELIMITER))
 }
 
 fn done<T>(result: postern_store::Result<T>) -> Result<Answer> {

@@ -18,6 +18,7 @@ mod backend;
 mod catenate;
 mod convert;
 mod host;
+mod listing;
 mod metadata;
 mod quota;
 mod refusal;
