@@ -41,6 +41,7 @@ mod notices;
 mod doctor;
 mod identity;
 mod join;
+mod setup;
 mod status;
 mod tunnel;
 mod unlock;
@@ -220,6 +221,15 @@ pub enum Command {
     /// What the owner is told of by itself
     #[command(subcommand, after_help = "Example:\n  postern-home notices test")]
     Notices(NoticesCommand),
+    /// Set home up: join the edge, add the domain and the first user, then show what is still awaited
+    #[command(
+        after_help = "Asks on the terminal. What is there already is left as it is, so it may be run again.\n\nExamples:\n  postern-home setup\n  postern-home setup --answers answers.toml\n\nA file of answers:\n  domain = \"home.example\"\n  user = \"ana@home.example\"\n  password_file = \"/root/password\"\n  join_code_file = \"/root/code\""
+    )]
+    Setup {
+        /// Take the answers from this file and ask nothing
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        answers: Option<PathBuf>,
+    },
     /// Look at everything that mail depends on, now, and say what is wrong and how to mend it
     #[command(
         after_help = "Exits with 0 where all is well, 1 where something failed, 3 where not all is well yet.\n\nExamples:\n  postern-home doctor\n  postern-home doctor --watch"
@@ -654,6 +664,7 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
         Command::Relay(command) => relay::execute(&client()?, command),
         Command::Bans(command) => bans::execute(&client()?, command),
         Command::Notices(command) => notices::execute(&client()?, command),
+        Command::Setup { answers } => setup::setup(&client()?, answers.as_deref()),
         Command::Doctor { watch } => doctor::doctor(&client()?, watch),
         Command::Status => status::status(&client()?),
         Command::Completions { shell } => cli::completions::<Cli>(PROGRAM, shell),
