@@ -16,8 +16,8 @@ use std::net::IpAddr;
 
 use postern_edge::forward::{
     Bans, DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME,
-    DesiredState, Forwarding, HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, Mirror, OnStop, OpenPorts,
-    Passage, read_counters,
+    DesiredState, Forwarding, HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, MIRRORED_SMTP, Mirror, OnStop,
+    OpenPorts, Passage, read_counters,
 };
 use support::{Namespace, Server, require_root};
 
@@ -183,6 +183,7 @@ fn home_sees_itself_as_the_world_does_while_the_mirror_is_open() {
         assert_eq!(address_seen(&net.home, "2001:db8:1::1", "25").as_deref(), Some("100:0:0:1::1"));
         assert_eq!(address_seen(&net.home, "203.0.113.1", "993").as_deref(), Some("192.0.0.8"));
         assert_eq!((counted("port_25"), counted("port_993")), (2, 1), "by the chains of strangers");
+        assert_eq!(counted(MIRRORED_SMTP), 2);
         assert_eq!(address_seen(&net.world, "203.0.113.1", "25").as_deref(), Some("203.0.113.2"));
         assert_eq!(address_seen(&net.home, "203.0.113.2", "25").as_deref(), Some("203.0.113.1"));
         assert!(ask(&net.home, "10.118.0.1", "8053").is_some(), "the control port is the edge's");

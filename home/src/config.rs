@@ -9,6 +9,7 @@ mod acme;
 mod backup;
 mod bans;
 mod dkim;
+mod doctor;
 mod inbound;
 mod journal;
 mod mta_sts;
@@ -34,6 +35,7 @@ pub use acme::Acme;
 pub use backup::Backup;
 pub use bans::Bans;
 pub use dkim::Dkim;
+pub use doctor::Doctor;
 pub use inbound::{Inbound, Severity};
 pub use journal::Journal;
 pub use mta_sts::MtaSts;
@@ -97,6 +99,8 @@ pub struct Config {
     pub notices: Notices,
     /// What is kept of what became of each message.
     pub journal: Journal,
+    /// Whom `doctor` asks whether mail can leave.
+    pub doctor: Doctor,
     /// The log.
     pub log: Log,
 }
@@ -193,6 +197,7 @@ impl Default for Config {
             reputation: Reputation::default(),
             notices: Notices::default(),
             journal: Journal::default(),
+            doctor: Doctor::default(),
             log: Log::default(),
         }
     }
@@ -423,6 +428,7 @@ mod tests {
             "[dns]",
             "[dkim]",
             "[mta_sts]",
+            "[doctor]",
             "[tunnel]",
             "[bans]",
             "[store]",

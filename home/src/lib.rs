@@ -38,6 +38,8 @@ pub mod mta_sts;
 pub mod notices;
 pub mod web;
 
+pub mod look;
+
 pub mod admin;
 pub mod backup;
 pub mod doctor;

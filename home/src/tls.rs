@@ -34,14 +34,17 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
 use crate::certificate::names::wildcard;
 use crate::certificate::x509::{self, Description};
 use crate::config;
 use crate::zone::clock::timestamp;
 
-pub use proof::{Flaw, Life};
+pub use proof::{Flaw, Life, believed};
 
 /// The certificate that is shown now and the server configuration that shows it.
 #[derive(Debug, Clone)]
@@ -196,6 +199,11 @@ impl Tls {
         self.shown.for_name(name)
     }
 
+    /// The certificates that a client gets who asks for this name.
+    pub fn shown(&self, name: &str) -> Vec<CertificateDer<'static>> {
+        self.certificate_for(Some(name)).cert.clone()
+    }
+
     /// Whether the certificate is one that no client trusts by itself.
     pub fn is_self_signed(&self) -> bool {
         let choice = self.shown.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -222,6 +230,14 @@ impl Tls {
 pub fn opportunistic_client() -> Arc<ClientConfig> {
     let verifier = AcceptAny(posture::provider());
     let client = posture::client().dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Arc::new(client.with_no_client_auth())
+}
+
+/// A client configuration for one version only, which accepts any certificate: for a look at what a server shows.
+pub fn looking_client(version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+    let verifier = AcceptAny(posture::provider());
+    let client =
+        posture::client_of(&[version]).dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     Arc::new(client.with_no_client_auth())
 }
 

@@ -65,8 +65,7 @@ fn await_row(lab: &Lab, code: &str, verdict: &str) -> Result<Seen> {
 
 /// A home that lacks nothing: certificates of an authority, a place for backups, an address that no list has.
 fn complete() -> Result<Lab> {
-    let more =
-        "\n[reputation]\nblocklists = [\"empty.test\"]\n\n[backup]\nrepository = \"/var/lib/backup\"\n";
+    let more = "\n[reputation]\nblocklists = [\"empty.test\"]\n\n[backup]\nrepository = \"/var/lib/backup\"\n\n[doctor]\nmail_servers = [\"stranger.test\"]\n";
     let lab = Lab::start(Options { home_config: acme_home_config() + more, ..scenario_options()? })?;
     let set_up = || {
         lab.start_pebble()?;

@@ -6,6 +6,7 @@
 //! [`MOST`] MiB a second. While home is silent nothing is mirrored; nor is home's routed address, which home reaches
 //! without leaving its machine.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use nftables::expr::MetaKey;
@@ -13,7 +14,7 @@ use nftables::stmt::Statement;
 use postern_shared::look::{MIRROR_V4, MIRROR_V6};
 
 use super::rules::Statements;
-use super::state::{DesiredState, Mirror, Passage};
+use super::state::{DesiredState, MIRRORED_SMTP, Mirror, Passage, SMTP};
 use super::words::*;
 
 /// MiB in a second, both ways together: a look needs some hundred kB.
@@ -31,15 +32,15 @@ pub fn rules(state: &DesiredState) -> Statements {
         ("from_home", [back(), vec![Statement::Accept(None)]].concat()),
     ];
     for (home, edge, stranger) in ends(state) {
-        let wanted = [
-            through(MetaKey::Iifname, &state.tunnel_interface),
-            source_is(home),
-            destination_is_not(edge),
-            to_local_address(),
-            to_tcp_ports(&state.ports.keys().copied().collect()),
-        ];
-        rules.push(("arriving", [&wanted[..], &[new_flow(), jump("new_flows")]].concat()));
-        rules.push(("prerouting", [&wanted[..], &[jump("to_home")]].concat()));
+        let wanted = |ports: &BTreeSet<u16>, then: &[Statement<'static>]| {
+            let from_home = [through(MetaKey::Iifname, &state.tunnel_interface), source_is(home)];
+            let to_here = [destination_is_not(edge), to_local_address(), to_tcp_ports(ports)];
+            [&from_home, &to_here[..], then].concat()
+        };
+        let ports = state.ports.keys().copied().collect();
+        rules.push(("arriving", wanted(&ports, &[new_flow(), jump("new_flows")])));
+        rules.push(("prerouting", wanted(&[SMTP].into(), &[count(MIRRORED_SMTP)])));
+        rules.push(("prerouting", wanted(&ports, &[jump("to_home")])));
         rules.push(("postrouting", [back(), vec![source_is(home), snat(stranger)]].concat()));
     }
     rules
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn only_home_is_led_back_and_only_to_itself_by_the_chains_of_strangers() {
-        let into = of_chain(&open(), "prerouting");
+        let into = of_chain(&open(), "prerouting").split_off(1);
         assert!(into[0].contains(r#""10.118.0.2""#) && into[0].contains(r#""target":"to_home""#), "{into:?}");
         assert!(into[0].contains(r#""op":"!=""#) && into[0].contains(r#""10.118.0.1""#), "{into:?}");
         assert!(into[0].contains(r#""set":[25,"#), "{into:?}");
@@ -90,6 +91,6 @@ mod tests {
         assert!(rules(&DesiredState { mirror: Mirror::Shut, ..open() }).is_empty());
         assert!(rules(&DesiredState { passage: Passage::Held, ..open() }).is_empty());
         let routed = DesiredState { home_v6: "2001:db8:ed:1::25".parse().unwrap(), ..open() };
-        assert_eq!((of_chain(&open(), "prerouting").len(), of_chain(&routed, "prerouting").len()), (2, 1));
+        assert_eq!((of_chain(&open(), "prerouting").len(), of_chain(&routed, "prerouting").len()), (4, 2));
     }
 }

@@ -38,7 +38,8 @@ pub use bans::Bans;
 pub use kernel::KernelError;
 pub use state::{
     DROPPED_BANNED, DROPPED_FROM_HOME, DROPPED_INPUT, DROPPED_LIMITED, DROPPED_TOWARDS_HOME, DesiredState,
-    HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, Mirror, OpenPorts, Passage, SMTP, port_counter,
+    HELD_OTHERS, HELD_SMTP, HOME_OUTBOUND, Limits, MIRRORED_SMTP, Mirror, OpenPorts, Passage, SMTP,
+    port_counter,
 };
 pub use table::TABLE;
 

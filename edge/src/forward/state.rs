@@ -23,8 +23,11 @@ pub const HELD_SMTP: &str = "held_smtp";
 /// Counts other connections that were refused while home was silent.
 pub const HELD_OTHERS: &str = "held_others";
 
+/// Counts home's own connections to port 25 by the mirror, which the port's counter counts too.
+pub const MIRRORED_SMTP: &str = "mirrored_smtp";
+
 /// Every counter but those of the ports.
-pub const FIXED_COUNTERS: [&str; 8] = [
+pub const FIXED_COUNTERS: [&str; 9] = [
     DROPPED_FROM_HOME,
     DROPPED_TOWARDS_HOME,
     HOME_OUTBOUND,
@@ -33,6 +36,7 @@ pub const FIXED_COUNTERS: [&str; 8] = [
     DROPPED_LIMITED,
     HELD_SMTP,
     HELD_OTHERS,
+    MIRRORED_SMTP,
 ];
 
 /// The port of mail between servers (RFC 5321 §4.5.4.2), which is held where others are refused.

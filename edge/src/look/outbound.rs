@@ -20,9 +20,12 @@ use tokio::time::{Instant, timeout};
 use super::NotLooked;
 use crate::forward::SMTP;
 
-/// How long a server may take to accept the connection, and then to greet. A provider that blocks the port drops packets
-/// in silence, so this is what a blocked port costs.
-const PATIENCE: Duration = Duration::from_secs(7);
+/// How long a server may take to accept the connection. A provider that blocks the port drops packets in silence, so this is
+/// what a blocked port costs.
+const CONNECT: Duration = Duration::from_secs(4);
+/// How long it may take to greet after that; some wait a few seconds for those who talk first. Both together are less than
+/// home waits for the edge's answer.
+const GREET: Duration = Duration::from_secs(5);
 
 /// Whether these servers may be looked at.
 ///
@@ -38,7 +41,7 @@ pub fn check(wish: &OutboundWish) -> Result<(), NotLooked> {
     }
 }
 
-/// Looks at all of them at once, at most twice [`PATIENCE`] long.
+/// Looks at all of them at once, for at most nine seconds.
 pub async fn look(wish: &OutboundWish) -> OutboundSeen {
     let servers = wish.servers.iter().map(|server| see(SocketAddr::new(*server, SMTP)));
     OutboundSeen { servers: join_all(servers).await }
@@ -57,14 +60,13 @@ async fn see(server: SocketAddr) -> ServerSeen {
 }
 
 async fn greeting(server: SocketAddr, from: &mut Option<IpAddr>) -> Result<String, String> {
-    let seconds = PATIENCE.as_secs();
-    let connected = timeout(PATIENCE, TcpStream::connect(server)).await;
+    let connected = timeout(CONNECT, TcpStream::connect(server)).await;
     let stream = connected
-        .map_err(|_| format!("no answer to the connection within {seconds} s"))?
+        .map_err(|_| format!("no answer to the connection within {} s", CONNECT.as_secs()))?
         .map_err(|error| format!("the connection failed: {error}"))?;
     *from = stream.local_addr().ok().map(|address| address.ip());
-    let line = timeout(PATIENCE, first_line(stream)).await;
-    let line = line.map_err(|_| format!("connected, but no greeting within {seconds} s"))?;
+    let line = timeout(GREET, first_line(stream)).await;
+    let line = line.map_err(|_| format!("connected, but no greeting within {} s", GREET.as_secs()))?;
     match line.map_err(|error| format!("connected, but the greeting broke off: {error}"))? {
         line if line.is_empty() => Err("connected, but closed without a greeting".to_owned()),
         line => Ok(line),

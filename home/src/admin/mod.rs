@@ -88,6 +88,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_message::address::DomainName;
 use postern_shared::http::{Method, Request, Response, StatusCode};
 use postern_store::Store;
 use postern_store::directory::{Directory, DirectoryError};
@@ -172,6 +173,8 @@ pub struct Admin {
     pub reputation: watch::Receiver<reputation::Report>,
     /// What destinations take.
     pub tally: Tally,
+    /// Domains whose mail servers are asked whether mail can leave.
+    pub mail_servers: Vec<DomainName>,
 }
 
 /// Why a request was not done: the HTTP status and the sentences for the operator.

@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 pub enum Code {
     /// An edge is joined and answers.
     Tunnel,
+    /// The edge's machine has room and is not robbed of its processor.
+    Edge,
+    /// Edge and home are of one release.
+    Versions,
+    /// Long packets pass the tunnel both ways.
+    TunnelPath,
     /// The tunnel's keys are renewed.
     TunnelKeys,
     /// This machine's clock beside the edge's.
@@ -42,6 +48,22 @@ pub enum Code {
     Certificate,
     /// The policy of MTA-STS.
     MtaSts,
+    /// The edge's name server answers the world by UDP and TCP.
+    NameServer,
+    /// The world reaches each port.
+    Port,
+    /// Each port shows home's own certificate.
+    Presented,
+    /// Each port agrees to TLS 1.3 and 1.2 only.
+    TlsVersions,
+    /// Port 25 relays for nobody.
+    OpenRelay,
+    /// The certificate of port 25 is one that the TLSA records name.
+    Dane,
+    /// The policy of MTA-STS is fetched as it is published.
+    PolicyFetched,
+    /// Mail can leave.
+    Outbound,
     /// Mail does not wait for long.
     Queue,
     /// Destinations trust the edge's address.
@@ -62,8 +84,11 @@ pub enum Code {
 
 impl Code {
     /// All of them, in the order of the report: causes first.
-    pub const ALL: [Code; 25] = [
+    pub const ALL: [Code; 36] = [
         Code::Tunnel,
+        Code::Edge,
+        Code::Versions,
+        Code::TunnelPath,
         Code::TunnelKeys,
         Code::Clock,
         Code::Services,
@@ -80,6 +105,14 @@ impl Code {
         Code::Blocklist,
         Code::Certificate,
         Code::MtaSts,
+        Code::NameServer,
+        Code::Port,
+        Code::Presented,
+        Code::TlsVersions,
+        Code::OpenRelay,
+        Code::Dane,
+        Code::PolicyFetched,
+        Code::Outbound,
         Code::Queue,
         Code::Destinations,
         Code::DiskRoom,
@@ -100,6 +133,11 @@ impl Code {
             Code::Certificate => &[Code::Tunnel, Code::Delegation, Code::Glue],
             Code::MtaSts => &[Code::Tunnel, Code::Delegation, Code::Certificate],
             Code::Queue => &[Code::Tunnel, Code::Clock],
+            Code::TunnelPath | Code::Edge | Code::Versions => &[Code::Tunnel],
+            Code::Port | Code::Outbound => &[Code::Tunnel, Code::Services],
+            Code::Presented | Code::TlsVersions => &[Code::Port],
+            Code::Dane => &[Code::Port, Code::Presented],
+            Code::PolicyFetched => &[Code::Delegation, Code::Certificate],
             _ => &[],
         }
     }
@@ -108,6 +146,9 @@ impl Code {
     pub fn as_str(self) -> &'static str {
         match self {
             Code::Tunnel => "tunnel",
+            Code::Edge => "edge",
+            Code::Versions => "versions",
+            Code::TunnelPath => "tunnel-path",
             Code::TunnelKeys => "tunnel-keys",
             Code::Clock => "clock",
             Code::Services => "services",
@@ -124,6 +165,14 @@ impl Code {
             Code::Blocklist => "blocklist",
             Code::Certificate => "certificate",
             Code::MtaSts => "mta-sts",
+            Code::NameServer => "name-server",
+            Code::Port => "port",
+            Code::Presented => "presented",
+            Code::TlsVersions => "tls-versions",
+            Code::OpenRelay => "open-relay",
+            Code::Dane => "dane",
+            Code::PolicyFetched => "policy-fetched",
+            Code::Outbound => "outbound",
             Code::Queue => "queue",
             Code::Destinations => "destinations",
             Code::DiskRoom => "disk-room",

@@ -12,10 +12,12 @@ use rustix::fs::StatVfsMountFlags;
 use tokio::task::JoinSet;
 
 use super::here::Room;
+use super::outside::{self, Wanted};
 use super::row::{Report, Row};
 use super::{certificates, here, names};
 use crate::admin::Admin;
 use crate::backup::Record;
+use crate::look::Looker;
 use crate::status;
 
 /// The file that is written, flushed and removed to see whether the disk takes it.
@@ -35,7 +37,35 @@ pub async fn examine(admin: &Admin) -> Report {
         let rows = tokio::task::spawn_blocking(move || own_rows(&own, now)).await;
         rows.unwrap_or_default()
     });
+    looks.spawn(rows_from_outside(admin.clone()));
     Report::new(now, looks.join_all().await.concat())
+}
+
+/// What is seen from outside; takes some ten seconds, and a minute at most.
+async fn rows_from_outside(admin: Admin) -> Vec<Row> {
+    let status = admin.link.status();
+    if status.addresses.is_none() {
+        return Vec::new();
+    }
+    let looker = Looker {
+        link: admin.link.clone(),
+        resolver: admin.resolver.clone(),
+        hostname: admin.hostname.clone(),
+        directory: admin.directory.clone(),
+        web: admin.web.clone(),
+    };
+    let seen = looker.look(&admin.mail_servers).await;
+    let mail_host = admin.hostname.current();
+    let edge = admin.link.edge_zones();
+    let snapshot = admin.directory.snapshot();
+    let serials = snapshot.domains().filter_map(|domain| Some((domain.clone(), edge.serial(domain)?)));
+    let wanted = Wanted {
+        shown: admin.tls.shown(mail_host.as_str()),
+        serials: serials.collect(),
+        path_mtu: status.epochs.iter().find(|epoch| epoch.alive).and_then(|epoch| epoch.path_mtu),
+        mail_host,
+    };
+    outside::rows(&seen, &wanted)
 }
 
 /// What the world answers about a domain.

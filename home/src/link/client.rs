@@ -80,7 +80,8 @@ impl ControlClient {
         self.send(request).await
     }
 
-    async fn send(&self, request: Request) -> Result<Response, ControlError> {
+    /// Sends a request and returns the edge's answer, whatever its status.
+    pub async fn send(&self, request: Request) -> Result<Response, ControlError> {
         let stream = tokio::time::timeout(PATIENCE, self.network.connect(self.from, self.to))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

@@ -17,6 +17,7 @@
 mod task;
 
 mod age;
+mod ask;
 mod client;
 mod finder;
 mod invitation;
@@ -47,6 +48,7 @@ use crate::bans::Book;
 use crate::inner::{InterfaceError, Kind, Network};
 
 pub use age::{InvalidAge, RotateEvery};
+pub use ask::NotAsked;
 pub use client::ControlError;
 pub use invitation::JoinBy;
 pub use push::{DeclaredZones, EdgeZones};
@@ -356,6 +358,9 @@ pub struct Link {
     identity: PublicIdentity,
     report: watch::Receiver<push::Report>,
     wanted: Arc<Notify>,
+    /// The edge, while it is heard.
+    edge: watch::Receiver<Option<client::ControlClient>>,
+    signer: Arc<signed::Signer>,
     stop: Arc<Notify>,
 }
 
@@ -379,11 +384,11 @@ impl Link {
         let file = state::LinkFile::open(&config.state_dir)?;
         let public = identity.public();
         let (commands, inbox) = mpsc::channel(16);
-        let (task, task::Views { status, addresses, report, wanted }) =
+        let (task, task::Views { status, addresses, report, wanted, edge, signer }) =
             task::Task::new(config, identity, file, inbox);
         let stop = Arc::new(Notify::new());
         tokio::spawn(task.run(Arc::clone(&stop)));
-        Ok(Link { commands, status, addresses, report, identity: public, wanted, stop })
+        Ok(Link { commands, status, addresses, report, identity: public, wanted, edge, signer, stop })
     }
 
     /// Who home is, for an edge that shall wait for it.

@@ -61,6 +61,10 @@ pub(super) struct Views {
     pub(super) report: watch::Receiver<Report>,
     /// Wakes the pusher.
     pub(super) wanted: Arc<Notify>,
+    /// The edge, while it is heard.
+    pub(super) edge: watch::Receiver<Option<ControlClient>>,
+    /// Signs calls to it.
+    pub(super) signer: Arc<Signer>,
 }
 
 impl Task {
@@ -94,9 +98,9 @@ impl Task {
         let (status, status_out) = watch::channel(initial_status(&config, &identity, &lock(&file)));
         let driver = Driver {
             rest: config.drain,
-            signer,
+            signer: Arc::clone(&signer),
             file: Arc::clone(&file),
-            edge: edge_out,
+            edge: edge_out.clone(),
             status: status_out.clone(),
             progress: progress_in,
         };
@@ -120,7 +124,7 @@ impl Task {
             status,
             addresses,
         };
-        (task, Views { status: status_out, addresses: addresses_out, report, wanted })
+        (task, Views { status: status_out, addresses: addresses_out, report, wanted, edge: edge_out, signer })
     }
 
     /// Works until it is stopped or no handle is left; then takes the tunnel down.

@@ -215,6 +215,7 @@ impl Services {
             prober: self.prober(),
             reputation: self.reputation.subscribe(),
             tally: self.tally.clone(),
+            mail_servers: self.config.doctor.mail_servers.clone(),
         }
     }
 

@@ -84,6 +84,16 @@ pub async fn ask(server: SocketAddr, question: &Question) -> Result<Message, Sil
     timeout(TCP_LIMIT, by_tcp(server, &query, &octets)).await.unwrap_or(Err(Silence::Late))
 }
 
+/// Asks over TCP alone.
+///
+/// # Errors
+/// [`Silence`].
+pub async fn ask_by_tcp(server: SocketAddr, question: &Question) -> Result<Message, Silence> {
+    let query = query(question);
+    let octets = query.to_vec().map_err(|error| Silence::Failed(error.to_string()))?;
+    timeout(TCP_LIMIT, by_tcp(server, &query, &octets)).await.unwrap_or(Err(Silence::Late))
+}
+
 fn query(question: &Question) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = question.audience == Audience::Resolver;

@@ -49,8 +49,15 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 
 /// The beginning of a client's configuration; who the server may be is the caller's.
 pub(super) fn client() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    client_of(&VERSIONS)
+}
+
+/// The same of some versions only: 1.3, 1.2.
+pub(super) fn client_of(
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsVerifier> {
     ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&VERSIONS)
+        .with_protocol_versions(versions)
         .expect("the provider supports TLS 1.2 and 1.3")
 }
 

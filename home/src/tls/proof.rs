@@ -61,6 +61,14 @@ impl Tls {
     }
 }
 
+/// Whether a stranger believes, at a time in seconds since 1970, this chain for this name.
+///
+/// # Errors
+/// The [`Flaw`] that is found.
+pub fn believed(chain: &[CertificateDer<'static>], name: &DomainName, now: u64) -> Result<Life, Flaw> {
+    judge(roots().ok_or(Flaw::NoRoots)?, chain, name, now)
+}
+
 /// The system's verifier; its root certificates are read once, since packages renew them rarely.
 pub(super) fn roots() -> Option<Arc<WebPkiServerVerifier>> {
     static ROOTS: OnceLock<Option<Arc<WebPkiServerVerifier>>> = OnceLock::new();
