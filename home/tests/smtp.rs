@@ -18,7 +18,11 @@ use postern_home::{
     config,
     forward::Forwarder,
     hostname::Hostname,
-    inbound::{self, Inbound, checks::lists::Lists, regulars::Regulars},
+    inbound::{
+        self, Inbound,
+        checks::{lists::Lists, rate::Rate},
+        regulars::Regulars,
+    },
     net,
     notices::Notices,
     reports::{Intake, Sender, attachment::report_in},
@@ -123,6 +127,7 @@ impl Home {
             regulars: Regulars::open(Senders::open(state_dir.path()).expect("senders")).expect("regulars"),
             edge: watch::channel(None).1,
             failures: net::LoginFailures::default(),
+            rate: Rate::new(config::Inbound::default().messages_per_hour),
         });
         let stop = shutdown.clone();
         let smtp = listen(net::Security::Clear { busy: BUSY }, &shutdown, move |one| {

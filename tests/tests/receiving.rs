@@ -53,6 +53,13 @@ fn a_stranger_is_judged_before_the_message_comes() -> Result<()> {
     let (talked, waited) = early.split_once('\n').context("two lines")?;
     assert!(talked.starts_with("554 5.5.1 ") && waited.starts_with("220 "), "{early}");
 
+    let client = Host::Cafe.v6().context("an address")?.to_string();
+    wait_until("the journal tells of it", PATIENCE, || {
+        let story = lab.host(Host::Home).run(["postern-home", "trace", &client])?.success()?.stdout;
+        ensure!(story.contains("554 5.5.1 "), "{story}");
+        Ok(())
+    })?;
+
     for (what, client, reply) in [
         ("our name", &["--ehlo", "mail.home.example"][..], " 550 5.7.1 you are not"),
         ("our address", &["--ehlo", "[192.0.2.10]"], " 550 5.7.1 you are not"),
@@ -211,5 +218,22 @@ fn who_proves_to_be_the_author_does_not_wait() -> Result<()> {
     lab.await_ana_message("your code").map_err(|error| lab.explain(error))?;
     let heard = swaks("x@cafe.test")?;
     assert!(heard.contains(" 250 2.0.0 "), "its mail was taken before: {heard}");
+    Ok(())
+}
+
+#[test]
+fn a_network_that_sends_too_much_is_asked_to_come_later_and_others_are_not() -> Result<()> {
+    let lab = lab_with("messages_per_hour = 3\ngreylist = \"off\"")?;
+    for number in 1..=3 {
+        let heard = swaks(&lab, &[])?;
+        assert!(heard.contains(" 250 2.0.0 "), "message {number}: {heard}");
+    }
+    let heard = swaks(&lab, &[])?;
+    assert!(heard.contains(" 451 4.7.1 too many messages"), "{heard}");
+    let story =
+        lab.host(Host::Home).run(["postern-home", "trace", &Host::Cafe.v4().to_string()])?.success()?;
+    assert!(story.stdout.contains("within an hour"), "{}", story.stdout);
+    lab.send_from_stranger(ANA, &mail::plain_message(mail::SAM, ANA, "from elsewhere"))?;
+    lab.await_ana_message("from elsewhere").map_err(|error| lab.explain(error))?;
     Ok(())
 }

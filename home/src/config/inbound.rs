@@ -23,6 +23,8 @@ pub struct Inbound {
     /// How long a stranger waits for the greeting; `None` for not at all.
     #[serde(deserialize_with = "time_or_off")]
     pub greet_pause: Option<Duration>,
+    /// Messages that one IPv4 address or IPv6 /64 may begin in an hour.
+    pub messages_per_hour: u32,
     /// A name in HELO that is ours, or another's address.
     pub helo: Severity,
     /// DNS lists of clients that nothing is taken from (RFC 5782).
@@ -64,6 +66,7 @@ impl Default for Inbound {
     fn default() -> Self {
         Self {
             greet_pause: Some(Duration::from_secs(1)),
+            messages_per_hour: 500,
             helo: Severity::Refuse,
             dnsbl: Vec::new(),
             dnswl: Vec::new(),
@@ -80,6 +83,9 @@ impl Default for Inbound {
 
 impl Inbound {
     pub(super) fn check(&self, source: &Source) -> Result<(), ConfigError> {
+        if self.messages_per_hour == 0 {
+            return Err(source.invalid("inbound.messages_per_hour", "expected at least 1.".to_owned()));
+        }
         let times = [
             ("inbound.greet_pause", self.greet_pause, LONGEST_PAUSE),
             ("inbound.greylist", self.greylist, LONGEST_GREYLIST),

@@ -25,7 +25,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use postern_smtp::server::{Limits, Role, SessionConfig, Timeouts};
-use postern_store::{Store, directory::Directory, journal::Journal, reports::Reports};
+use postern_store::{
+    Store,
+    directory::Directory,
+    journal::{Journal, Service},
+    reports::Reports,
+};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
@@ -37,11 +42,12 @@ use crate::{
     net::{Connection, LoginFailures, run_session},
     reports::Intake,
     resolver::Resolver,
-    smtp::session::SmtpSession,
+    smtp::{session::SmtpSession, story::Teller},
 };
 use checks::client::{Acquaintance, Relation};
 use checks::greet::{self, Manners};
 use checks::lists::Lists;
+use checks::rate::Rate;
 use regulars::Regulars;
 use session::InboundHost;
 
@@ -86,6 +92,8 @@ pub struct Parts {
     pub edge: watch::Receiver<Option<EdgeAddresses>>,
     /// Counts those who do not wait for the greeting, beside those whose logins fail.
     pub failures: LoginFailures,
+    /// Counts the messages of each network.
+    pub rate: Rate,
 }
 
 impl Inbound {
@@ -128,6 +136,8 @@ impl Inbound {
     /// Ends a connection whose client talked before the greeting; it counts as a failed login does.
     async fn send_away(&self, connection: Connection) {
         info!("the client talked before the greeting");
+        Teller::new(self.parts.journal.clone(), &connection.session_id)
+            .early_talker(Service::Mta, connection.peer.address());
         self.parts.failures.count(connection.peer.address(), EARLY_TALKER, Instant::now());
         greet::send_away(connection.stream).await;
     }

@@ -1,6 +1,6 @@
 //! Answers the questions of a session on port 25.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use postern_message::{address::DomainName, authres::MethodResult};
 use postern_smtp::server::{AuthVerdict, Envelope, Event, ForwardPath, Refusal, ReversePath};
@@ -186,7 +186,10 @@ impl Host<SmtpSession> for InboundHost {
                 self.reverse_path = reverse_path.clone();
                 self.teller.begin(story::began(Service::Mta, self.client, session, &reverse_path));
                 info!(sender = %reverse_path, helo = session.core.helo(), story = %self.teller.story(), "MAIL");
-                session.core.mail_verdict(Ok(()));
+                let measure = self.parts.rate.judge(self.client, Instant::now());
+                let verdict = if measure.outcome == Outcome::Pass { Ok(()) } else { self.heed(&measure) };
+                self.teller.sender(&verdict);
+                session.core.mail_verdict(verdict);
             }
             Event::Recipient { forward_path, .. } => {
                 let verdict = self.recipient(session, &forward_path).await;

@@ -30,6 +30,7 @@ use crate::forward::Forwarder;
 use crate::hostname::Hostname;
 use crate::import::jobs::Imports;
 use crate::inbound::checks::lists::Lists;
+use crate::inbound::checks::rate::Rate;
 use crate::inbound::regulars::Regulars;
 use crate::inbound::{self, Inbound};
 use crate::inner::{Choice, Network};
@@ -299,6 +300,7 @@ impl Services {
             regulars: self.regulars.clone(),
             edge: self.link.edge_addresses(),
             failures: self.failures.clone(),
+            rate: Rate::new(self.config.inbound.messages_per_hour),
         })
     }
 

@@ -39,6 +39,13 @@ impl Teller {
         self.tell(event);
     }
 
+    /// Tells of a client that was sent away because it did not wait for the greeting.
+    pub fn early_talker(&self, service: Service, client: IpAddr) {
+        let (helo, reverse_path) = (String::new(), String::new());
+        self.tell(Event::Began { service, client, helo, tls: None, user: None, reverse_path });
+        self.refuse("greet_pause", None, &Refusal::EarlyTalker);
+    }
+
     /// Goes on with it.
     pub fn tell(&self, event: Event) {
         self.journal.tell(&self.story, event);
@@ -53,7 +60,8 @@ impl Teller {
     /// Tells the verdict on MAIL, where it is a refusal.
     pub fn sender(&self, verdict: &Result<(), Refusal>) {
         if let Err(refusal) = verdict {
-            self.refuse("sender", None, refusal);
+            let check = if *refusal == Refusal::TooManyMessages { check_of(refusal) } else { "sender" };
+            self.refuse(check, None, refusal);
         }
     }
 
@@ -116,6 +124,7 @@ fn check_of(refusal: &Refusal) -> &'static str {
         Refusal::SenderDomainMissing | Refusal::SenderTakesNoMail => "sender_domain",
         Refusal::UnknownUser | Refusal::RelayDenied | Refusal::BadRecipient => "recipient",
         Refusal::TooManyRecipients => "null_sender",
+        Refusal::TooManyMessages => "messages_per_hour",
         Refusal::Greylisted { .. } => "greylist",
         Refusal::DmarcReject { .. } | Refusal::DmarcUnknown { .. } => "dmarc",
         Refusal::Loop => "loop",

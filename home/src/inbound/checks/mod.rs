@@ -23,6 +23,7 @@
 pub mod verdict;
 
 pub mod greet;
+pub mod rate;
 
 pub mod client;
 pub mod lists;

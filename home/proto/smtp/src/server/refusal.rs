@@ -61,6 +61,8 @@ pub enum Refusal {
     },
     /// No name leads to its address and back.
     NoReverseName,
+    /// Its network has sent its share for now.
+    TooManyMessages,
     /// It is not known, and is asked to come again.
     Greylisted {
         /// When.
@@ -176,6 +178,9 @@ impl Refusal {
             Refusal::Listed { .. } => (550, "5.7.1", "your address is listed at"),
             // RFC 7372 §3.3.
             Refusal::NoReverseName => (550, "5.7.25", "your address has no name that leads back to it"),
+            Refusal::TooManyMessages => {
+                (451, "4.7.1", "too many messages from your network, try again later")
+            }
             Refusal::Greylisted { .. } => (451, "4.7.1", "greylisted: please come again"),
             Refusal::SenderDomainMissing => (550, "5.1.8", "the sender's domain does not exist"),
             // RFC 7505 §4.2.
