@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and how each command is carried out.
 //!
-//! In: arguments. Out: an answer on standard output and an exit code. `run` is the daemon; `config check`, `completions`
+//! In: arguments. Out: an answer on standard output and an exit code. `run` is the daemon; `config …`, `completions`
 //! and `man` work alone; all else is asked of the running daemon over its administration socket.
 
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use postern_shared::cli::{self, Colour, Exit, Failure, Output, parse_time, runtime, time_text};
+use postern_shared::cli::{self, Colour, Exit, Failure, Origins, Output, parse_time, runtime, time_text};
 use postern_shared::config::Source;
 use postern_shared::http::Method;
 use postern_shared::join_code::Endpoint;
@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Builder;
 
 use crate::admin::{InviteRequest, Invited};
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::{Config, DEFAULT_PATH, REFERENCE};
 use crate::status::EdgeStatus;
 use crate::{host, metrics, run};
 
@@ -91,6 +91,20 @@ pub enum ConfigCommand {
     /// Check the file, and whether this machine fits it; exit code 3 where there are only warnings
     #[command(after_help = "Example:\n  postern-edge config check --config ./edge.toml")]
     Check,
+    /// Show every key and what holds for it; secrets are not shown
+    #[command(after_help = "Example:\n  postern-edge config show --origin")]
+    Show {
+        /// Say of each value whether a line of the file gives it or it is the default
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Tell what a key means, its type, unit and default, with an example
+    #[command(after_help = "Example:\n  postern-edge config explain tunnel.mtu")]
+    Explain {
+        /// The key, with its section
+        #[arg(value_name = "SECTION.KEY")]
+        key: String,
+    },
 }
 
 /// Parses the arguments and carries out the command. `ready` is called when the daemon listens.
@@ -110,6 +124,10 @@ fn execute(cli: &Cli, colour: Colour, ready: impl FnOnce()) -> Result<Exit, Fail
     match &cli.command {
         Command::Run => daemon(&cli.config, colour, ready),
         Command::Config(ConfigCommand::Check) => check(&cli.config, output),
+        Command::Config(ConfigCommand::Show { origin }) => {
+            show(&cli.config, Origins::from_switch(*origin), output)
+        }
+        Command::Config(ConfigCommand::Explain { key }) => cli::explain_config(REFERENCE, key, output),
         Command::Invite { expires, endpoint } => {
             let wanted = InviteRequest {
                 lifetime: expires.as_secs(),
@@ -146,6 +164,13 @@ fn check(path: &Path, output: Output) -> Result<Exit, Failure> {
     let survey = runtime(Builder::new_current_thread())?.block_on(host::survey());
     let survey = survey.map_err(|error| Failure::failed(error.to_string()))?;
     cli::report_check(path, host::warnings(&config, &survey), output)
+}
+
+/// Only a file that the daemon would take is shown. It holds no secrets.
+fn show(path: &Path, origins: Origins, output: Output) -> Result<Exit, Failure> {
+    let source = Source::read(path)?;
+    Config::from_source(&source)?;
+    cli::show_config(REFERENCE, &source, &[], origins, output)
 }
 
 /// The configuration tells where the daemon's socket is.

@@ -50,6 +50,9 @@ pub use tunnel::Tunnel;
 /// Where the file is unless `--config` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/postern/home.toml";
 
+/// The commented default file: every key, its meaning and its default.
+pub const REFERENCE: &str = include_str!("../../docs/home.toml");
+
 /// The whole file. Every key has a default, so an empty file is a working configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -414,8 +417,21 @@ mod tests {
     }
 
     #[test]
+    fn every_key_of_the_example_is_explained() {
+        let keys = postern_shared::config::reference::keys(REFERENCE);
+        let is_key = |line: &&str| {
+            let body = line.trim_start_matches("# ");
+            body.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+        };
+        assert_eq!(keys.len(), REFERENCE.lines().filter(is_key).count());
+        for key in keys {
+            assert!(key.meaning.len() > 10, "docs/home.toml does not say what `{}` means", key.name);
+        }
+    }
+
+    #[test]
     fn the_example_shows_every_key_with_its_default() {
-        let example = include_str!("../../docs/home.toml");
+        let example = REFERENCE;
         assert_eq!(parse(example).expect("accepted"), Config::default());
         let sections = [
             "",

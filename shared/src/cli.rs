@@ -7,6 +7,7 @@
 mod check;
 mod command_line;
 mod generate;
+mod reference;
 mod text;
 mod time;
 
@@ -26,6 +27,7 @@ use crate::local::{self, CallError};
 pub use check::report_check;
 pub use command_line::main;
 pub use generate::{completions, manual};
+pub use reference::{Origins, explain_config, show_config};
 pub use text::write_row;
 pub use time::{parse_time, time_text};
 

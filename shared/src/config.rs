@@ -6,6 +6,8 @@
 //! Meaning beyond types, such as addresses that conflict, is checked by each program, which reports through
 //! [`Source::invalid`] so that such errors name their line too.
 
+pub mod reference;
+
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -101,6 +103,11 @@ impl Source {
     /// Takes text that is already in memory, under the name `path` for messages.
     pub fn from_text(path: &Path, text: &str) -> Self {
         Self { path: path.to_path_buf(), text: text.to_owned() }
+    }
+
+    /// The path that messages name.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Parses the text into `T`.

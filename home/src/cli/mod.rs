@@ -59,14 +59,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use ipnet::IpNet;
 use postern_message::address::{DomainName, EmailAddress};
 use postern_shared::bans::parse_network;
-use postern_shared::cli::{self, Colour, Exit, Failure, Output, parse_time};
+use postern_shared::cli::{self, Colour, Exit, Failure, Origins, Output, parse_time};
 use postern_shared::join_code::Endpoint;
 use postern_shared::observability;
 use postern_shared::tunnel::PublicKey;
 use postern_store::directory::DnsHosting;
 use postern_store::queue::QueueId;
 
-use crate::config::{Config, DEFAULT_PATH, KeySource};
+use crate::config::{Config, DEFAULT_PATH, KeySource, REFERENCE};
 use crate::link::RotateEvery;
 use crate::run;
 use crate::store_key::Keys;
@@ -263,6 +263,20 @@ pub enum ConfigCommand {
     /// Read the configuration and the files it names, and say what is wrong
     #[command(after_help = "Example:\n  postern-home config check --config home.toml")]
     Check,
+    /// Show every key and what holds for it; secrets are not shown
+    #[command(after_help = "Example:\n  postern-home config show --origin")]
+    Show {
+        /// Say of each value whether a line of the file gives it or it is the default
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Tell what a key means, its type, unit and default, with an example
+    #[command(after_help = "Example:\n  postern-home config explain tunnel.mtu")]
+    Explain {
+        /// The key, with its section
+        #[arg(value_name = "SECTION.KEY")]
+        key: String,
+    },
 }
 
 /// `postern-home tunnel …`
@@ -631,6 +645,10 @@ fn execute(cli: Cli, surroundings: Surroundings, ready: impl FnOnce()) -> Result
     match cli.command {
         Command::Run => daemon(&cli.config, surroundings, ready),
         Command::Config(ConfigCommand::Check) => check::check(&cli.config, output),
+        Command::Config(ConfigCommand::Show { origin }) => {
+            check::show(&cli.config, Origins::from_switch(origin), output)
+        }
+        Command::Config(ConfigCommand::Explain { key }) => cli::explain_config(REFERENCE, &key, output),
         Command::Identity => identity::identity(&client()?),
         Command::Join { edge: Some(edge), edge_key, .. } => join::join_waiting(&client()?, edge, edge_key),
         Command::Join { code_file, .. } => join::join(&client()?, code_file.as_deref()),

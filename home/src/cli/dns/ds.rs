@@ -4,13 +4,19 @@ use std::fmt::{self, Display, Formatter};
 
 use postern_message::address::DomainName;
 use postern_shared::cli::{Exit, Failure};
+use postern_store::directory::DnsHosting;
 
 use super::{Client, zone};
 use crate::admin::wire::dns::DomainDns;
 
 pub(super) fn show(client: &Client, domain: &DomainName) -> Result<Exit, Failure> {
     let dns = zone::fetch(client, domain)?;
-    client.print(&dns.ds, Ds(&dns))
+    match dns.dns {
+        DnsHosting::Here => client.print(&dns.ds, Ds(&dns)),
+        DnsHosting::External => Err(Failure::failed(format!(
+            "the DNS of {domain} is elsewhere: whoever serves it signs it and has its DS records. Ask there; Postern has none."
+        ))),
+    }
 }
 
 /// Lines of a master file, which every registry understands.
