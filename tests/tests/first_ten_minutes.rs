@@ -127,6 +127,9 @@ fn user_data(package: &str, octets: &[u8]) -> Result<String> {
     terraform(&["output", "-raw", "user_data"])
 }
 
+/// Whose port 25 the edge is asked to look at: the lab has no large receiver.
+const MAIL_SERVERS: &str = "\n[doctor]\nmail_servers = [\"stranger.test\"]\n";
+
 /// What a cloud does with the user data: a machine starts with it, and knows nothing else.
 fn rent_edge<'lab>(lab: &'lab Lab, shop: &Shop) -> Result<Machine<'lab>> {
     let (package, octets) = shop.package("postern-edge")?;
@@ -150,9 +153,10 @@ fn install_home<'lab>(lab: &'lab Lab, shop: &Shop) -> Result<Machine<'lab>> {
     ))?;
     lab.show_root_to_checkers()?;
     let key = lab.host(Host::Cafe).read("/run/root.key")?;
-    for (path, content) in
-        [("/etc/postern/home.toml", acme_home_config().into_bytes()), ("/etc/postern/root.key", key)]
-    {
+    for (path, content) in [
+        ("/etc/postern/home.toml", (acme_home_config() + MAIL_SERVERS).into_bytes()),
+        ("/etc/postern/root.key", key),
+    ] {
         home.run_with_input(["tee", path], &content)?.success()?;
     }
     machine.systemctl(&["enable", "--now", "postern-home"])?.success()?;
