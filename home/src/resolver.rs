@@ -61,6 +61,11 @@ pub enum Answer<T> {
 /// The file in which the system names its resolvers (resolv.conf(5)).
 const SYSTEM: &str = "/etc/resolv.conf";
 
+/// Where systemd-resolved answers (systemd-resolved.service(8)).
+const STUB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
+/// Where it says whom it asks itself.
+const BEHIND_STUB: &str = "/run/systemd/resolve/resolv.conf";
+
 /// One MX record (RFC 1035 §3.3.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mx {
@@ -133,7 +138,7 @@ impl Resolver {
     /// Where `/etc/resolv.conf` is needed and cannot be read, or the keys cannot.
     pub fn new(name_servers: &[SocketAddr], dnssec: Dnssec<'_>) -> Result<Resolver, SetupError> {
         let servers = match name_servers {
-            [] => system_servers(Path::new(SYSTEM))?,
+            [] => of_system(Path::new(SYSTEM), Path::new(BEHIND_STUB))?,
             given => given.iter().map(name_server).collect(),
         };
         let addresses = servers.iter().map(address).collect();
@@ -317,6 +322,16 @@ impl Resolver {
     }
 }
 
+/// The system's name servers; those behind systemd-resolved's stub, which leaves signatures out and answers for no name of one label.
+fn of_system(system: &Path, behind_stub: &Path) -> Result<Vec<NameServerConfig>, SetupError> {
+    let servers = system_servers(system)?;
+    let is_stub = servers.iter().all(|server| server.ip == IpAddr::from(STUB));
+    match system_servers(behind_stub) {
+        Ok(behind) if is_stub => Ok(behind),
+        _ => Ok(servers),
+    }
+}
+
 /// The name servers that a file in the form of resolv.conf(5) names.
 fn system_servers(path: &Path) -> Result<Vec<NameServerConfig>, SetupError> {
     let refused = |reason: String| SetupError::System { path: path.display().to_string(), reason };
@@ -467,6 +482,15 @@ mod tests {
         );
         fs::write(&file, "nameserver 192.0.2.1\nnameserver 2001:db8::1\n").expect("written");
         assert_eq!(complaint(), "2 servers");
+        let stub = file.with_extension("stub");
+        let found = |text: &str| {
+            fs::write(&stub, text).expect("written");
+            of_system(&stub, &file).expect("servers").len()
+        };
+        assert_eq!(found("nameserver 127.0.0.53\n"), 2, "those behind the stub");
+        assert_eq!(found("nameserver 192.0.2.9\n"), 1);
         fs::remove_file(&file).expect("removed");
+        assert_eq!(found("nameserver 127.0.0.53\n"), 1, "the stub, where it does not say whom it asks");
+        fs::remove_file(&stub).expect("removed");
     }
 }

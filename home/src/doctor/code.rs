@@ -126,7 +126,7 @@ impl Code {
     /// The rows whose failure explains this one's.
     pub fn causes(self) -> &'static [Code] {
         match self {
-            Code::TunnelKeys | Code::Zone | Code::Bans => &[Code::Tunnel],
+            Code::TunnelKeys | Code::Clock | Code::Zone | Code::Bans => &[Code::Tunnel],
             // The world asks the edge, which has what home gave it before: a silent tunnel alone breaks no delegation.
             Code::Secondary => &[Code::Tunnel, Code::Zone],
             Code::Records => &[Code::Zone, Code::Delegation, Code::Glue],

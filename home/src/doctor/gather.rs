@@ -11,9 +11,10 @@ use postern_store::directory::DnsHosting;
 use rustix::fs::StatVfsMountFlags;
 use tokio::task::JoinSet;
 
+use super::code::Code;
 use super::here::Room;
 use super::outside::{self, Wanted};
-use super::row::{Report, Row};
+use super::row::{Report, Row, Verdict};
 use super::{certificates, here, names};
 use crate::admin::Admin;
 use crate::backup::Record;
@@ -35,7 +36,14 @@ pub async fn examine(admin: &Admin) -> Report {
     let own = admin.clone();
     looks.spawn(async move {
         let rows = tokio::task::spawn_blocking(move || own_rows(&own, now)).await;
-        rows.unwrap_or_default()
+        rows.unwrap_or_else(|error| {
+            let found = format!("home could not look at itself: {error}");
+            vec![
+                Row::well(Code::Services, "", found)
+                    .but(Verdict::Failed)
+                    .mend("The log says why; please report it."),
+            ]
+        })
     });
     looks.spawn(rows_from_outside(admin.clone()));
     Report::new(now, looks.join_all().await.concat())

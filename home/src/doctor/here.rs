@@ -99,6 +99,9 @@ fn connected(link: &LinkStatus, edge: &str) -> Row {
 }
 
 fn clock(link: &LinkStatus) -> Row {
+    if link.state != LinkState::Connected {
+        return Row::well(Code::Clock, "", "there is no edge to compare it with").but(Verdict::Unknown);
+    }
     let off = link.clock_ahead.unsigned_abs();
     let direction = if link.clock_ahead > 0 { "ahead of" } else { "behind" };
     if off <= CLOCK_LIMIT {

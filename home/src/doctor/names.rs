@@ -235,7 +235,19 @@ fn reverse_name(standing: &Standing, hostname: &DomainName) -> Row {
 fn blocklist(standing: &Standing) -> Row {
     let row = |found: String| Row::well(Code::Blocklist, standing.address, found);
     if standing.listed.is_empty() {
-        return row("on no list that home asks".to_owned());
+        let silent: Vec<&str> = standing.silent.iter().map(DomainName::as_str).collect();
+        return match (standing.asked, silent.as_slice()) {
+            (0, _) => row("no list is asked".to_owned())
+                .but(Verdict::Unknown)
+                .mend("Name lists in home.toml, section `[reputation]`, key `blocklists`."),
+            (asked, []) => row(format!("on none of {asked} lists")),
+            (asked, silent) => row(format!("{} of {asked} lists do not say: {}", silent.len(), silent.join(", ")))
+                .but(Verdict::Unknown)
+                .mend(
+                    "Some lists refuse whoever asks through a resolver that many use. Let home ask one of its own, such as unbound on this \
+                     machine (key `resolver` in the section `[dns]`), or look the address up on the list's page.",
+                ),
+        };
     }
     let listed: Vec<String> =
         standing.listed.iter().map(|listing| format!("{}: {:?}", listing.list, listing.words)).collect();

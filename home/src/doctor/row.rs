@@ -134,12 +134,15 @@ impl Report {
     }
 }
 
-/// Whether two subjects are of one domain: the same, or a name below the other.
+/// Whether two subjects are of one domain: the same, or a name below the other. What stands behind a name, as in "home.example at
+/// 192.0.2.1", says where it was seen.
 fn shares_domain(one: &str, other: &str) -> bool {
+    let name = |about: &str| about.split(' ').next().unwrap_or_default().to_owned();
     let below = |name: &str, domain: &str| {
-        name == domain || name.strip_suffix(domain).is_some_and(|rest| rest.ends_with(['.', ' ']))
+        name == domain || name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
     };
-    below(one, other) || below(other, one)
+    let (one, other) = (name(one), name(other));
+    below(&one, &other) || below(&other, &one)
 }
 
 /// The columns of the mark and the code.
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn what_follows_from_a_failure_is_not_blamed_itself() {
         let rows = vec![
-            Row::well(Code::Records, "home.example", "2 are missing").but(Verdict::Failed),
+            Row::well(Code::Records, "home.example at 192.0.2.10", "2 are missing").but(Verdict::Failed),
             Row::well(Code::Records, "other.example", "1 is missing").but(Verdict::Failed),
             Row::well(Code::Delegation, "home.example", "there is none").but(Verdict::Failed),
         ];

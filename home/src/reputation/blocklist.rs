@@ -13,19 +13,31 @@ use crate::resolver::{Answer, Resolver};
 /// Octets of a list's words that are kept.
 const WORDS: usize = 300;
 
-/// Asks one list; `None` where it does not have the address or does not answer.
-pub async fn ask(resolver: &Resolver, list: &DomainName, address: IpAddr) -> Option<String> {
+/// What a list says of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// It does not have it.
+    Clean,
+    /// It has it, for these reasons.
+    Listed(String),
+    /// It does not say: it does not answer, or refuses whoever asks through a resolver that many use.
+    Silent,
+}
+
+/// Asks one list.
+pub async fn ask(resolver: &Resolver, list: &DomainName, address: IpAddr) -> Word {
     let question = question(list, address);
     match resolver.ipv4(&question).await {
         Ok(Answer::Records(codes)) if codes.iter().any(|code| is_listing(*code)) => {}
-        _ => return None,
+        Ok(Answer::NoData | Answer::NoSuchName) => return Word::Clean,
+        Ok(Answer::Records(_)) | Err(_) => return Word::Silent,
     }
     let texts = match resolver.txt(&question).await {
         Ok(Answer::Records(texts)) => texts,
         _ => Vec::new(),
     };
     let words: Vec<String> = texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
-    Some(words.join(" ").chars().filter(|one| !one.is_control()).take(WORDS).collect())
+    Word::Listed(words.join(" ").chars().filter(|one| !one.is_control()).take(WORDS).collect())
 }
 
 /// The name that the list has for an address (RFC 5782 §2.1, §2.4).

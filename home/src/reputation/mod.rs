@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use blocklist::Word;
+
 use crate::auth::iprev::{self, ReverseName};
 use crate::link::EdgeAddresses;
 use crate::outbound::Families;
@@ -48,6 +50,12 @@ pub struct Standing {
     pub name: Naming,
     /// The lists that have it.
     pub listed: Vec<Listing>,
+    /// The lists that do not say.
+    #[serde(default)]
+    pub silent: Vec<DomainName>,
+    /// How many lists were asked.
+    #[serde(default)]
+    pub asked: usize,
 }
 
 /// Whether an address has a name that leads back to it.
@@ -60,6 +68,13 @@ pub enum Naming {
     Missing,
     /// The DNS does not say, or was not asked yet.
     Unknown,
+}
+
+/// What the lists said of an address.
+#[derive(Debug, Clone, Default)]
+struct Heard {
+    listed: Vec<Listing>,
+    silent: Vec<DomainName>,
 }
 
 /// A list that has an address.
@@ -107,13 +122,16 @@ impl Watch {
         }
     }
 
-    async fn ask_lists(&self, sources: &[IpAddr]) -> HashMap<IpAddr, Vec<Listing>> {
-        let mut found: HashMap<IpAddr, Vec<Listing>> = HashMap::new();
+    async fn ask_lists(&self, sources: &[IpAddr]) -> HashMap<IpAddr, Heard> {
+        let mut found: HashMap<IpAddr, Heard> = HashMap::new();
         for address in sources {
-            let of_address = found.entry(*address).or_default();
+            let heard = found.entry(*address).or_default();
             for list in &self.blocklists {
-                let words = blocklist::ask(&self.resolver, list, *address).await;
-                of_address.extend(words.map(|words| Listing { list: list.clone(), words }));
+                match blocklist::ask(&self.resolver, list, *address).await {
+                    Word::Clean => {}
+                    Word::Listed(words) => heard.listed.push(Listing { list: list.clone(), words }),
+                    Word::Silent => heard.silent.push(list.clone()),
+                }
             }
         }
         found
@@ -122,7 +140,7 @@ impl Watch {
     async fn report_on(
         &self,
         sources: &[IpAddr],
-        listed: &HashMap<IpAddr, Vec<Listing>>,
+        heard: &HashMap<IpAddr, Heard>,
         settled: Instant,
     ) -> Report {
         let mut addresses = Vec::new();
@@ -131,8 +149,9 @@ impl Watch {
                 true => Naming::Unknown,
                 false => iprev::judge(&self.resolver, *address).await.into(),
             };
-            let listed = listed.get(address).cloned().unwrap_or_default();
-            addresses.push(Standing { address: *address, name, listed });
+            let Heard { listed, silent } = heard.get(address).cloned().unwrap_or_default();
+            let asked = self.blocklists.len();
+            addresses.push(Standing { address: *address, name, listed, silent, asked });
         }
         Report { looked: Some(Timestamp::now()), addresses }
     }

@@ -94,18 +94,9 @@ impl Surveyor {
 
     /// The parent zone, and what each of its servers has of the domain.
     async fn parent(&self, domain: &Name) -> Result<(Name, Vec<Observed>), ResolveError> {
-        let (mut parent, hosts) = servers::parent(&self.resolver, domain).await?;
+        let (parent, hosts) = servers::parent(&self.resolver, domain).await?;
         let hosts = hosts.into_iter().collect();
-        let mut servers = servers::addresses(&self.resolver, hosts, &Glue::new()).await;
-        // systemd-resolved asks nobody for names of one label, so that no top-level domain seems to be there: the root knows.
-        if parent.is_root() && domain.num_labels() > 1 {
-            let top = domain.trim_to(1);
-            let of_root = each(servers.clone(), |server| observe(server, top.clone())).await;
-            let of_top = self.delegated(&of_root).await;
-            if !of_top.is_empty() {
-                (parent, servers) = (top, of_top);
-            }
-        }
+        let servers = servers::addresses(&self.resolver, hosts, &Glue::new()).await;
         let domain = domain.clone();
         Ok((parent, each(servers, move |server| observe(server, domain.clone())).await))
     }
