@@ -127,6 +127,8 @@ fn what_is_well_is_called_so_and_each_thing_that_breaks_is_named() -> Result<()>
         glue(&edge, "192.0.2.99")?;
         let seen = await_row(&lab, "glue", "failed")?;
         ensure!(field(seen.row("glue", "failed")?, "found").contains("192.0.2.99"), "{:#?}", seen.rows);
+        let silent = seen.row("records", "follows")?;
+        ensure!(field(silent, "because") == "glue", "{silent:#?}");
         glue("192.0.2.99", &edge)?;
         await_row(&lab, "glue", "well")?;
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use postern_message::address::DomainName;
 use postern_store::directory::DnsHosting;
 use rustix::fs::StatVfsMountFlags;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::code::Code;
@@ -24,8 +25,12 @@ use crate::status;
 /// The file that is written, flushed and removed to see whether the disk takes it.
 const PROBE: &str = ".doctor";
 
-/// Looks at everything now; takes as long as the slowest name server, half a minute at most.
+/// One look at a time: the edge has one mirror, and who closes it closes it for all.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Looks at everything now; takes as long as the slowest name server, a minute at most.
 pub async fn examine(admin: &Admin) -> Report {
+    let _one = ONE_AT_A_TIME.lock().await;
     let now = Timestamp::now();
     let mut looks = JoinSet::new();
     let snapshot = admin.directory.snapshot();

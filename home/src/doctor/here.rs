@@ -301,17 +301,15 @@ pub fn backup(record: Result<Record, String>, every: Option<Duration>, now: Time
                     made.messages
                 ),
             );
-            match failure {
-                _ if now.duration_since(*at) <= limit => row,
-                failure => {
-                    let why = failure
-                        .map(|error| format!(", and the next one failed: {error}"))
-                        .unwrap_or_default();
-                    Row { found: row.found.clone() + &why, ..row }
-                        .but(Verdict::Failed)
-                        .expected(format!("one every {} h", every.as_secs() / 3600))
-                        .mend("`postern-home backup create` tries now, and says what hinders it.")
-                }
+            let is_old = now.duration_since(*at) > limit;
+            if failure.is_none() && !is_old {
+                row
+            } else {
+                let why = failure.map(|error| format!(", and the next one failed: {error}"));
+                Row { found: row.found.clone() + &why.unwrap_or_default(), ..row }
+                    .but(if is_old { Verdict::Failed } else { Verdict::Warning })
+                    .expected(format!("one every {} h", every.as_secs() / 3600))
+                    .mend("`postern-home backup create` tries now, and says what hinders it.")
             }
         }
         (None, Some(error)) => {

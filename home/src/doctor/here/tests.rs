@@ -58,6 +58,9 @@ fn a_backup_may_be_late_once_and_must_come_back_whole() {
         verdicts(backup(record(0, Some("2 differ")), every, at(49))),
         [Verdict::Failed, Verdict::Failed]
     );
+    let mut failed: Record = record(0, None).expect("a record");
+    failed.tried = Some(Tried { at: at(24), error: Some("the disk is away".to_owned()) });
+    assert_eq!(verdicts(backup(Ok(failed), every, at(25))), [Verdict::Warning, Verdict::Well]);
     assert_eq!(verdicts(backup(Ok(Record::default()), every, at(0))), [Verdict::Waiting, Verdict::Waiting]);
     assert_eq!(verdicts(backup(Ok(Record::default()), None, at(0))), [Verdict::Warning]);
 }
