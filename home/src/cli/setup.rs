@@ -210,7 +210,7 @@ mod tests {
         let error =
             parse("domain = \"home.example\"\npasword_file = \"/root/p\"\n").expect_err("a misspelt key");
         let error = error.to_string();
-        assert!(error.contains("answers.toml:2") && error.contains("password_file"), "{error}");
+        assert!(error.contains("answers.toml, line 2") && error.contains("password_file"), "{error}");
         let right = parse("user = \"ana@home.example\"\n").expect("answers");
         assert_eq!(right.user.map(|user| user.to_string()).as_deref(), Some("ana@home.example"));
     }
